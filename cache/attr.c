@@ -1,0 +1,291 @@
+/* Attributes: what is known of a file's version, for how long, and what users set. */
+#include "cache/private.h"
+
+#include <errno.h>
+
+typedef struct {
+	Cache *cache;
+	CacheNode *node; /* pinned */
+	GssVersion version;
+	GError *error;
+	bool gone;
+	bool stale_resource; /* the resource was from before: ask anew if it does not work */
+} Question;
+
+/* The name is not there any more, or is something else now. Returns the waiters. */
+static void forget_name_locked(Cache *cache, CacheNode *node)
+{
+	g_autoptr(GError) error = NULL;
+	if (cache_node_dirty(node) || node->r.parent <= CACHE_PARENT_ROOT)
+		return;
+	CacheId id = node->r.parent;
+	CacheNode *parent = g_hash_table_lookup(cache->nodes, &id);
+	if (parent)
+		parent->list_until = 0; /* the listing knew no better */
+	if (!cache_node_detach_locked(cache, node, &error))
+		g_warning("%s: %s", cache->path, error->message);
+}
+
+/* Takes over what GSS says of a clean file. True if the kernel's view is outdated. */
+static bool apply_locked(Cache *cache, CacheNode *node, const GssVersion *version)
+{
+	CacheRecord *r = &node->r;
+	node->attr_until = g_get_monotonic_time() + CACHE_ATTR_LEASE_US;
+	if (r->size >= 0 && gss_version_equal(&r->remote, version))
+		return false;
+	bool was_known = r->size >= 0;
+	g_autoptr(GError) error = NULL;
+	if (!cache_content_drop_locked(cache, node, &error)) {
+		g_warning("%s: %s", cache->path, error->message);
+		node->attr_until = 0;
+		return false;
+	}
+	if (version->mtime >= 0)
+		r->mtime = r->ctime = version->mtime;
+	else if (was_known)
+		r->mtime = r->ctime = cache_now_ns();
+	r->size = version->size;
+	node->flushed_size = version->size;
+	gss_version_copy(&r->remote, version);
+	node->kernel_valid = false;
+	if (!cache_node_save_locked(cache, node, &error))
+		g_warning("%s: %s", cache->path, error->message);
+	return was_known;
+}
+
+static void finish(void *data)
+{
+	Question *question = data;
+	Cache *cache = question->cache;
+	CacheNode *node = question->node;
+	CacheId id = node->r.id;
+	g_mutex_lock(&cache->lock);
+	bool outdated = false, vanished = false;
+	gint64 parent = node->r.parent;
+	g_autofree char *name = g_strdup(node->r.name);
+	/* A local change that began meanwhile wins. */
+	if (!cache_node_dirty(node) && node->r.parent != CACHE_PARENT_UNLINKED) {
+		if (question->gone) {
+			forget_name_locked(cache, node);
+			vanished = true;
+		} else if (!question->error) {
+			outdated = apply_locked(cache, node, &question->version);
+		}
+	}
+	if (question->gone && !question->error)
+		question->error =
+			g_error_new(CACHE_ERROR, ENOENT, "%s: is not on GSS any more", name);
+	node->validate_running = false;
+	GSList *waiting = g_steal_pointer(&node->validating);
+	g_mutex_unlock(&cache->lock);
+
+	cache_calls_run(cache, waiting, question->error);
+	if (outdated && cache->notify.inode)
+		cache->notify.inode(id, 0, 0, cache->notify.data);
+	if (vanished && parent > 0 && cache->notify.entry)
+		cache->notify.entry(parent, name, cache->notify.data);
+
+	g_mutex_lock(&cache->lock);
+	cache_node_put_locked(cache, node);
+	g_mutex_unlock(&cache->lock);
+	g_clear_error(&question->error);
+	gss_version_clear(&question->version);
+	g_free(question);
+	cache_call_end(cache);
+}
+
+static void on_resolved(GssResource *resource, const GError *error, void *data);
+
+static void on_version(const GssVersion *version, const GError *error, void *data)
+{
+	Question *question = data;
+	if (error && question->stale_resource && error->code != ECANCELED) {
+		/* The description may have aged, the file may be gone or a folder now: GSS knows.
+		 */
+		question->stale_resource = false;
+		gss_storage_resolve(question->cache->client, question->node->r.uri,
+		                    question->cache->stop, on_resolved, question);
+		return;
+	}
+	if (error && error->code == ENOENT)
+		question->gone = true;
+	else if (error)
+		question->error = g_error_copy(error);
+	else
+		gss_version_copy(&question->version, version);
+	cache_worker_post(question->cache, finish, question);
+}
+
+static void on_resolved(GssResource *resource, const GError *error, void *data)
+{
+	Question *question = data;
+	Cache *cache = question->cache;
+	if (!error && gss_resource_type(resource) == GSS_TYPE_FILE) {
+		g_mutex_lock(&cache->lock);
+		cache_node_set_resource(question->node, resource);
+		g_mutex_unlock(&cache->lock);
+		gss_storage_stat(cache->client, resource, cache->stop, on_version, question);
+		return;
+	}
+	if (error && error->code != ENOENT)
+		question->error = g_error_copy(error);
+	else
+		question->gone = true;
+	cache_worker_post(cache, finish, question);
+}
+
+static void ask(void *data)
+{
+	Question *question = data;
+	Cache *cache = question->cache;
+	g_mutex_lock(&cache->lock);
+	g_autoptr(GssResource) resource =
+		question->node->resource ? gss_resource_ref(question->node->resource) : NULL;
+	g_autofree char *uri = g_strdup(question->node->r.uri);
+	g_mutex_unlock(&cache->lock);
+	question->stale_resource = resource != NULL;
+	if (resource && g_strcmp0(gss_resource_uri(resource), uri) == 0)
+		gss_storage_stat(cache->client, resource, cache->stop, on_version, question);
+	else
+		gss_storage_resolve(cache->client, uri, cache->stop, on_resolved, question);
+}
+
+bool cache_attr_validate_locked(Cache *cache, CacheNode *node, gint64 lease, CacheReady ready,
+                                void *data)
+{
+	gint64 fresh_until = node->attr_until - CACHE_ATTR_LEASE_US + lease;
+	if (node->r.folder || cache_node_dirty(node) || !node->r.uri ||
+	    node->r.parent == CACHE_PARENT_UNLINKED || fresh_until > g_get_monotonic_time())
+		return true;
+	if (!node->validate_running) {
+		if (!cache_call_begin_locked(cache)) {
+			cache_ready_later(cache, ready, data, EIO, "GSS cannot be asked");
+			return false;
+		}
+		Question *question = g_new0(Question, 1);
+		*question = (Question){.cache = cache,
+		                       .node = cache_node_pin_locked(node),
+		                       .version = GSS_VERSION_INIT};
+		node->validate_running = true;
+		cache_worker_post(cache, ask, question);
+	}
+	node->validating = cache_calls_add(node->validating, ready, data);
+	return false;
+}
+
+/* --- getattr, setattr --- */
+
+typedef struct {
+	Cache *cache;
+	CacheNode *node; /* pinned */
+	CacheSetMask mask;
+	CacheAttr wanted;
+	CacheAttrCallback callback;
+	void *data;
+} Request;
+
+static void request_end(Request *request, const GError *error)
+{
+	Cache *cache = request->cache;
+	CacheAttr attr;
+	g_mutex_lock(&cache->lock);
+	cache_node_attr(request->node, &attr);
+	cache_node_put_locked(cache, request->node);
+	g_mutex_unlock(&cache->lock);
+	request->callback(error ? NULL : &attr, error, request->data);
+	g_free(request);
+}
+
+static gint64 to_ns(struct timespec time)
+{
+	return (gint64)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static bool set_locked(Cache *cache, CacheNode *node, CacheSetMask mask, const CacheAttr *wanted,
+                       GError **error)
+{
+	if (mask && cache->read_only) {
+		g_set_error_literal(error, CACHE_ERROR, EROFS, "mounted read-only");
+		return false;
+	}
+	if (mask & CACHE_SET_SIZE) {
+		if (node->r.folder) {
+			g_set_error_literal(error, CACHE_ERROR, EISDIR, "is a folder");
+			return false;
+		}
+		if (!cache_change_truncate_locked(cache, node, wanted->size, error))
+			return false;
+		cache_queue_consider_locked(cache, node);
+	}
+	CacheRecord *r = &node->r, before = *r;
+	if (mask & CACHE_SET_MODE)
+		r->mode = wanted->mode & 07777;
+	if (mask & CACHE_SET_ATIME)
+		r->atime = to_ns(wanted->atime);
+	if (mask & CACHE_SET_MTIME)
+		r->mtime = to_ns(wanted->mtime);
+	if (!(mask & (CACHE_SET_MODE | CACHE_SET_ATIME | CACHE_SET_MTIME)))
+		return true;
+	r->ctime = cache_now_ns();
+	bool ok = cache_node_save_locked(cache, node, error);
+	if (!ok) {
+		r->mode = before.mode;
+		r->atime = before.atime;
+		r->mtime = before.mtime;
+		r->ctime = before.ctime;
+	}
+	return ok;
+}
+
+static void on_valid(Cache *cache, const GError *error, void *data)
+{
+	Request *request = data;
+	g_autoptr(GError) failure = NULL;
+	if (!error) {
+		g_mutex_lock(&cache->lock);
+		if (!set_locked(cache, request->node, request->mask, &request->wanted, &failure))
+			error = failure;
+		g_mutex_unlock(&cache->lock);
+	}
+	request_end(request, error);
+}
+
+void cache_setattr(Cache *cache, CacheId id, CacheSetMask mask, const CacheAttr *attr,
+                   CacheAttrCallback callback, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&cache->lock);
+	CacheNode *node = cache_node_get_locked(cache, id, &error);
+	if (!node) {
+		g_mutex_unlock(&cache->lock);
+		callback(NULL, error, data);
+		return;
+	}
+	Request *request = g_new0(Request, 1);
+	*request = (Request){
+		.cache = cache, .node = node, .mask = mask, .callback = callback, .data = data};
+	if (attr)
+		request->wanted = *attr;
+	gint64 lease = node->opens ? CACHE_OPEN_LEASE_US : CACHE_ATTR_LEASE_US;
+	bool valid = cache_attr_validate_locked(cache, node, lease, on_valid, request);
+	g_mutex_unlock(&cache->lock);
+	if (valid)
+		on_valid(cache, NULL, request);
+}
+
+void cache_getattr(Cache *cache, CacheId id, CacheAttrCallback callback, void *data)
+{
+	/* The common case costs a look into memory. */
+	CacheAttr attr;
+	g_mutex_lock(&cache->lock);
+	CacheNode *node = g_hash_table_lookup(cache->nodes, &id);
+	bool known = node && (node->r.folder || cache_node_dirty(node) ||
+	                      (node->attr_until > g_get_monotonic_time() && !node->opens));
+	if (known)
+		cache_node_attr(node, &attr);
+	g_mutex_unlock(&cache->lock);
+	if (known)
+		callback(&attr, NULL, data);
+	else
+		cache_setattr(cache, id, 0, NULL, callback, data);
+}

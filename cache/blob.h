@@ -1,0 +1,35 @@
+/* cache/blob.h - the files that hold contents: blobs/<id>, sparse, 0600, and the quarantine.
+ *
+ * Threads: any; the struct is constant after opening. Errors: CACHE_ERROR with the errno of the
+ * system call.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef guint64 CacheBlobId; /* 0: none */
+
+typedef struct {
+	char *path;     /* of the cache's folder, for messages */
+	int dir;        /* blobs/ */
+	int quarantine; /* quarantine/ */
+} CacheBlobs;
+
+bool cache_blobs_open(CacheBlobs *blobs, const char *cache_path, GError **error);
+void cache_blobs_close(CacheBlobs *blobs);
+
+/* A file descriptor open for reading and writing, -1 with error set. Create refuses what exists;
+ * open gives ENOENT for what is lost. */
+int cache_blob_create(const CacheBlobs *blobs, CacheBlobId id, GError **error);
+int cache_blob_open(const CacheBlobs *blobs, CacheBlobId id, GError **error);
+bool cache_blob_exists(const CacheBlobs *blobs, CacheBlobId id);
+bool cache_blob_remove(const CacheBlobs *blobs, CacheBlobId id, GError **error);
+/* Copies [0, length) of one open blob to another, empty one: shares extents where the disk can. */
+bool cache_blob_clone(int from, int to, guint64 length, GError **error);
+/* Moves a blob aside, under a name that says which file it was. Never deletes. */
+bool cache_blob_quarantine(const CacheBlobs *blobs, CacheBlobId id, const char *label,
+                           GError **error);
+/* Every id in blobs/ (GArray of CacheBlobId; free with g_array_unref). Files that aren't named like
+ * a blob are moved to the quarantine. */
+GArray *cache_blobs_list(const CacheBlobs *blobs, GError **error);

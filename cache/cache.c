@@ -1,0 +1,345 @@
+/* The façade: opening, starting, stopping, closing. */
+#include "cache/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TAKE_OVER_MS 30000
+
+static bool fail_errno(GError **error, const char *path, const char *what)
+{
+	int errnum = errno;
+	g_set_error(error, CACHE_ERROR, errnum, "%s: %s: %s", path, what, g_strerror(errnum));
+	return false;
+}
+
+/* A folder of its own for each (platform, project, storage), named so that a person finds it. */
+static char *folder_name(const CacheOptions *options)
+{
+	g_autofree char *key =
+		g_strjoin("\n", options->platform, options->project, options->storage, NULL);
+	g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, key, -1);
+	g_autofree char *readable =
+		g_strdup_printf("%.64s-%.64s", options->storage, options->project);
+	g_strcanon(readable, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "_-.", '_');
+	return g_strdup_printf("%s-%.16s", readable, hash);
+}
+
+/* --- the lock --- */
+
+static bool lock_file(int fd, short type)
+{
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+	return fcntl(fd, F_SETLK, &lock) == 0;
+}
+
+/* The lock is the kernel's, so that its holder's pid is true; the file's text only explains. */
+static pid_t holder(int fd, char *text, gsize size)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	gssize n = pread(fd, text, size - 1, 0);
+	text[MAX(n, 0)] = '\0';
+	return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+}
+
+static void describe(int fd, const char *text)
+{
+	/* Only for messages: a failure changes nothing else. */
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) < 0)
+		g_debug("cannot describe the lock: %s", g_strerror(errno));
+}
+
+/* Asks a holder that only drains to leave the rest to us, and waits for its end. */
+static void take_over(pid_t pid)
+{
+	int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0)
+		return;
+	if (syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0) == 0) {
+		struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
+		while (poll(&poll_fd, 1, TAKE_OVER_MS) < 0 && errno == EINTR)
+			;
+	}
+	close(pidfd);
+}
+
+static bool acquire(Cache *cache, const char *mountpoint, GError **error)
+{
+	g_autofree char *path = g_build_filename(cache->path, "lock", NULL);
+	cache->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (cache->lock_fd < 0)
+		return fail_errno(error, path, "cannot open the lock");
+	for (int tries = 0; !lock_file(cache->lock_fd, F_WRLCK); tries++) {
+		char text[512];
+		if (errno != EACCES && errno != EAGAIN)
+			return fail_errno(error, path, "cannot lock the cache");
+		pid_t pid = holder(cache->lock_fd, text, sizeof text);
+		if (pid && g_str_has_prefix(text, "draining") && tries == 0) {
+			g_message("%s: taking over from the draining process %d", cache->path,
+			          (int)pid);
+			take_over(pid);
+			continue;
+		}
+		if (!pid && tries < 3)
+			continue; /* it has just ended */
+		g_set_error(error, CACHE_ERROR, EBUSY,
+		            "%s is in use by process %d (%s): unmount that first", cache->path,
+		            (int)pid, text);
+		return false;
+	}
+	g_autofree char *text = g_strdup_printf("mounted at %s", mountpoint ? mountpoint : "?");
+	describe(cache->lock_fd, text);
+	return true;
+}
+
+void cache_set_draining(Cache *cache)
+{
+	describe(cache->lock_fd, "draining");
+}
+
+/* --- the journal --- */
+
+static bool bind_meta(Cache *cache, const char *key, const char *value, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	g_autofree char *old = cache_store_get_meta(cache->store, key, &failure);
+	if (failure) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	if (!old)
+		return cache_store_set_meta(cache->store, key, value, error);
+	if (g_str_equal(old, value))
+		return true;
+	g_set_error(error, CACHE_ERROR, EINVAL, "%s belongs to the %s %s, not to %s", cache->path,
+	            key, old, value);
+	return false;
+}
+
+/* A damaged journal is set aside with all blobs (recovery finds them without a record), and the
+ * cache goes on with a new one. */
+static bool set_journal_aside(Cache *cache, const char *path, GError **error)
+{
+	g_autofree char *name = g_strdup_printf("journal-%" G_GINT64_FORMAT ".sqlite",
+	                                        g_get_real_time() / G_USEC_PER_SEC);
+	g_autofree char *target = g_build_filename(cache->path, "quarantine", name, NULL);
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	for (gsize i = 0; i < G_N_ELEMENTS(suffixes); i++) {
+		g_autofree char *from = g_strconcat(path, suffixes[i], NULL);
+		g_autofree char *to = g_strconcat(target, suffixes[i], NULL);
+		if (rename(from, to) < 0 && errno != ENOENT)
+			return fail_errno(error, from, "cannot set the damaged journal aside");
+	}
+	g_warning("%s: the journal is damaged: it and everything not yet uploaded were moved to "
+	          "quarantine/",
+	          cache->path);
+	return true;
+}
+
+static bool open_journal(Cache *cache, GError **error)
+{
+	g_autofree char *path = g_build_filename(cache->path, "journal.sqlite", NULL);
+	g_autoptr(GError) damage = NULL;
+	cache->store = cache_store_open(path, &damage);
+	if (!cache->store && damage->code == EUCLEAN) {
+		if (!set_journal_aside(cache, path, error))
+			return false;
+		cache->store = cache_store_open(path, error);
+	} else if (!cache->store) {
+		g_propagate_error(error, g_steal_pointer(&damage));
+	}
+	return cache->store && bind_meta(cache, "platform", cache->platform, error) &&
+	       bind_meta(cache, "project", cache->project, error) &&
+	       bind_meta(cache, "storage", cache->storage, error);
+}
+
+static bool read_boot_id(Cache *cache, GError **error)
+{
+	if (!g_file_get_contents("/proc/sys/kernel/random/boot_id", &cache->boot_id, NULL, NULL)) {
+		g_set_error_literal(error, CACHE_ERROR, EIO, "cannot read the kernel's boot_id");
+		return false;
+	}
+	g_strstrip(cache->boot_id);
+	return true;
+}
+
+/* --- life --- */
+
+Cache *cache_open(const CacheOptions *options, GError **error)
+{
+	Cache *cache = g_new0(Cache, 1);
+	g_autofree char *name = folder_name(options);
+	g_mutex_init(&cache->lock);
+	g_cond_init(&cache->calls_done);
+	cache->path = g_build_filename(options->dir, name, NULL);
+	cache->platform = g_strdup(options->platform);
+	cache->project = g_strdup(options->project);
+	cache->storage = g_strdup(options->storage);
+	cache->user = g_strdup(options->user ? options->user : "");
+	cache->size_limit = options->size_limit;
+	cache->fsync_local = options->fsync_local;
+	cache->read_only = options->read_only;
+	cache->file_mode = options->file_mode;
+	cache->folder_mode = options->folder_mode;
+	cache->lock_fd = -1;
+	cache->blobs.dir = cache->blobs.quarantine = -1;
+	cache->nodes = g_hash_table_new(g_int64_hash, g_int64_equal);
+	cache->hidden = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	cache->dirty = g_hash_table_new(NULL, NULL);
+	cache->stop = g_cancellable_new();
+	cache->worker = cache_worker_new(cache);
+	bool ok = true;
+	if (g_mkdir_with_parents(cache->path, 0700) < 0)
+		ok = fail_errno(error, cache->path, "cannot make the cache's folder");
+	ok = ok && acquire(cache, options->mountpoint, error) && read_boot_id(cache, error) &&
+	     cache_blobs_open(&cache->blobs, cache->path, error) && open_journal(cache, error);
+	if (ok) {
+		cache->syncer = cache_syncer_new(cache);
+		ok = cache_recover(cache, error);
+	}
+	if (ok)
+		return cache;
+	cache_close(cache);
+	return NULL;
+}
+
+void cache_start(Cache *cache, GssClient *client, const CacheNotify *notify)
+{
+	g_mutex_lock(&cache->lock);
+	cache->client = client;
+	if (notify)
+		cache->notify = *notify;
+	GHashTableIter iter;
+	void *node;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (g_hash_table_iter_next(&iter, &node, NULL))
+		cache_queue_consider_locked(cache, node);
+	g_mutex_unlock(&cache->lock);
+	cache_removal_run(cache);
+}
+
+static void wake(void *data)
+{
+	GMutex *lock = ((void **)data)[0];
+	GCond *cond = ((void **)data)[1];
+	bool *done = ((void **)data)[2];
+	g_mutex_lock(lock);
+	*done = true;
+	g_cond_signal(cond);
+	g_mutex_unlock(lock);
+}
+
+/* Everything that was posted to the worker has run. */
+static void settle(Cache *cache)
+{
+	GMutex lock;
+	GCond cond;
+	bool done = false;
+	void *data[] = {&lock, &cond, &done};
+	g_mutex_init(&lock);
+	g_cond_init(&cond);
+	cache_worker_post(cache, wake, data);
+	g_mutex_lock(&lock);
+	while (!done)
+		g_cond_wait(&cond, &lock);
+	g_mutex_unlock(&lock);
+	g_cond_clear(&cond);
+	g_mutex_clear(&lock);
+}
+
+void cache_stop(Cache *cache)
+{
+	g_autoptr(GError) error =
+		g_error_new_literal(CACHE_ERROR, ECANCELED, "gssfs is being unmounted");
+	GSList *publishers = NULL, *contents = NULL;
+	g_mutex_lock(&cache->lock);
+	cache->stopping = true;
+	GHashTableIter iter;
+	void *value;
+	g_hash_table_iter_init(&iter, cache->nodes);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		CacheNode *node = value;
+		cache_worker_cancel(&node->retry);
+		if (node->job)
+			g_cancellable_cancel(node->job->cancellable);
+		if (node->content)
+			contents = g_slist_prepend(contents, cache_content_ref(node->content));
+		publishers =
+			g_slist_concat(publishers, cache_publishers_take_locked(node, G_MAXUINT64));
+	}
+	GSList *calls = g_slist_concat(g_steal_pointer(&cache->drainers),
+	                               g_steal_pointer(&cache->removal_waiters));
+	g_mutex_unlock(&cache->lock);
+	g_cancellable_cancel(cache->stop);
+	cache_publishers_run(publishers, NULL, error);
+	cache_calls_run(cache, calls, error);
+	for (GSList *l = contents; l; l = l->next) {
+		cache_fetch_stop(cache, l->data, error);
+		cache_content_put(l->data);
+	}
+	g_slist_free(contents);
+	g_mutex_lock(&cache->lock);
+	while (cache->calls)
+		g_cond_wait(&cache->calls_done, &cache->lock);
+	g_mutex_unlock(&cache->lock);
+	settle(cache);
+}
+
+void cache_close(Cache *cache)
+{
+	/* The worker first: it gives the syncer its last work. */
+	if (cache->worker) {
+		if (cache->removals)
+			cache_removal_clear_locked(cache);
+		settle(cache);
+	}
+	for (int lane = 0; lane < 2; lane++)
+		g_queue_clear(&cache->ready[lane]);
+	if (cache->syncer)
+		cache_syncer_free(cache->syncer);
+	cache_worker_free(cache->worker);
+	GHashTableIter iter;
+	void *node;
+	g_hash_table_iter_init(&iter, cache->nodes);
+	while (g_hash_table_iter_next(&iter, NULL, &node))
+		cache_node_free(node);
+	g_hash_table_unref(cache->nodes);
+	g_hash_table_unref(cache->hidden);
+	g_hash_table_unref(cache->dirty);
+	g_clear_pointer(&cache->removals, g_ptr_array_unref);
+	g_clear_pointer(&cache->store, cache_store_close);
+	if (cache->blobs.path)
+		cache_blobs_close(&cache->blobs);
+	if (cache->lock_fd >= 0)
+		close(cache->lock_fd);
+	g_object_unref(cache->stop);
+	g_cond_clear(&cache->calls_done);
+	g_mutex_clear(&cache->lock);
+	g_free(cache->path);
+	g_free(cache->platform);
+	g_free(cache->project);
+	g_free(cache->storage);
+	g_free(cache->user);
+	g_free(cache->boot_id);
+	g_free(cache);
+}
+
+bool cache_space(Cache *cache, CacheSpace *ret, GError **error)
+{
+	struct statvfs st;
+	if (fstatvfs(cache->blobs.dir, &st) < 0)
+		return fail_errno(error, cache->path, "cannot ask for the free space");
+	/* What fits on the local disk can be written now, whatever GSS has room for. */
+	*ret = (CacheSpace){.block_size = st.f_frsize,
+	                    .blocks = st.f_blocks,
+	                    .free_blocks = st.f_bavail,
+	                    .nodes = st.f_files};
+	return true;
+}

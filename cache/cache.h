@@ -1,0 +1,223 @@
+/* cache/cache.h - what is known and held locally of one storage: the façade of this folder.
+ *
+ * A Cache is bound to one (platform, project, storage) and lives in one locked folder:
+ *
+ *   journal.sqlite   namespace, attributes, extents, generations, upload queue (cache/store.h)
+ *   blobs/           contents, one sparse file a generation (cache/blob.h)
+ *   quarantine/      what recovery could not trust; never uploaded, never deleted by us
+ *
+ * It holds no token and no request description.
+ *
+ * Threads: every function may be called from any thread. Functions without a callback touch memory
+ * and the local disk only. Functions with a callback never wait for the network in the caller's
+ * thread; the callback runs exactly once, either before the function returns (when the answer is
+ * known locally) or later on a thread of the cache or the client. No lock of the cache is held
+ * during a callback, and callbacks must not block. What a callback is given ends with it.
+ *
+ * Waiting: namespace operations end within the namespace deadline (20 s, then ETIMEDOUT),
+ * cache_fsync and cache_publish after 60 s without progress. A caller that no longer wants the
+ * answer (FUSE_INTERRUPT) just ignores it; the operation goes on.
+ *
+ * References: each attribute handed out by lookup, mkdir or file_create carries one reference to
+ * its node, as the kernel counts lookups; cache_forget() returns them. A node that was unlinked
+ * stays valid while it is referenced or open.
+ *
+ * Errors: GError with a positive errno: EINVAL a name the platform can't hold,
+ * EIO/EHOSTUNREACH/ETIMEDOUT service out of reach (never ENOENT), EACCES/EKEYREJECTED/ENOKEY not
+ * logged in, ENOTEMPTY, EXDEV, ...
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "cache/error.h"
+
+typedef struct Cache Cache;
+typedef struct CacheFile CacheFile; /* an open file; one a FUSE file handle */
+typedef struct GssClient GssClient;
+
+typedef guint64 CacheId; /* node: one incarnation of a name under a parent; never reused; < 2^48 */
+
+typedef struct {
+	CacheId id;
+	bool folder;
+	mode_t mode;  /* permission bits */
+	guint64 size; /* bytes; proven, or local and authoritative */
+	struct timespec atime, mtime, ctime;
+} CacheAttr;
+
+/* What a file's bytes are doing; a folder is always clean. */
+typedef enum {
+	CACHE_STATE_CLEAN,     /* what we have is what GSS has */
+	CACHE_STATE_DIRTY,     /* local changes wait for their upload, or for the last close */
+	CACHE_STATE_UPLOADING, /* under way */
+	CACHE_STATE_FAILED,    /* parked: needs the user; bytes are kept */
+	CACHE_STATE_CONFLICT,  /* a newer version is on GSS; ours is kept */
+} CacheState;
+const char *cache_state_name(CacheState state); /* "clean", ... as user.gss.state shows it */
+
+/* What the kernel must be told; called on a thread of the cache that holds no lock. */
+typedef struct {
+	/* attributes changed; contents from `offset` on are stale if length >= 0 (0: to the end);
+	 * -1: attributes only */
+	void (*inode)(CacheId id, gint64 offset, gint64 length, void *data);
+	/* the name is gone, or is somebody else now */
+	void (*entry)(CacheId parent, const char *name, void *data);
+	void *data;
+} CacheNotify;
+
+typedef struct {
+	const char *dir;      /* cache_dir; the cache's own folder is made below it, 0700 */
+	const char *platform; /* the GSS service's URL */
+	const char *project;
+	const char *storage;    /* backend: "it4i_anselm" */
+	const char *mountpoint; /* for the message that a second mount gets */
+	const char *user;       /* who we are on the platform, "" unknown; for names and logs */
+	guint64 size_limit;     /* bytes of blobs to keep, 0: a tenth of the disk */
+	bool fsync_local;       /* fsync means the local disk */
+	bool read_only;         /* EROFS to every change (uploads pending from before still run) */
+	mode_t file_mode, folder_mode; /* permission bits of what comes from GSS: 0644, 0755 */
+} CacheOptions;
+
+/* Opens (or makes) the cache, locks it, replays the journal. Touches the local disk only. EBUSY:
+ * another process holds it, the message says who. A holder that is only draining is asked (SIGUSR1)
+ * to stop, waited for, and its queue taken over. */
+Cache *cache_open(const CacheOptions *options, GError **error);
+/* Lets uploads begin and network questions be asked. `client` and `notify` must outlive the cache's
+ * stop. */
+void cache_start(Cache *cache, GssClient *client, const CacheNotify *notify);
+/* From now on (unmounted) the holder only drains: on SIGUSR1 it must cache_stop() and
+ * cache_close(). */
+void cache_set_draining(Cache *cache);
+/* Ends every transfer (what is unfinished stays journaled), answers every waiter with ECANCELED,
+ * joins the threads. After it no callback and no notification runs. The client must still be there.
+ */
+void cache_stop(Cache *cache);
+void cache_close(Cache *cache); /* after cache_stop(), or of a cache never started; unlocks */
+
+/* How much is on its way. */
+typedef struct {
+	guint64 files;       /* not clean: queued, uploading, failed */
+	guint64 parked;      /* of these: failed or in conflict */
+	guint64 bytes_total; /* of the files not parked */
+	guint64 bytes_done;  /* of these: sent */
+	guint64 removals;    /* journaled deletions still to be made on GSS */
+} CachePending;
+void cache_pending(Cache *cache, CachePending *ret);
+/* Calls back when nothing but parked files is pending (at once if so). After the unmount, to drain.
+ */
+typedef void (*CacheCallback)(const GError *error, void *data);
+void cache_drain(Cache *cache, CacheCallback callback, void *data);
+
+/* The node of the folder that a mount shows (a GSS URI of this storage). Known from the journal: at
+ * once and offline; `known` tells. Otherwise the service is asked: ENOENT, ENOTDIR, EHOSTUNREACH,
+ * ... The reference is held until cache_close(). */
+typedef void (*CacheRootCallback)(CacheId id, bool known, const GError *error, void *data);
+void cache_root(Cache *cache, const char *uri, CacheRootCallback callback, void *data);
+
+/* --- namespace --- */
+
+typedef void (*CacheAttrCallback)(const CacheAttr *attr, const GError *error, void *data);
+
+void cache_lookup(Cache *cache, CacheId parent, const char *name, CacheAttrCallback callback,
+                  void *data);
+void cache_forget(Cache *cache, CacheId id, guint64 count);
+void cache_getattr(Cache *cache, CacheId id, CacheAttrCallback callback, void *data);
+
+typedef enum {
+	CACHE_SET_MODE = 1 << 0,
+	CACHE_SET_SIZE = 1 << 1,
+	CACHE_SET_ATIME = 1 << 2,
+	CACHE_SET_MTIME = 1 << 3,
+} CacheSetMask;
+/* mode and times are kept locally; a size makes the file dirty. Only what `mask` names is read of
+ * `attr`. */
+void cache_setattr(Cache *cache, CacheId id, CacheSetMask mask, const CacheAttr *attr,
+                   CacheAttrCallback callback, void *data);
+
+void cache_mkdir(Cache *cache, CacheId parent, const char *name, mode_t mode,
+                 CacheAttrCallback callback, void *data);
+void cache_rmdir(Cache *cache, CacheId parent, const char *name, CacheCallback callback,
+                 void *data);
+void cache_unlink(Cache *cache, CacheId parent, const char *name, CacheCallback callback,
+                  void *data);
+/* flags as renameat2(2): RENAME_NOREPLACE is honoured, all others are EINVAL. */
+void cache_rename(Cache *cache, CacheId parent, const char *name, CacheId new_parent,
+                  const char *new_name, unsigned flags, CacheCallback callback, void *data);
+
+/* A snapshot of a folder's entries, without "." and "..". */
+typedef struct CacheListing CacheListing;
+typedef struct {
+	CacheId id;
+	bool folder;
+	const char *name;
+} CacheEntry;
+/* The listing is the caller's, to be freed with cache_listing_free(). */
+typedef void (*CacheListingCallback)(CacheListing *listing, const GError *error, void *data);
+void cache_list(Cache *cache, CacheId folder, CacheListingCallback callback, void *data);
+guint cache_listing_size(const CacheListing *listing);
+void cache_listing_get(const CacheListing *listing, guint index, CacheEntry *ret);
+void cache_listing_free(CacheListing *listing);
+
+CacheId cache_parent(Cache *cache, CacheId id); /* 0: none, or the node is gone */
+/* The node's GSS URI; NULL when it has none yet. Free with g_free(). */
+char *cache_uri(Cache *cache, CacheId id);
+CacheState cache_state(Cache *cache, CacheId id);
+/* The last error of a file that is not clean; NULL when there is none. Free with g_free(). */
+char *cache_state_error(Cache *cache, CacheId id);
+/* Which node is (or will be, once uploaded) at this URI: ENOENT if none is known here or on GSS.
+ * The attribute carries a reference. */
+void cache_find_uri(Cache *cache, const char *uri, CacheAttrCallback callback, void *data);
+
+/* --- contents --- */
+
+/* `flags` as open(2): access mode and O_TRUNC count. `keep`: what the kernel has cached of this
+ * file is still true. */
+typedef void (*CacheOpenCallback)(CacheFile *file, bool keep, const GError *error, void *data);
+void cache_file_open(Cache *cache, CacheId id, int flags, CacheOpenCallback callback, void *data);
+/* EEXIST if the name is there. */
+typedef void (*CacheCreateCallback)(CacheFile *file, const CacheAttr *attr, const GError *error,
+                                    void *data);
+void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mode, int flags,
+                       CacheCreateCallback callback, void *data);
+CacheId cache_file_id(const CacheFile *file);
+
+/* A piece of a blob, to be read from or written to directly (splice). */
+typedef struct {
+	int fd;
+	guint64 offset;
+	gsize length;
+} CacheSpan;
+/* Bytes [offset, offset + length), fewer only at the end of the file. They must be consumed before
+ * the callback returns. */
+typedef void (*CacheReadCallback)(const CacheSpan *span, const GError *error, void *data);
+void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCallback callback,
+                     void *data);
+
+/* Between begin and end the caller copies its bytes to the span. Every successful begin is followed
+ * by one end, which says how many bytes were written and, if that failed, the errno: a file that
+ * lost a write is never uploaded as if it were whole. */
+bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, CacheSpan *ret,
+                            GError **error);
+void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written, int errnum);
+
+/* What close() promises: size, times and extents are journaled when it returns true. */
+bool cache_file_flush(CacheFile *file, GError **error);
+/* The handle's end; the last one of a changed file starts its upload. */
+void cache_file_release(CacheFile *file);
+
+/* Waits until GSS has the bytes that are written now, verified (or, with fsync_local, until they
+ * are durable on the local disk). Counts for the node, not for a handle. */
+void cache_fsync(Cache *cache, CacheId id, CacheCallback callback, void *data);
+/* As cache_fsync() with GSS as the goal, whatever the options; gives the URI. */
+typedef void (*CachePublishCallback)(const char *uri, const GError *error, void *data);
+void cache_publish(Cache *cache, CacheId id, CachePublishCallback callback, void *data);
+
+typedef struct {
+	guint64 block_size, blocks, free_blocks; /* what can be written now */
+	guint64 nodes;
+} CacheSpace;
+bool cache_space(Cache *cache, CacheSpace *ret, GError **error);

@@ -1,0 +1,130 @@
+/* Local changes of a file's content, and how they are journaled. */
+#include "cache/private.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GError **error)
+{
+	CacheRecord *r = &node->r;
+	guint64 sealed = MAX(node->sealed, r->published);
+	bool first = r->generation <= sealed;
+	bool tears = !r->torn && offset < node->flushed_size;
+	if (!first && !tears)
+		return true;
+	CacheRecord before = *r;
+	if (first) {
+		r->generation = sealed + 1;
+		if (r->state != CACHE_STATE_CONFLICT)
+			r->state = CACHE_STATE_DIRTY;
+	}
+	r->torn |= tears;
+	if (!cache_store_begin(cache->store, error))
+		goto failed;
+	bool ok = (!first ||
+	           cache_store_mark_blob(cache->store, r->blob, cache->boot_id, false, error)) &&
+	          cache_node_save_locked(cache, node, error);
+	if (cache_store_end(cache->store, ok, ok ? error : NULL) && ok) {
+		if (first && r->parent != CACHE_PARENT_UNLINKED)
+			cache_node_mark_dirty_locked(cache, node);
+		return true;
+	}
+failed:
+	r->generation = before.generation;
+	r->state = before.state;
+	r->torn = before.torn;
+	return false;
+}
+
+bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	if (!node->changed || !node->content)
+		return true;
+	bool torn = node->r.torn;
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	node->r.torn = false;
+	node->changed = false;
+	bool ok = cache_content_save_extents(node->content, error) &&
+	          cache_node_save_locked(cache, node, error);
+	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	if (!ok) {
+		node->r.torn = torn;
+		node->changed = true;
+		return false;
+	}
+	node->flushed_size = node->r.size;
+	return true;
+}
+
+/* The part of the blob from `size` on is no longer the file's. */
+static bool cut(CacheContent *content, guint64 old_size, guint64 size, GError **error)
+{
+	g_mutex_lock(&content->io);
+	if (size < old_size) {
+		cache_extents_remove(&content->resident, size, G_MAXINT64);
+		content->limit = MIN(content->limit, size);
+	} else {
+		/* What was added is zeros, a hole of the blob, and as good as written. */
+		cache_extents_add(&content->resident, old_size, size);
+	}
+	bool ok = ftruncate(content->fd, size) == 0;
+	int errnum = errno;
+	g_mutex_unlock(&content->io);
+	if (!ok)
+		g_set_error(error, CACHE_ERROR, errnum, "cannot change the size of a blob: %s",
+		            g_strerror(errnum));
+	return ok;
+}
+
+bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, GError **error)
+{
+	if (size > G_MAXINT64) {
+		g_set_error_literal(error, CACHE_ERROR, EFBIG, "too large");
+		return false;
+	}
+	if (!cache_queue_unseal_locked(cache, node, size == 0, error))
+		return false;
+	CacheContent *content = cache_content_open_locked(cache, node, error);
+	if (!content)
+		return false;
+	guint64 old_size = MAX(node->r.size, 0);
+	bool ok;
+	if (size == 0 && old_size > 0) {
+		/* A new blob, so that a crash leaves either the old content or none. */
+		CacheRecord before = node->r;
+		guint64 sealed = MAX(node->sealed, node->r.published), flushed = node->flushed_size;
+		node->r.size = node->flushed_size = 0;
+		node->r.generation = MAX(node->r.generation, sealed + 1);
+		node->r.torn = false;
+		node->r.state = CACHE_STATE_DIRTY;
+		ok = cache_content_renew_locked(cache, node, error);
+		if (ok) {
+			node->write_errno = 0;
+			if (node->r.parent != CACHE_PARENT_UNLINKED)
+				cache_node_mark_dirty_locked(cache, node);
+		} else {
+			node->r.size = before.size;
+			node->flushed_size = flushed;
+			node->r.generation = before.generation;
+			node->r.torn = before.torn;
+			node->r.state = before.state;
+		}
+	} else {
+		/* Growing tears nothing; shrinking is journaled before the bytes go. */
+		ok = cache_change_begin_locked(cache, node, G_MAXINT64, error);
+		if (ok && size < old_size) {
+			node->r.size = size;
+			node->flushed_size = MIN(node->flushed_size, size);
+			ok = cache_node_save_locked(cache, node, error);
+		}
+		ok = ok && cut(content, old_size, size, error);
+	}
+	cache_content_unref(content);
+	if (!ok)
+		return false;
+	node->r.size = size;
+	node->r.mtime = node->r.ctime = cache_now_ns();
+	node->changed = true;
+	return cache_change_flush_locked(cache, node, error);
+}

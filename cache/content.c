@@ -1,0 +1,187 @@
+/* Contents: an open blob and which parts of the file it holds. */
+#include "cache/private.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+CacheContent *cache_content_new(Cache *cache, CacheId node, CacheBlobId blob, int fd)
+{
+	CacheContent *content = g_new0(CacheContent, 1);
+	g_atomic_ref_count_init(&content->refs);
+	content->cache = cache;
+	content->node = node;
+	content->blob = blob;
+	content->fd = fd;
+	content->limit = G_MAXUINT64;
+	g_mutex_init(&content->io);
+	cache_extents_init(&content->resident);
+	cache_extents_init(&content->claimed);
+	return content;
+}
+
+CacheContent *cache_content_ref(CacheContent *content)
+{
+	g_atomic_ref_count_inc(&content->refs);
+	return content;
+}
+
+void cache_content_unref(CacheContent *content)
+{
+	if (!g_atomic_ref_count_dec(&content->refs))
+		return;
+	close(content->fd);
+	g_autoptr(GError) error = NULL;
+	if (g_atomic_int_get(&content->discard) &&
+	    !cache_blob_remove(&content->cache->blobs, content->blob, &error))
+		g_warning("%s", error->message);
+	cache_extents_clear(&content->resident);
+	cache_extents_clear(&content->claimed);
+	g_mutex_clear(&content->io);
+	g_free(content);
+}
+
+void cache_content_idle_locked(CacheNode *node)
+{
+	if (node->content && !node->opens && !node->job &&
+	    g_atomic_ref_count_compare(&node->content->refs, 1))
+		g_clear_pointer(&node->content, cache_content_unref);
+}
+
+void cache_content_put(CacheContent *content)
+{
+	Cache *cache = content->cache;
+	g_mutex_lock(&cache->lock);
+	CacheNode *node = g_hash_table_lookup(cache->nodes, &content->node);
+	cache_content_unref(content);
+	if (node)
+		cache_content_idle_locked(node);
+	g_mutex_unlock(&cache->lock);
+}
+
+/* A new blob, recorded and on disk; the caller's transaction makes it last. */
+static CacheContent *make(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheBlobId blob = cache_store_insert_blob(cache->store, node->r.id, cache->boot_id, error);
+	if (!blob)
+		return NULL;
+	int fd = cache_blob_create(&cache->blobs, blob, error);
+	return fd < 0 ? NULL : cache_content_new(cache, node->r.id, blob, fd);
+}
+
+bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheBlobId old = node->r.blob;
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	CacheContent *content = make(cache, node, error);
+	bool ok = content != NULL;
+	if (ok) {
+		node->r.blob = content->blob;
+		/* A blob that an upload still reads is given up when that has ended (its
+		 * generation). */
+		ok = (!old || node->job || cache_store_remove_blob(cache->store, old, error)) &&
+		     cache_node_save_locked(cache, node, error);
+	}
+	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	if (!ok) {
+		node->r.blob = old;
+		if (content) {
+			g_atomic_int_set(&content->discard, 1);
+			cache_content_unref(content);
+		}
+		return false;
+	}
+	if (node->content) {
+		if (!node->job)
+			g_atomic_int_set(&node->content->discard, 1);
+		cache_content_unref(node->content);
+	} else if (old && !node->job) {
+		g_autoptr(GError) failure = NULL;
+		if (!cache_blob_remove(&cache->blobs, old, &failure))
+			g_warning("%s", failure->message);
+	}
+	node->content = content;
+	return true;
+}
+
+/* What another boot left of a clean file may be zeros: only a durable blob is believed. */
+static bool trusted(Cache *cache, CacheNode *node)
+{
+	if (cache_node_dirty(node))
+		return true; /* recovery has looked */
+	g_autofree char *boot_id = NULL;
+	bool durable = false;
+	return cache_store_blob_info(cache->store, node->r.blob, &boot_id, &durable, NULL) &&
+	       (durable || g_strcmp0(boot_id, cache->boot_id) == 0);
+}
+
+CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	if (node->content)
+		return cache_content_ref(node->content);
+	g_autoptr(GError) failure = NULL;
+	if (node->r.blob && trusted(cache, node)) {
+		int fd = cache_blob_open(&cache->blobs, node->r.blob, &failure);
+		if (fd >= 0) {
+			CacheContent *content =
+				cache_content_new(cache, node->r.id, node->r.blob, fd);
+			if (!cache_store_load_extents(cache->store, node->r.blob,
+			                              &content->resident, error)) {
+				cache_content_unref(content);
+				return NULL;
+			}
+			node->content = content;
+			return cache_content_ref(content);
+		}
+		/* Of a clean file nothing is lost: it is fetched again. */
+		if (cache_node_dirty(node) || failure->code != ENOENT) {
+			g_propagate_error(error, g_steal_pointer(&failure));
+			return NULL;
+		}
+	}
+	if (!cache_content_renew_locked(cache, node, error))
+		return NULL;
+	return cache_content_ref(node->content);
+}
+
+bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheBlobId old = node->r.blob;
+	if (!old)
+		return true;
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	node->r.blob = 0;
+	bool ok = cache_store_remove_blob(cache->store, old, error) &&
+	          cache_node_save_locked(cache, node, error);
+	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	if (!ok) {
+		node->r.blob = old;
+		return false;
+	}
+	if (node->content) {
+		g_atomic_int_set(&node->content->discard, 1);
+		g_clear_pointer(&node->content, cache_content_unref);
+		return true;
+	}
+	return cache_blob_remove(&cache->blobs, old, error);
+}
+
+bool cache_content_save_extents(CacheContent *content, GError **error)
+{
+	if (g_atomic_int_get(&content->discard))
+		return true;
+	g_mutex_lock(&content->io);
+	bool ok = cache_store_save_extents(content->cache->store, content->blob, &content->resident,
+	                                   error);
+	g_mutex_unlock(&content->io);
+	return ok;
+}
+
+bool cache_content_whole(CacheContent *content, guint64 size)
+{
+	g_mutex_lock(&content->io);
+	bool whole = cache_extents_contain(&content->resident, 0, size);
+	g_mutex_unlock(&content->io);
+	return whole;
+}

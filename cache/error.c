@@ -1,0 +1,3 @@
+#include "cache/error.h"
+
+G_DEFINE_QUARK(cache - error, cache_error)

@@ -1,0 +1,317 @@
+/* Open files: opening, reading, writing, closing. */
+#include "cache/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "gss/uri.h"
+
+#define WRITE_OUT_BYTES (16 * 1024 * 1024) /* dirty data goes to the disk in pieces of this size \
+	                                    */
+
+struct CacheFile {
+	Cache *cache;
+	CacheNode *node; /* pinned */
+	bool writer;
+	guint64 written_out; /* bytes up to here were given to the syncer; guarded by Cache.lock */
+};
+
+CacheId cache_file_id(const CacheFile *file)
+{
+	return file->node->r.id;
+}
+
+static CacheFile *file_new_locked(Cache *cache, CacheNode *node, int flags)
+{
+	CacheFile *file = g_new0(CacheFile, 1);
+	*file = (CacheFile){.cache = cache,
+	                    .node = cache_node_pin_locked(node),
+	                    .writer = (flags & O_ACCMODE) != O_RDONLY};
+	node->opens++;
+	node->writers += file->writer;
+	return file;
+}
+
+/* --- opening --- */
+
+typedef struct {
+	Cache *cache;
+	CacheNode *node; /* pinned */
+	int flags;
+	CacheOpenCallback callback;
+	void *data;
+} OpenRequest;
+
+static CacheFile *open_locked(Cache *cache, CacheNode *node, int flags, bool *ret_keep,
+                              GError **error)
+{
+	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	if (node->r.folder || (writes && cache->read_only)) {
+		int code = node->r.folder ? EISDIR : EROFS;
+		g_set_error_literal(error, CACHE_ERROR, code, g_strerror(code));
+		return NULL;
+	}
+	if (node->r.size < 0 && !cache_node_dirty(node)) {
+		g_set_error(error, CACHE_ERROR, EIO, "%s: GSS tells no size", node->r.name);
+		return NULL;
+	}
+	if ((flags & O_TRUNC) && !cache_change_truncate_locked(cache, node, 0, error))
+		return NULL;
+	/* The blob is opened now, while an error can still be told. */
+	CacheContent *content = cache_content_open_locked(cache, node, error);
+	if (!content)
+		return NULL;
+	cache_content_unref(content);
+	*ret_keep = node->kernel_valid && !(flags & O_TRUNC);
+	node->kernel_valid = true;
+	CacheFile *file = file_new_locked(cache, node, flags);
+	if ((flags & O_TRUNC) && !file->writer)
+		cache_queue_consider_locked(cache, node);
+	return file;
+}
+
+static void on_valid(Cache *cache, const GError *error, void *data)
+{
+	g_autofree OpenRequest *request = data;
+	g_autoptr(GError) failure = NULL;
+	CacheFile *file = NULL;
+	bool keep = false;
+	g_mutex_lock(&cache->lock);
+	if (!error)
+		file = open_locked(cache, request->node, request->flags, &keep, &failure);
+	cache_node_put_locked(cache, request->node);
+	g_mutex_unlock(&cache->lock);
+	request->callback(file, keep, error ? error : failure, request->data);
+}
+
+void cache_file_open(Cache *cache, CacheId id, int flags, CacheOpenCallback callback, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&cache->lock);
+	CacheNode *node = cache_node_get_locked(cache, id, &error);
+	if (!node) {
+		g_mutex_unlock(&cache->lock);
+		callback(NULL, false, error, data);
+		return;
+	}
+	OpenRequest *request = g_new(OpenRequest, 1);
+	*request = (OpenRequest){cache, node, flags, callback, data};
+	gint64 lease = node->opens ? CACHE_OPEN_LEASE_US : CACHE_ATTR_LEASE_US;
+	bool valid = cache_attr_validate_locked(cache, node, lease, on_valid, request);
+	g_mutex_unlock(&cache->lock);
+	if (valid)
+		on_valid(cache, NULL, request);
+}
+
+/* The record, its blob and its first generation, in one transaction. */
+static CacheNode *make_locked(Cache *cache, CacheNode *folder, const char *name, mode_t mode,
+                              GError **error)
+{
+	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	cache_record_init(&record, folder->r.id, name, false, mode);
+	record.size = 0;
+	record.generation = 1;
+	record.torn = true; /* nothing of it is acknowledged before the first flush */
+	record.state = CACHE_STATE_DIRTY;
+	if (!cache_store_begin(cache->store, error))
+		return NULL;
+	int fd = -1;
+	CacheBlobId blob = 0;
+	bool ok =
+		cache_store_insert(cache->store, &record, error) &&
+		(blob = cache_store_insert_blob(cache->store, record.id, cache->boot_id, error)) &&
+		(fd = cache_blob_create(&cache->blobs, blob, error)) >= 0;
+	record.blob = blob;
+	ok = ok && cache_store_update(cache->store, &record, error);
+	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	CacheContent *content = fd >= 0 ? cache_content_new(cache, record.id, blob, fd) : NULL;
+	if (!ok) {
+		if (content) {
+			g_atomic_int_set(&content->discard, 1);
+			cache_content_unref(content);
+		}
+		return NULL;
+	}
+	CacheNode *node = cache_node_adopt_locked(cache, &record);
+	node->content = content;
+	node->kernel_valid = true;
+	node->changed = true; /* also an empty file is journaled as whole by its first flush */
+	cache_node_mark_dirty_locked(cache, node);
+	cache_folder_touch_locked(folder, name);
+	return node;
+}
+
+void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mode, int flags,
+                       CacheCreateCallback callback, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheFile *file = NULL;
+	CacheAttr attr;
+	g_mutex_lock(&cache->lock);
+	CacheNode *folder = cache_node_get_locked(cache, parent, &error);
+	CacheNode *node = NULL;
+	int code = !folder                                                       ? 0
+	           : cache->read_only                                            ? EROFS
+	           : !folder->r.folder                                           ? ENOTDIR
+	           : folder->r.parent == CACHE_PARENT_UNLINKED || !folder->r.uri ? ENOENT
+	                                                                         : 0;
+	if (code)
+		g_set_error(&error, CACHE_ERROR, code, "%s: %s", name, g_strerror(code));
+	else if (folder && gss_name_check(name, &error))
+		node = make_locked(cache, folder, name, mode, &error);
+	if (node) {
+		file = file_new_locked(cache, node, flags);
+		node->refs++;
+		cache_node_attr(node, &attr);
+		cache_node_put_locked(cache, node);
+	}
+	if (folder)
+		cache_node_put_locked(cache, folder);
+	g_mutex_unlock(&cache->lock);
+	callback(file, file ? &attr : NULL, error, data);
+}
+
+/* --- reading --- */
+
+void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCallback callback,
+                     void *data)
+{
+	Cache *cache = file->cache;
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&cache->lock);
+	CacheContent *content = cache_content_open_locked(cache, file->node, &error);
+	guint64 size = MAX(file->node->r.size, 0);
+	g_mutex_unlock(&cache->lock);
+	if (!content) {
+		callback(NULL, error, data);
+		return;
+	}
+	cache_fetch_read(cache, file->node, content, size, offset, length, callback, data);
+	cache_content_unref(content);
+}
+
+/* --- writing --- */
+
+bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, CacheSpan *ret,
+                            GError **error)
+{
+	Cache *cache = file->cache;
+	CacheNode *node = file->node;
+	if (offset > G_MAXINT64 - length) {
+		g_set_error_literal(error, CACHE_ERROR, EFBIG, "too large");
+		return false;
+	}
+	g_mutex_lock(&cache->lock);
+	bool ok = cache_queue_unseal_locked(cache, node, false, error) &&
+	          cache_change_begin_locked(cache, node, offset, error);
+	CacheContent *content = ok ? cache_content_open_locked(cache, node, error) : NULL;
+	if (content) {
+		g_mutex_lock(&content->io);
+		cache_extents_add(&content->claimed, offset, offset + length);
+		/* Beyond the end: what lies between is zeros, a hole of the blob. */
+		if ((gint64)offset > node->r.size)
+			cache_extents_add(&content->resident, MAX(node->r.size, 0), offset);
+		g_atomic_int_inc(&content->dirty_seq);
+		g_mutex_unlock(&content->io);
+		/* The reference is held until the end of the write: the node has the content
+		 * anyway. */
+		*ret = (CacheSpan){content->fd, offset, length};
+		cache_content_unref(content);
+	}
+	g_mutex_unlock(&cache->lock);
+	return content != NULL;
+}
+
+static void lost_locked(Cache *cache, CacheNode *node, int errnum)
+{
+	g_autoptr(GError) error =
+		g_error_new(CACHE_ERROR, errnum, "a write to it was lost: %s", g_strerror(errnum));
+	node->write_errno = errnum;
+	cache_node_set_state_locked(cache, node, CACHE_STATE_FAILED, error);
+	g_warning("%s: %s; it is not uploaded", node->r.name, error->message);
+}
+
+void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written, int errnum)
+{
+	Cache *cache = file->cache;
+	CacheNode *node = file->node;
+	GSList *failed = NULL;
+	g_mutex_lock(&cache->lock);
+	CacheContent *content = node->content;
+	g_mutex_lock(&content->io);
+	cache_extents_remove(&content->claimed, span->offset, span->offset + span->length);
+	cache_extents_add(&content->resident, span->offset, span->offset + written);
+	g_atomic_int_inc(&content->dirty_seq);
+	g_mutex_unlock(&content->io);
+	guint64 end = span->offset + written;
+	if (written) {
+		node->r.size = MAX(node->r.size, (gint64)end);
+		node->r.mtime = node->r.ctime = cache_now_ns();
+		node->changed = true;
+	}
+	if (errnum) {
+		lost_locked(cache, node, errnum);
+		failed = cache_publishers_take_locked(node, G_MAXUINT64);
+	}
+	if (end >= file->written_out + WRITE_OUT_BYTES) {
+		cache_syncer_write_out(cache, content, file->written_out, end - file->written_out);
+		file->written_out = end;
+	}
+	if (node->publishers)
+		cache_queue_consider_locked(cache, node);
+	g_mutex_unlock(&cache->lock);
+	if (failed) {
+		g_autoptr(GError) error = g_error_new(CACHE_ERROR, errnum, "a write was lost");
+		cache_publishers_run(failed, NULL, error);
+	}
+}
+
+/* --- closing --- */
+
+bool cache_file_flush(CacheFile *file, GError **error)
+{
+	Cache *cache = file->cache;
+	CacheNode *node = file->node;
+	if (!file->writer)
+		return true;
+	g_mutex_lock(&cache->lock);
+	bool ok = true;
+	if (node->write_errno) {
+		/* Journaled all the same: what could be kept is kept. */
+		cache_change_flush_locked(cache, node, NULL);
+		g_set_error(error, CACHE_ERROR, node->write_errno, "%s: a write to it was lost",
+		            node->r.name);
+		ok = false;
+	} else {
+		ok = cache_change_flush_locked(cache, node, error);
+	}
+	g_mutex_unlock(&cache->lock);
+	return ok;
+}
+
+void cache_file_release(CacheFile *file)
+{
+	Cache *cache = file->cache;
+	CacheNode *node = file->node;
+	g_autoptr(GError) error = NULL;
+	CacheContent *idle = NULL;
+	g_mutex_lock(&cache->lock);
+	node->opens--;
+	node->writers -= file->writer;
+	/* The descriptor is worth keeping only while somebody uses it. */
+	if (!node->opens && node->content && !node->job)
+		idle = cache_content_ref(node->content);
+	/* The kernel flushes before it releases, but at a session's end it may do neither. */
+	if (file->writer && !cache_change_flush_locked(cache, node, &error))
+		g_warning("%s: %s", node->r.name, error->message);
+	cache_queue_consider_locked(cache, node);
+	g_mutex_unlock(&cache->lock);
+	if (idle) {
+		cache_fetch_stop(cache, idle, NULL);
+		cache_content_put(idle);
+	}
+	g_mutex_lock(&cache->lock);
+	cache_node_put_locked(cache, node);
+	g_mutex_unlock(&cache->lock);
+	g_free(file);
+}

@@ -1,0 +1,329 @@
+/* Folders: listings, and what follows from them. */
+#include "cache/private.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "gss/uri.h"
+
+#define RESOURCES_MAX 2048 /* descriptions kept of one listing */
+
+typedef struct {
+	char *name, *uri;
+	bool folder;
+	GssResource *resource; /* NULL past RESOURCES_MAX */
+} Item;
+
+typedef struct {
+	Cache *cache;
+	CacheNode *folder; /* pinned */
+	GPtrArray *items;  /* Item */
+	gint64 asked_at;
+	GError *error;
+	GPtrArray *outdated; /* names the kernel must forget */
+} Listing;
+
+static void item_free(void *data)
+{
+	Item *item = data;
+	g_free(item->name);
+	g_free(item->uri);
+	g_clear_pointer(&item->resource, gss_resource_unref);
+	g_free(item);
+}
+
+static void on_item(GssResource *resource, void *data)
+{
+	Listing *listing = data;
+	GssType type = gss_resource_type(resource);
+	if (type == GSS_TYPE_NOTEXIST)
+		return;
+	Item *item = g_new0(Item, 1);
+	item->name = g_strdup(gss_resource_name(resource));
+	item->uri = g_strdup(gss_resource_uri(resource));
+	item->folder = type == GSS_TYPE_FOLDER;
+	if (!item->folder && listing->items->len < RESOURCES_MAX)
+		item->resource = gss_resource_ref(resource);
+	g_ptr_array_add(listing->items, item);
+}
+
+void cache_folder_hand_down_locked(CacheNode *folder, CacheNode *child)
+{
+	GssResource *resource =
+		folder->resources ? g_hash_table_lookup(folder->resources, child->r.name) : NULL;
+	if (!resource)
+		return;
+	if (!child->resource && g_strcmp0(gss_resource_uri(resource), child->r.uri) == 0)
+		cache_node_set_resource(child, resource);
+	g_hash_table_remove(folder->resources, child->r.name);
+}
+
+/* --- pruning --- */
+
+typedef struct {
+	Cache *cache;
+	GArray *below; /* CacheId, parents first */
+	bool dirty;
+} Tree;
+
+static bool note_dirty(const CacheRecord *record, void *data)
+{
+	Tree *tree = data;
+	if (!record->folder && record->generation != record->published)
+		tree->dirty = true;
+	g_array_append_val(tree->below, record->id);
+	return !tree->dirty;
+}
+
+static bool walk(Cache *cache, Tree *tree, CacheId top, GError **error)
+{
+	bool ok = cache_store_children(cache->store, top, note_dirty, tree, error);
+	for (guint i = 0; ok && !tree->dirty && i < tree->below->len; i++)
+		ok = cache_store_children(cache->store, g_array_index(tree->below, CacheId, i),
+		                          note_dirty, tree, error);
+	return ok;
+}
+
+bool cache_folder_prune_locked(Cache *cache, CacheNode *folder)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) below = g_array_new(FALSE, FALSE, sizeof(CacheId));
+	Tree tree = {.cache = cache, .below = below};
+	bool ok = !folder->r.folder || walk(cache, &tree, folder->r.id, &error);
+	if (ok && tree.dirty)
+		return false;
+	for (guint i = below->len; ok && i > 0; i--) {
+		CacheNode *node =
+			cache_node_get_locked(cache, g_array_index(below, CacheId, i - 1), &error);
+		ok = node && cache_node_detach_locked(cache, node, &error);
+		if (node)
+			cache_node_put_locked(cache, node);
+	}
+	ok = ok && cache_node_detach_locked(cache, folder, &error);
+	if (!ok)
+		g_warning("%s: %s", cache->path, error->message);
+	return ok;
+}
+
+/* --- reconciling a listing with what is known --- */
+
+typedef struct {
+	CacheId id;
+	bool folder, local; /* local: dirty or not on GSS yet */
+	char *uri;
+} Known;
+
+static void known_free(void *data)
+{
+	Known *known = data;
+	g_free(known->uri);
+	g_free(known);
+}
+
+static bool note_known(const CacheRecord *record, void *data)
+{
+	Known *known = g_new0(Known, 1);
+	known->id = record->id;
+	known->folder = record->folder;
+	known->local = !record->uri || (!record->folder && record->generation != record->published);
+	known->uri = g_strdup(record->uri);
+	g_hash_table_insert(data, g_strdup(record->name), known);
+	return true;
+}
+
+static bool insert_child(Cache *cache, CacheNode *folder, const Item *item, GError **error)
+{
+	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	/* A folder that was mounted by itself before is the same folder. */
+	if (item->folder && cache_store_find_uri(cache->store, item->uri, &record, NULL) &&
+	    record.parent == CACHE_PARENT_ROOT && record.folder && record.id != folder->r.id) {
+		CacheNode *node = cache_node_adopt_locked(cache, &record);
+		node->r.parent = folder->r.id;
+		g_free(node->r.name);
+		node->r.name = g_strdup(item->name);
+		bool ok = cache_node_save_locked(cache, node, error);
+		node->pins--; /* stays in memory: nothing may be buried inside a transaction */
+		if (!node->pins && !node->refs) {
+			g_hash_table_remove(cache->nodes, &node->r.id);
+			cache_node_free(node);
+		}
+		return ok;
+	}
+	cache_record_clear(&record);
+	cache_record_init(&record, folder->r.id, item->name, item->folder,
+	                  item->folder ? cache->folder_mode : cache->file_mode);
+	record.uri = g_strdup(item->uri);
+	return cache_store_insert(cache->store, &record, error);
+}
+
+/* May this entry be shown, and is it not one that a local change knows better? */
+static bool usable(Cache *cache, CacheNode *folder, const Item *item)
+{
+	g_autoptr(GError) error = NULL;
+	if (!gss_name_check(item->name, &error) ||
+	    !gss_uri_check(item->uri ? item->uri : "", NULL)) {
+		if (!folder->names_reported)
+			g_warning("%s: an entry that can't be shown is left out: %s", folder->r.uri,
+			          error ? error->message : "it has no valid URI");
+		folder->names_reported = true;
+		return false;
+	}
+	return !g_hash_table_contains(cache->hidden, item->uri) &&
+	       !g_hash_table_contains(folder->touched, item->name);
+}
+
+/* Everything that vanished or became something else. Each in a transaction of its own. */
+static void remove_outdated_locked(Listing *listing, GHashTable *known, GHashTable *shown)
+{
+	Cache *cache = listing->cache;
+	GHashTableIter iter;
+	void *name, *value;
+	g_hash_table_iter_init(&iter, known);
+	while (g_hash_table_iter_next(&iter, &name, &value)) {
+		const Known *old = value;
+		const Item *item = g_hash_table_lookup(shown, name);
+		bool same =
+			item && item->folder == old->folder && g_strcmp0(item->uri, old->uri) == 0;
+		if (same || old->local || g_hash_table_contains(listing->folder->touched, name))
+			continue;
+		g_autoptr(GError) error = NULL;
+		CacheNode *node = cache_node_get_locked(cache, old->id, &error);
+		if (!node)
+			continue;
+		/* It may have become local since it was noted. */
+		if (!cache_node_dirty(node) && cache_folder_prune_locked(cache, node))
+			g_ptr_array_add(listing->outdated, g_strdup(name));
+		cache_node_put_locked(cache, node);
+	}
+}
+
+static bool reconcile_locked(Listing *listing, GError **error)
+{
+	Cache *cache = listing->cache;
+	CacheNode *folder = listing->folder;
+	g_autoptr(GHashTable) known =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, known_free);
+	g_autoptr(GHashTable) shown = g_hash_table_new(g_str_hash, g_str_equal);
+	if (!cache_store_children(cache->store, folder->r.id, note_known, known, error))
+		return false;
+	for (guint i = 0; i < listing->items->len; i++) {
+		Item *item = g_ptr_array_index(listing->items, i);
+		if (usable(cache, folder, item) && !g_hash_table_contains(shown, item->name))
+			g_hash_table_insert(shown, item->name, item);
+	}
+	remove_outdated_locked(listing, known, shown);
+
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	bool ok = true;
+	g_clear_pointer(&folder->resources, g_hash_table_unref);
+	folder->resources = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+	                                          (GDestroyNotify)gss_resource_unref);
+	for (guint i = 0; ok && i < listing->items->len; i++) {
+		Item *item = g_ptr_array_index(listing->items, i);
+		if (g_hash_table_lookup(shown, item->name) != item)
+			continue;
+		if (item->resource)
+			g_hash_table_insert(folder->resources, g_strdup(item->name),
+			                    gss_resource_ref(item->resource));
+		const Known *old = g_hash_table_lookup(known, item->name);
+		bool same =
+			old && old->folder == item->folder && g_strcmp0(old->uri, item->uri) == 0;
+		bool kept = old && (old->local || same);
+		g_autoptr(GError) failure = NULL;
+		if (!kept && !insert_child(cache, folder, item, &failure) &&
+		    failure->code != EEXIST) { /* EEXIST: kept, since something below it is dirty */
+			g_propagate_error(error, g_steal_pointer(&failure));
+			ok = false;
+		}
+	}
+	if (ok && !folder->r.listed) {
+		folder->r.listed = true;
+		ok = cache_node_save_locked(cache, folder, error);
+	}
+	return cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+}
+
+static void finish(void *data)
+{
+	Listing *listing = data;
+	Cache *cache = listing->cache;
+	CacheNode *folder = listing->folder;
+	g_mutex_lock(&cache->lock);
+	if (!listing->error)
+		reconcile_locked(listing, &listing->error);
+	gint64 now = g_get_monotonic_time();
+	g_clear_error(&folder->list_error);
+	if (listing->error) {
+		folder->list_until = 0;
+		folder->list_failed_until = now + CACHE_FAILURE_LEASE_US;
+		folder->list_error = g_error_copy(listing->error);
+	} else {
+		folder->list_until = listing->asked_at + CACHE_LIST_LEASE_US;
+	}
+	folder->list_running = false;
+	g_clear_pointer(&folder->touched, g_hash_table_unref);
+	GSList *waiting = g_steal_pointer(&folder->listing);
+	CacheId id = folder->r.id;
+	g_mutex_unlock(&cache->lock);
+
+	cache_calls_run(cache, waiting, listing->error);
+	for (guint i = 0; cache->notify.entry && i < listing->outdated->len; i++)
+		cache->notify.entry(id, g_ptr_array_index(listing->outdated, i),
+		                    cache->notify.data);
+	g_mutex_lock(&cache->lock);
+	cache_node_put_locked(cache, folder);
+	g_mutex_unlock(&cache->lock);
+	g_ptr_array_unref(listing->items);
+	g_ptr_array_unref(listing->outdated);
+	g_clear_error(&listing->error);
+	g_free(listing);
+	cache_call_end(cache);
+}
+
+static void on_listed(const GError *error, void *data)
+{
+	Listing *listing = data;
+	/* A listing that GSS refuses is no proof that nothing is there. */
+	if (error)
+		listing->error = g_error_copy(error);
+	cache_worker_post(listing->cache, finish, listing);
+}
+
+static void ask(void *data)
+{
+	Listing *listing = data;
+	gss_storage_list(listing->cache->client, listing->folder->r.uri, false,
+	                 listing->cache->stop, on_item, on_listed, listing);
+}
+
+bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady ready, void *data)
+{
+	gint64 now = g_get_monotonic_time();
+	if (folder->list_until > now)
+		return true;
+	if (folder->list_running) {
+		folder->listing = cache_calls_add(folder->listing, ready, data);
+		return false;
+	}
+	if (folder->list_error && folder->list_failed_until > now) {
+		cache_ready_later(cache, ready, data, folder->list_error->code,
+		                  folder->list_error->message);
+		return false;
+	}
+	if (!folder->r.uri || !cache_call_begin_locked(cache)) {
+		cache_ready_later(cache, ready, data, EIO, "GSS cannot be asked");
+		return false;
+	}
+	Listing *listing = g_new0(Listing, 1);
+	*listing = (Listing){.cache = cache,
+	                     .folder = cache_node_pin_locked(folder),
+	                     .items = g_ptr_array_new_with_free_func(item_free),
+	                     .outdated = g_ptr_array_new_with_free_func(g_free),
+	                     .asked_at = now};
+	folder->list_running = true;
+	folder->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	folder->listing = cache_calls_add(folder->listing, ready, data);
+	cache_worker_post(cache, ask, listing);
+	return false;
+}

@@ -1,0 +1,451 @@
+/* Names that come and go with GSS's word: mkdir, rmdir, unlink. */
+#include "cache/private.h"
+
+#include <errno.h>
+
+#include "gss/uri.h"
+
+static bool may_change(Cache *cache, GError **error)
+{
+	if (cache->read_only)
+		g_set_error_literal(error, CACHE_ERROR, EROFS, "mounted read-only");
+	return !cache->read_only;
+}
+
+static CacheNode *get_folder_locked(Cache *cache, CacheId id, GError **error)
+{
+	CacheNode *node = cache_node_get_locked(cache, id, error);
+	if (node && !node->r.folder) {
+		cache_node_put_locked(cache, node);
+		g_set_error_literal(error, CACHE_ERROR, ENOTDIR, "not a folder");
+		return NULL;
+	}
+	return node;
+}
+
+/* --- mkdir --- */
+
+static void mkdir_made(CacheOp *op);
+
+/* The answer was lost, or a refusal without a reason: what is there now? */
+static void mkdir_asked(CacheOp *op)
+{
+	GssType type = op->error ? GSS_TYPE_NOTEXIST : gss_resource_type(op->resource);
+	if (op->error)
+		cache_op_end_error(op);
+	else if (type == GSS_TYPE_FOLDER && op->tries)
+		mkdir_made(op);
+	else if (type != GSS_TYPE_NOTEXIST) {
+		g_mutex_lock(&op->cache->lock);
+		op->parent->list_until = 0;
+		g_mutex_unlock(&op->cache->lock);
+		cache_op_fail(op, EEXIST, "%s: is there already", op->name);
+	} else
+		cache_op_fail(op, EIO, "%s: GSS did not make the folder", op->name);
+}
+
+static void mkdir_made(CacheOp *op)
+{
+	Cache *cache = op->cache;
+	if (op->error) {
+		/* tries: the folder that may be found is our own. */
+		op->tries = op->error->code == EINPROGRESS;
+		bool ask = op->tries || op->error->code == EEXIST || op->error->code == EIO;
+		if (!ask) {
+			cache_op_end_error(op);
+			return;
+		}
+		op->step = mkdir_asked;
+		gss_storage_resolve(cache->client, op->uri, cache->stop, cache_op_on_resource, op);
+		return;
+	}
+	g_autoptr(GError) error = NULL;
+	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	const char *uri = gss_resource_uri(op->resource);
+	g_mutex_lock(&cache->lock);
+	cache_record_init(&record, op->parent->r.id, op->name, true, op->mode);
+	record.uri = g_strdup(uri ? uri : op->uri);
+	record.listed = true;
+	if (cache_store_insert(cache->store, &record, &error)) {
+		op->node = cache_node_adopt_locked(cache, &record);
+		op->node->list_until = g_get_monotonic_time() + CACHE_LIST_LEASE_US;
+		cache_folder_touch_locked(op->parent, op->name);
+	}
+	g_mutex_unlock(&cache->lock);
+	cache_op_end(op, op->node, error);
+}
+
+static void mkdir_begin(CacheOp *op)
+{
+	op->step = mkdir_made;
+	gss_storage_create_folder(op->cache->client, op->uri, op->cache->stop, cache_op_on_resource,
+	                          op);
+}
+
+static CacheOp *mkdir_new_locked(Cache *cache, CacheId parent, const char *name, GError **error)
+{
+	if (!may_change(cache, error) || !gss_name_check(name, error))
+		return NULL;
+	CacheNode *folder = get_folder_locked(cache, parent, error);
+	if (!folder)
+		return NULL;
+	g_autoptr(GError) missing = NULL;
+	CacheNode *existing = cache_node_find_locked(cache, parent, name, &missing);
+	CacheOp *op = NULL;
+	if (existing) {
+		cache_node_put_locked(cache, existing);
+		g_set_error(error, CACHE_ERROR, EEXIST, "%s: is there already", name);
+	} else if (!folder->r.uri) {
+		g_set_error(error, CACHE_ERROR, ENOENT, "the folder of %s is gone", name);
+	} else {
+		op = cache_op_new_locked(cache, error);
+	}
+	if (!op) {
+		cache_node_put_locked(cache, folder);
+		return NULL;
+	}
+	op->parent = folder;
+	op->name = g_strdup(name);
+	op->uri = gss_uri_child(folder->r.uri, name);
+	return op;
+}
+
+void cache_mkdir(Cache *cache, CacheId parent, const char *name, mode_t mode,
+                 CacheAttrCallback callback, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&cache->lock);
+	CacheOp *op = mkdir_new_locked(cache, parent, name, &error);
+	g_mutex_unlock(&cache->lock);
+	if (!op) {
+		callback(NULL, error, data);
+		return;
+	}
+	op->attr = callback;
+	op->data = data;
+	op->mode = mode;
+	cache_op_start(op, mkdir_begin);
+}
+
+/* --- rmdir --- */
+
+static void rmdir_look(CacheOp *op);
+
+static void rmdir_gone(CacheOp *op)
+{
+	g_autoptr(GError) error = NULL;
+	Cache *cache = op->cache;
+	g_mutex_lock(&cache->lock);
+	cache_folder_touch_locked(op->parent, op->name);
+	if (!cache_folder_prune_locked(cache, op->node))
+		error = g_error_new(CACHE_ERROR, EIO, "%s: the journal cannot be written",
+		                    op->name);
+	g_mutex_unlock(&cache->lock);
+	cache_op_end(op, NULL, error);
+}
+
+static void rmdir_checked(CacheOp *op)
+{
+	if (op->error)
+		cache_op_end_error(op);
+	else if (gss_resource_type(op->resource) == GSS_TYPE_NOTEXIST)
+		rmdir_gone(op);
+	else
+		cache_op_fail(op, EIO, "%s: GSS did not remove the folder", op->name);
+}
+
+static void rmdir_done(CacheOp *op)
+{
+	if (!op->error) {
+		rmdir_gone(op);
+		return;
+	}
+	if (op->error->code != EINPROGRESS && op->error->code != EIO && op->error->code != ENOENT) {
+		cache_op_end_error(op);
+		return;
+	}
+	op->step = rmdir_checked;
+	gss_storage_resolve(op->cache->client, op->uri, op->cache->stop, cache_op_on_resource, op);
+}
+
+static void on_entry(GssResource *resource, void *data)
+{
+	CacheOp *op = data;
+	if (gss_resource_type(resource) == GSS_TYPE_NOTEXIST)
+		return;
+	const char *uri = gss_resource_uri(resource);
+	g_mutex_lock(&op->cache->lock);
+	if (uri && g_hash_table_contains(op->cache->hidden, uri))
+		op->hidden++;
+	else
+		op->entries++;
+	g_mutex_unlock(&op->cache->lock);
+}
+
+static void on_removal(Cache *cache, const GError *error, void *data)
+{
+	rmdir_look(data);
+}
+
+/* GSS deletes recursively: every entry it names counts, shown or not. Those that a rename is still
+ * to remove are waited for. */
+static void rmdir_listed(CacheOp *op)
+{
+	Cache *cache = op->cache;
+	if (op->error && op->error->code == ENOENT) {
+		rmdir_gone(op);
+	} else if (op->error) {
+		cache_op_end_error(op);
+	} else if (op->entries) {
+		g_mutex_lock(&cache->lock);
+		op->node->list_until = 0; /* it has what was not shown */
+		g_mutex_unlock(&cache->lock);
+		cache_op_fail(op, ENOTEMPTY, "%s: not empty", op->name);
+	} else if (op->answered) {
+		cache_op_end(op, NULL, NULL); /* told ETIMEDOUT: nothing is deleted behind that */
+	} else if (op->hidden) {
+		g_mutex_lock(&cache->lock);
+		bool stopping = cache->stopping;
+		if (!stopping)
+			cache->removal_waiters =
+				cache_calls_add(cache->removal_waiters, on_removal, op);
+		g_mutex_unlock(&cache->lock);
+		if (stopping)
+			cache_op_fail(op, ECANCELED, "unmounting");
+	} else {
+		op->step = rmdir_done;
+		gss_storage_delete_folder(cache->client, op->uri, cache->stop, cache_op_on_done,
+		                          op);
+	}
+}
+
+static void rmdir_look(CacheOp *op)
+{
+	op->step = rmdir_listed;
+	op->entries = op->hidden = 0;
+	gss_storage_list(op->cache->client, op->uri, true, op->cache->stop, on_entry,
+	                 cache_op_on_done, op);
+}
+
+static bool note_local(const CacheRecord *record, void *data)
+{
+	bool *local = data;
+	*local = !record->uri || (!record->folder && record->generation != record->published);
+	return !*local;
+}
+
+static bool find_pair_locked(Cache *cache, CacheId parent, const char *name, CacheNode **ret_parent,
+                             CacheNode **ret_node, GError **error)
+{
+	CacheNode *folder =
+		may_change(cache, error) ? get_folder_locked(cache, parent, error) : NULL;
+	CacheNode *node = folder ? cache_node_find_locked(cache, parent, name, error) : NULL;
+	if (folder && !node)
+		cache_node_put_locked(cache, folder);
+	*ret_parent = folder;
+	*ret_node = node;
+	return node != NULL;
+}
+
+static CacheOp *rmdir_new_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError **error)
+{
+	bool local = false;
+	if (!node->r.folder) {
+		g_set_error(error, CACHE_ERROR, ENOTDIR, "%s: not a folder", node->r.name);
+		return NULL;
+	}
+	if (!cache_store_children(cache->store, node->r.id, note_local, &local, error))
+		return NULL;
+	if (local) {
+		g_set_error(error, CACHE_ERROR, ENOTEMPTY, "%s: not empty", node->r.name);
+		return NULL;
+	}
+	return cache_op_new_locked(cache, error);
+}
+
+void cache_rmdir(Cache *cache, CacheId parent, const char *name, CacheCallback callback, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheNode *folder, *node;
+	CacheOp *op = NULL;
+	g_mutex_lock(&cache->lock);
+	if (find_pair_locked(cache, parent, name, &folder, &node, &error)) {
+		op = rmdir_new_locked(cache, folder, node, &error);
+		if (op) {
+			op->parent = folder;
+			op->node = node;
+			op->uri = g_strdup(node->r.uri);
+		} else {
+			cache_node_put_locked(cache, node);
+			cache_node_put_locked(cache, folder);
+		}
+	}
+	g_mutex_unlock(&cache->lock);
+	if (!op) {
+		callback(error, data);
+		return;
+	}
+	op->done = callback;
+	op->data = data;
+	op->name = g_strdup(name);
+	cache_op_start(op, rmdir_look);
+}
+
+/* --- unlink --- */
+
+static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError **error)
+{
+	/* What a rename left behind goes too. */
+	if (node->r.moved_from &&
+	    (!cache_store_insert_removal(cache->store, node->r.moved_from, &node->r.from, error) ||
+	     !cache_removal_load_locked(cache, error)))
+		return false;
+	cache_folder_touch_locked(folder, node->r.name);
+	return cache_node_detach_locked(cache, node, error);
+}
+
+static void unlink_gone(CacheOp *op)
+{
+	g_autoptr(GError) error = NULL;
+	Cache *cache = op->cache;
+	GSList *publishers = NULL;
+	g_mutex_lock(&cache->lock);
+	/* It may have been renamed or replaced meanwhile: then this name is not its any more. */
+	if (op->node->r.parent == (gint64)op->parent->r.id &&
+	    g_str_equal(op->node->r.name, op->name)) {
+		cache_queue_cancel_locked(cache, op->node);
+		if (drop_locked(cache, op->parent, op->node, &error))
+			publishers = cache_publishers_take_locked(op->node, G_MAXUINT64);
+	}
+	g_mutex_unlock(&cache->lock);
+	if (publishers) {
+		g_autoptr(GError) gone =
+			g_error_new(CACHE_ERROR, ENOENT, "%s: was removed", op->name);
+		cache_publishers_run(publishers, NULL, gone);
+	}
+	cache_removal_run(cache);
+	cache_op_end(op, NULL, error);
+}
+
+static void unlink_checked(CacheOp *op)
+{
+	if (op->error)
+		cache_op_end_error(op);
+	else if (gss_resource_type(op->resource) == GSS_TYPE_NOTEXIST)
+		unlink_gone(op);
+	else
+		cache_op_fail(op, EIO, "%s: GSS did not remove the file", op->name);
+}
+
+static void unlink_removed(CacheOp *op)
+{
+	if (!op->error) {
+		unlink_gone(op);
+	} else if (op->error->code == EINPROGRESS) {
+		op->step = unlink_checked;
+		gss_storage_resolve(op->cache->client, op->uri, op->cache->stop,
+		                    cache_op_on_resource, op);
+	} else {
+		cache_op_end_error(op);
+	}
+}
+
+static void unlink_found(CacheOp *op)
+{
+	if (op->error && op->error->code != ENOENT) {
+		cache_op_end_error(op);
+		return;
+	}
+	GssType type = op->error ? GSS_TYPE_NOTEXIST : gss_resource_type(op->resource);
+	if (type == GSS_TYPE_NOTEXIST) {
+		unlink_gone(op);
+	} else if (type == GSS_TYPE_FOLDER) {
+		g_mutex_lock(&op->cache->lock);
+		op->parent->list_until = 0;
+		g_mutex_unlock(&op->cache->lock);
+		cache_op_fail(op, EISDIR, "%s: is a folder on GSS", op->name);
+	} else if (op->answered) {
+		cache_op_end(op, NULL, NULL); /* told ETIMEDOUT: nothing is deleted behind that */
+	} else {
+		op->step = unlink_removed;
+		g_autoptr(GssResource) resource = gss_resource_ref(op->resource);
+		gss_storage_remove(op->cache->client, resource, op->cache->stop, cache_op_on_done,
+		                   op);
+	}
+}
+
+static void unlink_ask(CacheOp *op)
+{
+	op->step = unlink_found;
+	gss_storage_resolve(op->cache->client, op->uri, op->cache->stop, cache_op_on_resource, op);
+}
+
+/* An upload that is being ended may still have arrived: GSS is asked when it is over. */
+static void on_idle(Cache *cache, const GError *error, void *data)
+{
+	CacheOp *op = data;
+	g_mutex_lock(&cache->lock);
+	if (op->node->r.uri) {
+		g_free(op->uri);
+		op->uri = g_strdup(op->node->r.uri);
+	}
+	g_mutex_unlock(&cache->lock);
+	unlink_ask(op);
+}
+
+static void unlink_begin(CacheOp *op)
+{
+	Cache *cache = op->cache;
+	g_mutex_lock(&cache->lock);
+	bool busy = op->node->job != NULL;
+	if (busy) {
+		cache_queue_cancel_locked(cache, op->node);
+		op->node->idle = cache_calls_add(op->node->idle, on_idle, op);
+	}
+	g_mutex_unlock(&cache->lock);
+	if (!busy)
+		unlink_ask(op);
+}
+
+void cache_unlink(Cache *cache, CacheId parent, const char *name, CacheCallback callback,
+                  void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheNode *folder, *node;
+	CacheOp *op = NULL;
+	GSList *publishers = NULL;
+	g_mutex_lock(&cache->lock);
+	if (find_pair_locked(cache, parent, name, &folder, &node, &error)) {
+		if (node->r.folder) {
+			g_set_error(&error, CACHE_ERROR, EISDIR, "%s: is a folder", name);
+		} else if (!node->r.uri && !node->r.attempted && !node->job) {
+			/* GSS never heard of it. */
+			cache_queue_cancel_locked(cache, node);
+			if (drop_locked(cache, folder, node, &error))
+				publishers = cache_publishers_take_locked(node, G_MAXUINT64);
+		} else if ((op = cache_op_new_locked(cache, &error))) {
+			op->parent = cache_node_pin_locked(folder);
+			op->node = cache_node_pin_locked(node);
+			node->leaving = true;
+			op->uri = node->r.uri ? g_strdup(node->r.uri)
+			                      : gss_uri_child(folder->r.uri, name);
+		}
+		cache_node_put_locked(cache, node);
+		cache_node_put_locked(cache, folder);
+	}
+	g_mutex_unlock(&cache->lock);
+	if (publishers) {
+		g_autoptr(GError) gone = g_error_new(CACHE_ERROR, ENOENT, "%s: was removed", name);
+		cache_publishers_run(publishers, NULL, gone);
+	}
+	if (!op) {
+		if (!error)
+			cache_removal_run(cache);
+		callback(error, data);
+		return;
+	}
+	op->done = callback;
+	op->data = data;
+	op->name = g_strdup(name);
+	cache_op_start(op, unlink_begin);
+}

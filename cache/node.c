@@ -1,0 +1,269 @@
+/* Nodes: loaded from the journal while somebody uses them. */
+#include "cache/private.h"
+
+#include <errno.h>
+#include <time.h>
+
+gint64 cache_now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * G_GINT64_CONSTANT(1000000000) + now.tv_nsec;
+}
+
+GSList *cache_calls_add(GSList *calls, CacheReady func, void *data)
+{
+	CacheCall *call = g_new(CacheCall, 1);
+	*call = (CacheCall){func, data};
+	return g_slist_prepend(calls, call);
+}
+
+void cache_calls_run(Cache *cache, GSList *calls, const GError *error)
+{
+	calls = g_slist_reverse(calls);
+	while (calls) {
+		g_autofree CacheCall *call = calls->data;
+		calls = g_slist_delete_link(calls, calls);
+		call->func(cache, error, call->data);
+	}
+}
+
+bool cache_call_begin_locked(Cache *cache)
+{
+	if (cache->stopping || !cache->client)
+		return false;
+	cache->calls++;
+	return true;
+}
+
+void cache_call_end(Cache *cache)
+{
+	g_mutex_lock(&cache->lock);
+	if (--cache->calls == 0)
+		g_cond_broadcast(&cache->calls_done);
+	g_mutex_unlock(&cache->lock);
+}
+
+void cache_record_init(CacheRecord *record, gint64 parent, const char *name, bool folder,
+                       mode_t mode)
+{
+	gint64 now = cache_now_ns();
+	*record = (CacheRecord){.parent = parent,
+	                        .name = g_strdup(name),
+	                        .folder = folder,
+	                        .mode = mode & 07777,
+	                        .atime = now,
+	                        .mtime = now,
+	                        .ctime = now,
+	                        .size = folder ? 0 : -1,
+	                        .remote = GSS_VERSION_INIT,
+	                        .from = GSS_VERSION_INIT};
+}
+
+CacheNode *cache_node_pin_locked(CacheNode *node)
+{
+	node->pins++;
+	return node;
+}
+
+CacheNode *cache_node_adopt_locked(Cache *cache, CacheRecord *record)
+{
+	CacheNode *node = g_hash_table_lookup(cache->nodes, &record->id);
+	if (node) {
+		cache_record_clear(record);
+		return cache_node_pin_locked(node);
+	}
+	node = g_new0(CacheNode, 1);
+	node->r = *record;
+	*record = (CacheRecord){.size = -1, .remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	node->flushed_size = MAX(node->r.size, 0);
+	node->sealed = node->r.published;
+	g_cond_init(&node->clone_done);
+	node->pins = 1;
+	g_hash_table_insert(cache->nodes, &node->r.id, node);
+	return node;
+}
+
+CacheNode *cache_node_get_locked(Cache *cache, CacheId id, GError **error)
+{
+	CacheNode *node = g_hash_table_lookup(cache->nodes, &id);
+	if (node)
+		return cache_node_pin_locked(node);
+	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	if (!cache_store_load(cache->store, id, &record, error))
+		return NULL;
+	return cache_node_adopt_locked(cache, &record);
+}
+
+CacheNode *cache_node_find_locked(Cache *cache, gint64 parent, const char *name, GError **error)
+{
+	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	if (!cache_store_find(cache->store, parent, name, &record, error))
+		return NULL;
+	return cache_node_adopt_locked(cache, &record);
+}
+
+CacheNode *cache_node_find_uri_locked(Cache *cache, const char *uri, GError **error)
+{
+	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	if (!cache_store_find_uri(cache->store, uri, &record, error))
+		return NULL;
+	return cache_node_adopt_locked(cache, &record);
+}
+
+void cache_node_free(CacheNode *node)
+{
+	g_clear_pointer(&node->content, cache_content_unref);
+	g_clear_pointer(&node->resource, gss_resource_unref);
+	g_clear_pointer(&node->touched, g_hash_table_unref);
+	g_clear_pointer(&node->resources, g_hash_table_unref);
+	g_clear_error(&node->list_error);
+	cache_worker_cancel(&node->retry);
+	cache_worker_cancel(&node->deadline);
+	g_cond_clear(&node->clone_done);
+	cache_record_clear(&node->r);
+	g_free(node);
+}
+
+/* The end of a node without a name: the journal forgets it and its blob. */
+static void bury_locked(Cache *cache, CacheNode *node)
+{
+	g_autoptr(GError) error = NULL;
+	bool ok = cache_store_begin(cache->store, &error);
+	if (ok) {
+		ok = cache_store_remove_generations(cache->store, node->r.id, G_MAXINT64, &error) &&
+		     (!node->r.blob ||
+		      cache_store_remove_blob(cache->store, node->r.blob, &error)) &&
+		     cache_store_remove(cache->store, node->r.id, &error);
+		ok = cache_store_end(cache->store, ok, ok ? &error : NULL) && ok;
+	}
+	if (!ok) {
+		/* Recovery removes what is left at the next mount. */
+		g_warning("%s: %s", cache->path, error->message);
+		return;
+	}
+	if (node->content)
+		g_atomic_int_set(&node->content->discard, 1);
+	else if (node->r.blob && !cache_blob_remove(&cache->blobs, node->r.blob, &error))
+		g_warning("%s", error->message);
+}
+
+void cache_node_put_locked(Cache *cache, CacheNode *node)
+{
+	g_assert(node->pins > 0);
+	if (--node->pins || node->refs)
+		return;
+	if (node->r.parent == CACHE_PARENT_UNLINKED)
+		bury_locked(cache, node);
+	g_hash_table_remove(cache->nodes, &node->r.id);
+	cache_node_free(node);
+}
+
+bool cache_node_save_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	/* While a file is written its size is ahead of its journaled extents: flush brings both. */
+	gint64 size = node->r.size;
+	if (node->changed)
+		node->r.size = node->flushed_size;
+	bool ok = cache_store_update(cache->store, &node->r, error);
+	node->r.size = size;
+	return ok;
+}
+
+static struct timespec to_timespec(gint64 ns)
+{
+	gint64 seconds = ns / 1000000000, rest = ns % 1000000000;
+	if (rest < 0) {
+		seconds--;
+		rest += 1000000000;
+	}
+	return (struct timespec){.tv_sec = seconds, .tv_nsec = rest};
+}
+
+void cache_node_attr(const CacheNode *node, CacheAttr *ret)
+{
+	*ret = (CacheAttr){.id = node->r.id,
+	                   .folder = node->r.folder,
+	                   .mode = node->r.mode,
+	                   .size = MAX(node->r.size, 0),
+	                   .atime = to_timespec(node->r.atime),
+	                   .mtime = to_timespec(node->r.mtime),
+	                   .ctime = to_timespec(node->r.ctime)};
+}
+
+void cache_node_set_resource(CacheNode *node, GssResource *resource)
+{
+	if (resource)
+		gss_resource_ref(resource);
+	if (node->resource)
+		gss_resource_unref(node->resource);
+	node->resource = resource;
+}
+
+void cache_node_set_state_locked(Cache *cache, CacheNode *node, CacheState state,
+                                 const GError *error)
+{
+	node->r.state = state;
+	node->r.error = error ? error->code : 0;
+	g_free(node->r.message);
+	node->r.message = error ? g_strdup(error->message) : NULL;
+	g_autoptr(GError) failure = NULL;
+	if (!cache_node_save_locked(cache, node, &failure))
+		g_warning("%s: %s: %s", cache->path, node->r.name, failure->message);
+}
+
+void cache_folder_touch_locked(CacheNode *folder, const char *name)
+{
+	if (folder->touched)
+		g_hash_table_add(folder->touched, g_strdup(name));
+}
+
+bool cache_node_detach_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	gint64 parent = node->r.parent, ctime = node->r.ctime;
+	node->r.parent = CACHE_PARENT_UNLINKED;
+	node->r.ctime = cache_now_ns();
+	if (!cache_node_save_locked(cache, node, error)) {
+		node->r.parent = parent;
+		node->r.ctime = ctime;
+		return false;
+	}
+	cache_node_mark_clean_locked(cache, node);
+	return true;
+}
+
+void cache_node_mark_dirty_locked(Cache *cache, CacheNode *node)
+{
+	if (g_hash_table_add(cache->dirty, node))
+		cache_node_pin_locked(node);
+}
+
+void cache_node_mark_clean_locked(Cache *cache, CacheNode *node)
+{
+	if (g_hash_table_remove(cache->dirty, node))
+		cache_node_put_locked(cache, node);
+}
+
+typedef struct {
+	Cache *cache;
+	CacheReady ready;
+	void *data;
+	GError *error;
+} Later;
+
+static void run_later(void *data)
+{
+	g_autofree Later *later = data;
+	later->ready(later->cache, later->error, later->data);
+	g_clear_error(&later->error);
+}
+
+void cache_ready_later(Cache *cache, CacheReady ready, void *data, int code, const char *message)
+{
+	Later *later = g_new(Later, 1);
+	*later = (Later){.cache = cache,
+	                 .ready = ready,
+	                 .data = data,
+	                 .error = code ? g_error_new_literal(CACHE_ERROR, code, message) : NULL};
+	cache_worker_post(cache, run_later, later);
+}

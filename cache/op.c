@@ -1,0 +1,124 @@
+/* Operations on names: the thread they run on, their deadline, their one answer. */
+#include "cache/private.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+CacheOp *cache_op_new_locked(Cache *cache, GError **error)
+{
+	if (!cache_call_begin_locked(cache)) {
+		g_set_error_literal(error, CACHE_ERROR, EIO, "GSS cannot be asked");
+		return NULL;
+	}
+	CacheOp *op = g_new0(CacheOp, 1);
+	op->cache = cache;
+	return op;
+}
+
+static void answer(CacheOp *op, const CacheAttr *attr, const GError *error)
+{
+	if (op->answered)
+		return;
+	op->answered = true;
+	if (op->attr)
+		op->attr(error ? NULL : attr, error, op->data);
+	else
+		op->done(error, op->data);
+}
+
+static gboolean on_deadline(void *data)
+{
+	CacheOp *op = data;
+	g_autoptr(GError) error =
+		g_error_new(CACHE_ERROR, ETIMEDOUT, "%s: GSS did not answer in time", op->name);
+	answer(op, NULL, error);
+	return G_SOURCE_REMOVE;
+}
+
+static void run_step(void *data)
+{
+	CacheOp *op = data;
+	op->step(op);
+}
+
+static void run_first(void *data)
+{
+	CacheOp *op = data;
+	op->timer = cache_worker_after(op->cache, CACHE_NAMESPACE_DEADLINE_MS, on_deadline, op);
+	op->step(op);
+}
+
+void cache_op_start(CacheOp *op, void (*step)(CacheOp *op))
+{
+	op->step = step;
+	cache_worker_post(op->cache, run_first, op);
+}
+
+static void keep(CacheOp *op, GssResource *resource, const GError *error)
+{
+	g_clear_error(&op->error);
+	g_clear_pointer(&op->resource, gss_resource_unref);
+	if (error)
+		op->error = g_error_copy(error);
+	else if (resource)
+		op->resource = gss_resource_ref(resource);
+	cache_worker_post(op->cache, run_step, op);
+}
+
+void cache_op_on_resource(GssResource *resource, const GError *error, void *op)
+{
+	keep(op, resource, error);
+}
+
+void cache_op_on_done(const GError *error, void *op)
+{
+	keep(op, NULL, error);
+}
+
+void cache_op_end(CacheOp *op, CacheNode *node, const GError *error)
+{
+	Cache *cache = op->cache;
+	CacheAttr attr;
+	cache_worker_cancel(&op->timer);
+	g_mutex_lock(&cache->lock);
+	if (node && op->attr && !op->answered) {
+		node->refs++;
+		cache_node_attr(node, &attr);
+	}
+	g_mutex_unlock(&cache->lock);
+	answer(op, &attr, error);
+	if (op->node && op->node->leaving) {
+		g_mutex_lock(&cache->lock);
+		op->node->leaving = false;
+		cache_queue_consider_locked(cache, op->node);
+		g_mutex_unlock(&cache->lock);
+	}
+	CacheNode *pinned[] = {op->parent, op->node, op->new_parent, op->target};
+	g_mutex_lock(&cache->lock);
+	for (gsize i = 0; i < G_N_ELEMENTS(pinned); i++)
+		if (pinned[i])
+			cache_node_put_locked(cache, pinned[i]);
+	g_mutex_unlock(&cache->lock);
+	g_clear_pointer(&op->resource, gss_resource_unref);
+	g_clear_error(&op->error);
+	g_free(op->name);
+	g_free(op->new_name);
+	g_free(op->uri);
+	g_free(op);
+	cache_call_end(cache);
+}
+
+void cache_op_fail(CacheOp *op, int code, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	g_autoptr(GError) error = g_error_new_valist(CACHE_ERROR, code, format, args);
+	va_end(args);
+	cache_op_end(op, NULL, error);
+}
+
+void cache_op_end_error(CacheOp *op)
+{
+	g_autoptr(GError) error = g_steal_pointer(&op->error);
+	cache_op_end(op, NULL, error);
+}

@@ -1,0 +1,366 @@
+/* cache/private.h - what the rooms of this folder share: the cache, its nodes, their contents.
+ *
+ * Locks, in the order in which they may be taken:
+ *
+ *   Cache.lock        all fields of Cache and CacheNode. Held for memory and the journal, never for
+ *                     network, callbacks, or copying of contents.
+ *   CacheContent.io   the extents of one content and who waits for them. Held while one piece of a
+ *                     download is written to the blob (at most 512 KiB).
+ *   CacheStore's own  inside of the store.
+ *
+ * Threads: FUSE workers (the callers), gss-net (callbacks of the client), the cache's worker
+ * (posted functions and timers: everything that follows from a network answer) and the syncer
+ * (fdatasync and checkpoints). Functions that end in _locked want Cache.lock held.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "cache/blob.h"
+#include "cache/cache.h"
+#include "cache/store.h"
+#include "gss/storage.h"
+
+#define CACHE_NAMESPACE_DEADLINE_MS 20000
+#define CACHE_PROGRESS_DEADLINE_US (60 * G_USEC_PER_SEC)
+#define CACHE_LIST_LEASE_US (10 * G_USEC_PER_SEC)
+#define CACHE_ATTR_LEASE_US (10 * G_USEC_PER_SEC)
+#define CACHE_OPEN_LEASE_US (1 * G_USEC_PER_SEC)
+/* After a listing failed, the same answer is given for this long without another try, so that a
+ * dead network costs one time-out and not one for each name. */
+#define CACHE_FAILURE_LEASE_US (2 * G_USEC_PER_SEC)
+
+typedef struct CacheNode CacheNode;
+typedef struct CacheContent CacheContent;
+typedef struct CacheWorker CacheWorker;
+typedef struct CacheSyncer CacheSyncer;
+typedef struct CacheJob CacheJob;
+
+/* Something to be told once; called without locks. */
+typedef void (*CacheReady)(Cache *cache, const GError *error, void *data);
+
+struct Cache {
+	GMutex lock;
+	/* Constant after opening. */
+	char *path, *platform, *project, *storage, *user;
+	guint64 size_limit;
+	bool fsync_local, read_only;
+	mode_t file_mode, folder_mode;
+	char *boot_id;
+	int lock_fd;
+	CacheBlobs blobs;
+	CacheStore *store;
+	CacheWorker *worker;
+	CacheSyncer *syncer;
+	/* Constant after cache_start(). */
+	GssClient *client;
+	CacheNotify notify;
+	GCancellable *stop;
+
+	bool stopping;
+	guint calls; /* network questions under way; cache_stop() waits for 0 */
+	GCond calls_done;
+	GHashTable *nodes;  /* CacheId -> CacheNode */
+	GHashTable *hidden; /* URIs that a rename leaves behind: listings don't show them */
+	/* cache/queue.c */
+	GQueue ready[2];     /* of CacheNode, pinned: to be uploaded; by lane: small, large */
+	guint active[2];     /* jobs under way */
+	GHashTable *dirty;   /* set of CacheNode, pinned: not clean, and with a name */
+	GSList *drainers;    /* CacheCall */
+	bool login_reported; /* said once that the queue waits for credentials */
+	/* cache/removal.c */
+	GPtrArray *removals; /* Removal, not yet made */
+	guint removing;      /* under way */
+	GSource *removal_timer;
+	GSList *removal_waiters; /* CacheCall: told when a removal was made */
+};
+
+/* A callback of any kind in a list. */
+typedef struct {
+	CacheReady func;
+	void *data;
+} CacheCall;
+GSList *cache_calls_add(GSList *calls, CacheReady func, void *data);
+/* Calls `ready` from the worker, for an answer that is due while locks are held. */
+void cache_ready_later(Cache *cache, CacheReady ready, void *data, int code, const char *message);
+/* Runs and frees all, in the order in which they were added. No lock held. */
+void cache_calls_run(Cache *cache, GSList *calls, const GError *error);
+
+/* --- nodes (cache/node.c) --- */
+
+struct CacheNode {
+	CacheRecord r; /* the journaled part; r.size is current also before it is journaled */
+	guint64 refs;  /* the kernel's lookups */
+	guint pins;    /* users inside of the cache */
+	GssResource *resource; /* what GSS said last; NULL unknown */
+	gint64 attr_until;     /* monotonic us: until then size and date need no question */
+	GSList *validating;    /* CacheCall: wait for the question under way */
+	bool validate_running;
+
+	/* folder */
+	gint64 list_until; /* the listing is fresh until then */
+	gint64 list_failed_until;
+	GError *list_error; /* why the last listing failed */
+	bool list_running;
+	GSList *listing;     /* CacheCall: wait for the listing under way */
+	GHashTable *touched; /* names changed here while a listing is under way: it may not know */
+	GHashTable *resources; /* name -> GssResource of children not in memory, from the last
+	                          listing */
+	bool names_reported;   /* said once that names here can't be shown */
+
+	/* file */
+	CacheContent *content; /* NULL: blob not open */
+	guint opens, writers;
+	bool kernel_valid;    /* the kernel's pages are of this content */
+	guint64 flushed_size; /* acknowledged size: a write below it may tear */
+	bool changed;         /* something is not journaled yet */
+	int write_errno;      /* a write was lost: not whole */
+	bool cloning;         /* content is being copied; wait on clone_done */
+	GCond clone_done;
+	/* upload (cache/queue.c, cache/upload.c) */
+	bool queued;
+	bool leaving;   /* an unlink is under way */
+	CacheJob *job;  /* under way */
+	guint64 sealed; /* newest sealed generation */
+	guint aborts, tries;
+	GSList *idle; /* CacheCall: wait for the job's end */
+	GSource *retry;
+	GSList *publishers; /* CachePublisher */
+	gint64 progress_at; /* monotonic us of the last byte or step of an upload somebody waits for
+	                     */
+	GSource *deadline;
+};
+
+static inline bool cache_node_dirty(const CacheNode *node)
+{
+	return !node->r.folder && node->r.generation != node->r.published;
+}
+
+/* Finds or loads a node and pins it; NULL with ENOENT. */
+CacheNode *cache_node_get_locked(Cache *cache, CacheId id, GError **error);
+/* The same by name; the record is in the journal or ENOENT. */
+CacheNode *cache_node_find_locked(Cache *cache, gint64 parent, const char *name, GError **error);
+CacheNode *cache_node_find_uri_locked(Cache *cache, const char *uri, GError **error);
+CacheNode *cache_node_adopt_locked(Cache *cache, CacheRecord *record); /* steals; pinned */
+CacheNode *cache_node_pin_locked(CacheNode *node);
+/* Forgets it when nobody needs it any more; a node without a name is then removed for good. */
+void cache_node_put_locked(Cache *cache, CacheNode *node);
+void cache_node_free(CacheNode *node);
+bool cache_node_save_locked(Cache *cache, CacheNode *node, GError **error);
+void cache_node_attr(const CacheNode *node, CacheAttr *ret);
+/* The record of something new: times now. */
+void cache_record_init(CacheRecord *record, gint64 parent, const char *name, bool folder,
+                       mode_t mode);
+gint64 cache_now_ns(void);
+void cache_node_set_resource(CacheNode *node, GssResource *resource);
+/* Sets state and error of a file and journals them; `error` NULL clears. */
+void cache_node_set_state_locked(Cache *cache, CacheNode *node, CacheState state,
+                                 const GError *error);
+/* A dirty node stays in memory. */
+void cache_node_mark_dirty_locked(Cache *cache, CacheNode *node);
+void cache_node_mark_clean_locked(Cache *cache, CacheNode *node);
+/* Takes a node's name away: removed at once or with its last user. In a transaction of its own. */
+bool cache_node_detach_locked(Cache *cache, CacheNode *node, GError **error);
+/* A name in a folder changed here: a listing under way may not know of it. */
+void cache_folder_touch_locked(CacheNode *folder, const char *name);
+
+/* Network questions that must have ended before cache_stop() returns. False: stopping. */
+bool cache_call_begin_locked(Cache *cache);
+void cache_call_end(Cache *cache);
+
+/* --- contents (cache/content.c) --- */
+
+struct CacheContent {
+	gatomicrefcount refs;
+	Cache *cache;
+	CacheId node;
+	CacheBlobId blob;
+	int fd;
+	gint discard;    /* atomic: remove the blob with the last reference */
+	guint dirty_seq; /* atomic; grows with the begin and the end of each write */
+	GMutex io;
+	CacheExtents resident; /* held, by whatever way */
+	CacheExtents claimed;  /* being written: a download must not touch them */
+	/* cache/fetch.c */
+	GSList *transfers; /* CacheTransfer */
+	GSList *readers;   /* CacheReader */
+	guint64 limit;     /* downloads fill nothing from here on: it was cut off locally */
+	guint64 next;      /* where a sequential reader goes on */
+	guint64 window;    /* bytes of the next range; 0: no sequential reader */
+	guint tries;       /* failures in a row */
+	bool no_ranges;    /* the storage answers 200 to a range */
+};
+
+CacheContent *cache_content_new(Cache *cache, CacheId node, CacheBlobId blob, int fd);
+/* Gives back a reference, and closes the blob if nobody has it open any more. A blob is never
+ * opened twice: its extents live in one place. No lock held. */
+void cache_content_put(CacheContent *content);
+void cache_content_idle_locked(CacheNode *node);
+/* The node's content, opened or newly made (then empty). */
+CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **error);
+CacheContent *cache_content_ref(CacheContent *content);
+void cache_content_unref(CacheContent *content);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheContent, cache_content_unref)
+/* Lets go of the content: the blob is given up (journaled; the file goes with its last user). */
+bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error);
+/* Replaces the node's content by a new empty one, in the current transaction or its own. */
+bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error);
+bool cache_content_save_extents(CacheContent *content, GError **error);
+bool cache_content_whole(CacheContent *content, guint64 size);
+
+/* --- reading from GSS (cache/fetch.c) --- */
+
+/* Answers from the blob or once the bytes have come. No lock held. */
+void cache_fetch_read(Cache *cache, CacheNode *node, CacheContent *content, guint64 size,
+                      guint64 offset, gsize length, CacheReadCallback callback, void *data);
+/* Tells when [0, size) is held. No lock held. */
+void cache_fetch_all(Cache *cache, CacheNode *node, CacheContent *content, guint64 size,
+                     CacheReady ready, void *data);
+/* Ends downloads nobody waits for (last close), or all, whose readers get `error`. No lock held. */
+void cache_fetch_stop(Cache *cache, CacheContent *content, const GError *error);
+
+/* --- attributes (cache/attr.c) --- */
+
+/* Asks GSS for the version of a clean file unless its lease still holds; `ready` is told at the
+ * end, and not called when it returns true: nothing to ask. The node is pinned meanwhile. */
+bool cache_attr_validate_locked(Cache *cache, CacheNode *node, gint64 lease, CacheReady ready,
+                                void *data);
+
+/* --- local changes of a file (cache/change.c) --- */
+
+/* Before bytes from `offset` on change: journals that the file is dirty (once a generation), and
+ * that acknowledged bytes are about to be overwritten. */
+bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GError **error);
+/* Journals size, times and extents: what close() promises. */
+bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error);
+bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, GError **error);
+
+/* --- folders (cache/folder.c) --- */
+
+/* As cache_attr_validate_locked() for a folder's listing. */
+bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady ready, void *data);
+
+/* Removes a folder that has gone, with all that is known below it; kept (false) if something below
+ * is dirty. */
+bool cache_folder_prune_locked(Cache *cache, CacheNode *folder);
+/* A child was found or made: what the last listing said of it is used once. */
+void cache_folder_hand_down_locked(CacheNode *folder, CacheNode *child);
+
+/* --- operations on names (cache/op.c) --- */
+
+/* One operation that asks GSS: steps run on the worker; the caller is answered at the latest when
+ * the deadline has passed, and an operation that was answered so starts nothing destructive any
+ * more. */
+typedef struct CacheOp CacheOp;
+struct CacheOp {
+	Cache *cache;
+	CacheAttrCallback attr; /* one of these two */
+	CacheCallback done;
+	void *data;
+	bool answered;
+	GSource *timer;
+	CacheNode *parent, *node, *new_parent, *target; /* pinned, or NULL */
+	char *name, *new_name, *uri;
+	mode_t mode;
+	guint tries;
+	guint entries, hidden; /* of a folder about to be removed */
+	void (*step)(CacheOp *op);
+	GssResource *resource; /* what the last question brought */
+	GError *error;
+};
+/* NULL with an error when the cache is stopping or has no client. Takes over the pins. */
+CacheOp *cache_op_new_locked(Cache *cache, GError **error);
+/* Runs `step` on the worker, with the deadline set. */
+void cache_op_start(CacheOp *op, void (*step)(CacheOp *op));
+/* Continuations of client calls: keep what came, and run `step` on the worker. */
+void cache_op_on_resource(GssResource *resource, const GError *error, void *op);
+void cache_op_on_done(const GError *error, void *op);
+/* Answers (unless the deadline has) and frees. `node` gets the kernel's reference if the answer
+ * carries attributes. */
+void cache_op_end(CacheOp *op, CacheNode *node, const GError *error);
+void cache_op_fail(CacheOp *op, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* The client's error that came last ends the operation. */
+void cache_op_end_error(CacheOp *op);
+
+/* --- uploads (cache/queue.c: when; cache/upload.c: how) --- */
+
+/* Something changed (close, fsync, rename, start): queues the node if it is due, and looks for
+ * work. */
+void cache_queue_consider_locked(Cache *cache, CacheNode *node);
+/* A write or truncate is about to change the node's content, which may be on its way: aborts the
+ * upload or gives the node a clone, as decision 5 says. The lock is dropped while contents are
+ * copied. */
+bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, GError **error);
+/* The node must not be uploaded (any more): unlinked, replaced. */
+void cache_queue_cancel_locked(Cache *cache, CacheNode *node);
+/* The job's end, on the worker. `error` NULL: its generation is on GSS at job->uri, as job->result.
+ */
+void cache_queue_finished(CacheJob *job, const GError *error);
+void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls);
+
+/* --- who waits for an upload (cache/publish.c) --- */
+
+/* Those who wait for a generation up to this one; to be run without lock. */
+GSList *cache_publishers_take_locked(CacheNode *node, guint64 up_to);
+void cache_publishers_run(GSList *publishers, const char *uri, const GError *error);
+
+/* One try to bring one generation to GSS. */
+struct CacheJob {
+	Cache *cache;
+	CacheNode *node; /* pinned */
+	CacheContent *content;
+	guint64 generation, size;
+	bool large;
+	GCancellable *cancellable;
+	gint aborted; /* atomic: the content is being changed, not another byte of it may be sent */
+	gint sent_all; /* atomic: the client has the whole body */
+	guint64 sent;  /* bytes; guarded by Cache.lock */
+	/* What it began with; the node may be renamed meanwhile. */
+	CacheId parent;
+	char *name, *moved_from;
+	char *address;   /* creation address */
+	char *uri;       /* of what it replaces, NULL: nothing; at the end: where the bytes are */
+	GssVersion base; /* the version it replaces */
+	bool attempted;  /* what is there may be our own, from a try whose answer was lost */
+	/* cache/upload.c */
+	bool fresh;     /* creating */
+	bool refused;   /* 405: asking why */
+	bool unknown;   /* the answer was lost: asking */
+	bool conflict;  /* why it failed */
+	bool untouched; /* it failed before GSS can have changed anything */
+	GssResource *resource;
+	GssVersion result;
+	GError *error;
+	void (*step)(CacheJob *job);
+};
+/* The node has another name than the job began with, or none. */
+bool cache_job_outdated_locked(const CacheJob *job);
+void cache_upload_start(CacheJob *job); /* on the worker; ends with cache_queue_finished() */
+
+/* --- removals (cache/removal.c) --- */
+
+void cache_removal_run(Cache *cache); /* looks for work; any thread, no lock held */
+/* Takes over what the journal has new (cache_store_insert_removal, committed), and hides it from
+ * listings. */
+bool cache_removal_load_locked(Cache *cache, GError **error);
+void cache_removal_clear_locked(Cache *cache);
+
+/* --- recovery (cache/recovery.c) --- */
+bool cache_recover(Cache *cache, GError **error);
+
+/* --- threads (cache/worker.c, cache/syncer.c) --- */
+
+CacheWorker *cache_worker_new(Cache *cache);
+void cache_worker_free(CacheWorker *worker); /* runs what was posted, then joins */
+typedef void (*CacheFunc)(void *data);
+void cache_worker_post(Cache *cache, CacheFunc func, void *data);
+/* A timer on the worker; returns a reference, to be given to cache_worker_cancel(). */
+GSource *cache_worker_after(Cache *cache, guint ms, GSourceFunc func, void *data);
+void cache_worker_cancel(GSource **timer);
+
+CacheSyncer *cache_syncer_new(Cache *cache);
+void cache_syncer_free(CacheSyncer *syncer);
+/* Start writing [offset, offset + length) to the disk. */
+void cache_syncer_write_out(Cache *cache, CacheContent *content, guint64 offset, guint64 length);
+/* Bring the blob to the disk and mark it durable; `ready` may be NULL. */
+void cache_syncer_sync(Cache *cache, CacheContent *content, CacheReady ready, void *data);

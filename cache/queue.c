@@ -1,0 +1,517 @@
+/* The upload queue: which file is sent when, and what follows from the outcome. */
+#include "cache/private.h"
+
+#include <errno.h>
+
+#include "gss/uri.h"
+
+#define LARGE_BYTES (1024 * 1024) /* from here on a file takes the lane for large bodies */
+#define SMALL_JOBS 16
+#define LARGE_JOBS 4
+#define ABORTS_MAX 2 /* then the sealed generation is finished, and the next starts as a clone */
+#define RETRY_MS 1000
+#define RETRY_MAX_MS 60000
+
+static void run(void *data);
+
+static void job_free_locked(CacheJob *job)
+{
+	Cache *cache = job->cache;
+	cache_content_unref(job->content);
+	cache_content_idle_locked(job->node);
+	cache_node_put_locked(cache, job->node);
+	g_object_unref(job->cancellable);
+	g_clear_pointer(&job->resource, gss_resource_unref);
+	g_free(job->name);
+	g_free(job->moved_from);
+	g_free(job->address);
+	g_free(job->uri);
+	gss_version_clear(&job->base);
+	gss_version_clear(&job->result);
+	g_clear_error(&job->error);
+	g_free(job);
+}
+
+static bool due_locked(CacheNode *node)
+{
+	return cache_node_dirty(node) && node->r.parent != CACHE_PARENT_UNLINKED && !node->job &&
+	       (!node->r.torn || node->changed) && !node->retry && !node->write_errno &&
+	       !node->cloning && !node->leaving && node->r.state == CACHE_STATE_DIRTY &&
+	       (!node->writers || node->publishers);
+}
+
+void cache_queue_consider_locked(Cache *cache, CacheNode *node)
+{
+	if (node->queued || !due_locked(node) || !cache->client || cache->stopping)
+		return;
+	int lane = node->r.size >= LARGE_BYTES;
+	g_queue_push_tail(&cache->ready[lane], cache_node_pin_locked(node));
+	node->queued = true;
+	cache_worker_post(cache, run, cache);
+}
+
+void cache_queue_cancel_locked(Cache *cache, CacheNode *node)
+{
+	if (node->queued) {
+		node->queued = false;
+		for (int lane = 0; lane < 2; lane++)
+			if (g_queue_remove(&cache->ready[lane], node))
+				cache_node_put_locked(cache, node);
+	}
+	cache_worker_cancel(&node->retry);
+	if (node->job)
+		g_cancellable_cancel(node->job->cancellable);
+}
+
+/* Forgets sealed generations up to `number`, and the blobs that only they used. */
+static bool drop_generations_locked(Cache *cache, CacheNode *node, guint64 number, GError **error)
+{
+	CacheGeneration sealed;
+	g_autoptr(GError) none = NULL;
+	bool ok = true;
+	while (ok && cache_store_find_generation(cache->store, node->r.id, &sealed, &none) &&
+	       sealed.number <= number) {
+		ok = (sealed.blob == node->r.blob ||
+		      cache_store_remove_blob(cache->store, sealed.blob, error)) &&
+		     cache_store_remove_generations(cache->store, node->r.id, sealed.number, error);
+	}
+	return ok;
+}
+
+/* --- starting --- */
+
+static void park_locked(Cache *cache, CacheNode *node, CacheState state, const GError *error)
+{
+	cache_node_set_state_locked(cache, node, state, error);
+	g_warning("%s: not uploaded, kept here: %s", node->r.name, error->message);
+}
+
+/* Seals what the node has now. NULL: not possible; the node was parked, or will come again. */
+static CacheJob *seal_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheRecord *r = &node->r;
+	CacheId folder_id = r->parent;
+	CacheNode *folder = cache_node_get_locked(cache, folder_id, error);
+	if (!folder)
+		return NULL;
+	char *address = folder->r.uri ? gss_uri_child(folder->r.uri, r->name) : NULL;
+	cache_node_put_locked(cache, folder);
+	if (!address) {
+		g_set_error(error, CACHE_ERROR, ENOENT, "its folder is gone on GSS");
+		return NULL;
+	}
+	CacheContent *content = cache_content_open_locked(cache, node, error);
+	if (!content) {
+		g_free(address);
+		return NULL;
+	}
+	CacheGeneration sealed = {r->id, r->generation, content->blob, r->size};
+	if (!cache_change_flush_locked(cache, node, error) ||
+	    !cache_store_insert_generation(cache->store, &sealed, error)) {
+		cache_content_unref(content);
+		g_free(address);
+		return NULL;
+	}
+	node->sealed = r->generation;
+	CacheJob *job = g_new0(CacheJob, 1);
+	*job = (CacheJob){.cache = cache,
+	                  .node = cache_node_pin_locked(node),
+	                  .content = content,
+	                  .generation = r->generation,
+	                  .size = r->size,
+	                  .large = r->size >= LARGE_BYTES,
+	                  .cancellable = g_cancellable_new(),
+	                  .parent = folder_id,
+	                  .name = g_strdup(r->name),
+	                  .moved_from = g_strdup(r->moved_from),
+	                  .address = address,
+	                  .uri = g_strdup(r->uri),
+	                  .base = GSS_VERSION_INIT,
+	                  .attempted = r->attempted,
+	                  .result = GSS_VERSION_INIT};
+	gss_version_copy(&job->base, &r->remote);
+	return job;
+}
+
+static bool being_written(CacheNode *node)
+{
+	if (!node->content)
+		return false;
+	g_mutex_lock(&node->content->io);
+	bool claimed = cache_extents_count(&node->content->claimed) > 0;
+	g_mutex_unlock(&node->content->io);
+	return claimed;
+}
+
+static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed, GError **error)
+{
+	/* A write that is under way looks here again when it has ended. */
+	if (!due_locked(node) || being_written(node))
+		return NULL;
+	CacheJob *job = seal_locked(cache, node, error);
+	if (!job) {
+		park_locked(cache, node, CACHE_STATE_FAILED, *error);
+		*ret_failed = cache_publishers_take_locked(node, G_MAXUINT64);
+		return NULL;
+	}
+	node->job = job;
+	cache->calls++;
+	cache->active[job->large]++;
+	cache_syncer_sync(cache, job->content, NULL, NULL);
+	return job;
+}
+
+/* Starts what the lanes have room for: a large file never keeps a small one waiting. */
+static void run(void *data)
+{
+	static const guint limit[2] = {SMALL_JOBS, LARGE_JOBS};
+	Cache *cache = data;
+	for (int lane = 0; lane < 2; lane++) {
+		for (;;) {
+			g_autoptr(GError) error = NULL;
+			GSList *failed = NULL, *drained = NULL;
+			CacheJob *job = NULL;
+			g_mutex_lock(&cache->lock);
+			CacheNode *node = cache->active[lane] < limit[lane] && !cache->stopping
+			                          ? g_queue_pop_head(&cache->ready[lane])
+			                          : NULL;
+			if (node) {
+				node->queued = false;
+				job = start_locked(cache, node, &failed, &error);
+				cache_node_put_locked(cache, node);
+				cache_queue_check_drained_locked(cache, &drained);
+			}
+			g_mutex_unlock(&cache->lock);
+			cache_publishers_run(failed, NULL, error);
+			cache_calls_run(cache, drained, NULL);
+			if (job)
+				cache_upload_start(job);
+			if (!node)
+				break;
+		}
+	}
+}
+
+/* --- changing what is on its way --- */
+
+/* Gives the node a copy of its own; the upload keeps the sealed one. */
+static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheContent *old = cache_content_ref(node->content);
+	CacheBlobId id = cache_store_insert_blob(cache->store, node->r.id, cache->boot_id, error);
+	int fd = id ? cache_blob_create(&cache->blobs, id, error) : -1;
+	if (fd < 0) {
+		cache_content_unref(old);
+		return false;
+	}
+	CacheContent *copy = cache_content_new(cache, node->r.id, id, fd);
+	guint64 size = node->r.size;
+	node->cloning = true;
+	g_mutex_unlock(&cache->lock);
+	bool ok = cache_blob_clone(old->fd, fd, size, error);
+	g_mutex_lock(&cache->lock);
+	node->cloning = false;
+	g_cond_broadcast(&node->clone_done);
+	g_mutex_lock(&old->io);
+	for (guint i = 0; i < cache_extents_count(&old->resident); i++) {
+		CacheExtent extent = cache_extents_get(&old->resident, i);
+		cache_extents_add(&copy->resident, extent.start, extent.end);
+	}
+	copy->limit = old->limit;
+	g_mutex_unlock(&old->io);
+	CacheBlobId before = node->r.blob;
+	if (ok && (ok = cache_store_begin(cache->store, error))) {
+		node->r.blob = id;
+		ok = cache_content_save_extents(copy, error) &&
+		     cache_node_save_locked(cache, node, error);
+		ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	}
+	if (ok) {
+		cache_content_unref(node->content);
+		node->content = copy;
+	} else {
+		node->r.blob = before;
+		g_atomic_int_set(&copy->discard, 1);
+		cache_store_remove_blob(cache->store, id, NULL);
+		cache_content_unref(copy);
+	}
+	cache_content_unref(old);
+	return ok;
+}
+
+bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, GError **error)
+{
+	while (node->cloning)
+		g_cond_wait(&node->clone_done, &cache->lock);
+	CacheJob *job = node->job;
+	if (!job || job->content != node->content || g_atomic_int_get(&job->aborted))
+		return true;
+	/* Once the client has every byte the blob is free; a further try is made with the new
+	 * content. */
+	bool taken = g_atomic_int_get(&job->sent_all);
+	if (!taken && (node->aborts >= ABORTS_MAX || node->publishers))
+		return truncating || clone_locked(cache, node, error);
+	/* The sealed generation ends here: recovery must not go back to it. */
+	if (!truncating && !drop_generations_locked(cache, node, G_MAXUINT64, error))
+		return false;
+	if (!taken) {
+		node->aborts++;
+		g_atomic_int_set(&job->aborted, 1);
+		g_cancellable_cancel(job->cancellable);
+	}
+	return true;
+}
+
+/* --- ending --- */
+
+static bool passes(int code)
+{
+	switch (code) {
+	case EINVAL:
+	case EACCES:
+	case EPERM:
+	case EEXIST:
+	case EISDIR:
+	case ENOENT:
+	case EFBIG:
+	case EPROTO:
+	case ENAMETOOLONG:
+		return false;
+	default:
+		return true;
+	}
+}
+
+bool cache_job_outdated_locked(const CacheJob *job)
+{
+	const CacheRecord *r = &job->node->r;
+	return r->parent != (gint64)job->parent || !g_str_equal(r->name, job->name);
+}
+
+/* The node's record after its generation arrived at job->uri; in a transaction. */
+static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
+{
+	CacheRecord *r = &job->node->r;
+	bool nameless = r->parent == CACHE_PARENT_UNLINKED;
+	bool renamed = !nameless && cache_job_outdated_locked(job);
+	bool ok = true;
+	if (!renamed) {
+		if (job->moved_from && !nameless)
+			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
+			                                error);
+		g_clear_pointer(&r->moved_from, g_free);
+		gss_version_clear(&r->from);
+		g_free(r->uri);
+		r->uri = g_strdup(job->uri);
+		gss_version_copy(&r->remote, &job->result);
+		r->attempted = false;
+	} else {
+		/* It is the place that the node was renamed from. */
+		if (job->moved_from && g_strcmp0(job->moved_from, r->moved_from) == 0)
+			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
+			                                error);
+		g_free(r->moved_from);
+		r->moved_from = g_strdup(job->uri);
+		gss_version_copy(&r->from, &job->result);
+		g_hash_table_add(cache->hidden, g_strdup(job->uri));
+	}
+	r->published = job->generation;
+	if (r->generation == r->published) {
+		r->state = CACHE_STATE_CLEAN;
+		r->error = 0;
+		g_clear_pointer(&r->message, g_free);
+	}
+	return ok && drop_generations_locked(cache, job->node, job->generation, error) &&
+	       cache_node_save_locked(cache, job->node, error);
+}
+
+static void succeeded_locked(CacheJob *job)
+{
+	Cache *cache = job->cache;
+	CacheNode *node = job->node;
+	g_autoptr(GError) error = NULL;
+	if (job->content->blob != node->r.blob)
+		g_atomic_int_set(&job->content->discard, 1);
+	bool ok = cache_store_begin(cache->store, &error);
+	if (ok) {
+		ok = settle_locked(cache, job, &error);
+		ok = cache_store_end(cache->store, ok, ok ? &error : NULL) && ok;
+	}
+	ok = ok && cache_removal_load_locked(cache, &error);
+	if (!ok) /* After a crash the upload would be made again, and find its own bytes there. */
+		g_warning("%s: uploaded, but the journal cannot be written: %s", job->name,
+		          error->message);
+	node->aborts = node->tries = 0;
+	node->attr_until = g_get_monotonic_time() + CACHE_ATTR_LEASE_US;
+	cache_node_set_resource(
+		node, node->r.uri && job->resource &&
+				      g_strcmp0(gss_resource_uri(job->resource), node->r.uri) == 0
+			      ? job->resource
+			      : NULL);
+	if (!cache_node_dirty(node))
+		cache_node_mark_clean_locked(cache, node);
+	CacheNode *folder = g_hash_table_lookup(cache->nodes, &job->parent);
+	if (folder)
+		cache_folder_touch_locked(folder, job->name);
+	g_debug("%s: uploaded as %s", job->name, job->uri);
+}
+
+static gboolean on_retry(void *data)
+{
+	CacheJob *stub = data;
+	Cache *cache = stub->cache;
+	g_mutex_lock(&cache->lock);
+	cache_worker_cancel(&stub->node->retry);
+	cache_queue_consider_locked(cache, stub->node);
+	g_mutex_unlock(&cache->lock);
+	return G_SOURCE_REMOVE;
+}
+
+/* The next try: 1 s, doubling to 60 s, with jitter so that a thousand files don't come at once. */
+static void try_again_locked(CacheJob *job, const GError *error)
+{
+	Cache *cache = job->cache;
+	CacheNode *node = job->node;
+	guint base = MIN(RETRY_MS << MIN(node->tries, 6), RETRY_MAX_MS);
+	guint delay = base / 2 + g_random_int_range(0, base / 2 + 1);
+	if (node->tries++ == 0)
+		g_message("%s: not uploaded yet, will be tried again: %s", job->name,
+		          error->message);
+	cache_node_set_state_locked(cache, node, CACHE_STATE_DIRTY, error);
+	/* The timer goes with the node, which its own users keep. */
+	CacheJob *stub = g_new0(CacheJob, 1);
+	stub->cache = cache;
+	stub->node = node;
+	cache_worker_cancel(&node->retry);
+	node->retry = cache_worker_after(cache, delay, on_retry, stub);
+	g_source_set_callback(node->retry, on_retry, stub, g_free);
+}
+
+static GSList *failed_locked(CacheJob *job, const GError *error)
+{
+	Cache *cache = job->cache;
+	CacheNode *node = job->node;
+	/* What cannot have reached GSS leaves no doubt behind. */
+	bool outdated = cache_job_outdated_locked(job);
+	g_autoptr(GError) failure = NULL;
+	if (job->untouched && !job->attempted && !outdated)
+		node->r.attempted = false;
+	/* Renamed meanwhile: what may have arrived under the old name must go. */
+	GssVersion ours = {.size = job->size, .mtime = -1};
+	if (!job->untouched && job->fresh && outdated && node->r.parent >= 0 &&
+	    (!cache_store_insert_removal(cache->store, job->address, &ours, &failure) ||
+	     !cache_removal_load_locked(cache, &failure))) {
+		g_warning("%s: %s", cache->path, failure->message);
+		g_clear_error(&failure);
+	}
+	bool superseded = g_atomic_int_get(&job->aborted) || node->r.parent < 0 ||
+	                  node->r.generation != job->generation;
+	if (cache->stopping || error->code == ECANCELED || superseded) {
+		if (!cache_node_save_locked(cache, node, &failure))
+			g_warning("%s: %s", cache->path, failure->message);
+		return NULL;
+	}
+	if (job->conflict || !passes(error->code)) {
+		park_locked(cache, node, job->conflict ? CACHE_STATE_CONFLICT : CACHE_STATE_FAILED,
+		            error);
+		return cache_publishers_take_locked(node, G_MAXUINT64);
+	}
+	try_again_locked(job, error);
+	return NULL;
+}
+
+void cache_queue_finished(CacheJob *job, const GError *error)
+{
+	Cache *cache = job->cache;
+	CacheNode *node = job->node;
+	GSList *publishers, *drained = NULL;
+	g_mutex_lock(&cache->lock);
+	node->job = NULL;
+	cache->active[job->large]--;
+	if (error) {
+		publishers = failed_locked(job, error);
+	} else {
+		succeeded_locked(job);
+		publishers = cache_publishers_take_locked(node, node->r.published);
+	}
+	g_autofree char *uri = g_strdup(job->uri);
+	GSList *idle = g_steal_pointer(&node->idle);
+	cache_queue_consider_locked(cache, node);
+	/* Room in a lane: the next. */
+	cache_worker_post(cache, run, cache);
+	job_free_locked(job);
+	cache_queue_check_drained_locked(cache, &drained);
+	g_mutex_unlock(&cache->lock);
+	cache_publishers_run(publishers, uri, error);
+	cache_calls_run(cache, idle, NULL);
+	cache_calls_run(cache, drained, NULL);
+	cache_removal_run(cache);
+	cache_call_end(cache);
+}
+
+/* --- draining --- */
+
+void cache_pending(Cache *cache, CachePending *ret)
+{
+	*ret = (CachePending){0};
+	g_mutex_lock(&cache->lock);
+	GHashTableIter iter;
+	void *key;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheNode *node = key;
+		ret->files++;
+		if (node->r.state != CACHE_STATE_DIRTY || node->write_errno) {
+			ret->parked++;
+			continue;
+		}
+		ret->bytes_total += node->r.size;
+		ret->bytes_done += node->job ? node->job->sent : 0;
+	}
+	ret->removals = cache->removals->len;
+	g_mutex_unlock(&cache->lock);
+}
+
+static bool drained_locked(Cache *cache)
+{
+	if (cache->removals->len)
+		return false;
+	GHashTableIter iter;
+	void *key;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheNode *node = key;
+		if (node->r.state == CACHE_STATE_DIRTY && !node->write_errno)
+			return false;
+	}
+	return true;
+}
+
+void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls)
+{
+	if (cache->drainers && drained_locked(cache))
+		*ret_calls = g_slist_concat(*ret_calls, g_steal_pointer(&cache->drainers));
+}
+
+typedef struct {
+	CacheCallback callback;
+	void *data;
+} Drain;
+
+static void on_drained(Cache *cache, const GError *error, void *data)
+{
+	g_autofree Drain *drain = data;
+	drain->callback(error, drain->data);
+}
+
+void cache_drain(Cache *cache, CacheCallback callback, void *data)
+{
+	Drain *drain = g_new(Drain, 1);
+	*drain = (Drain){callback, data};
+	GSList *calls = NULL;
+	g_mutex_lock(&cache->lock);
+	cache->drainers = cache_calls_add(cache->drainers, on_drained, drain);
+	cache_queue_check_drained_locked(cache, &calls);
+	g_mutex_unlock(&cache->lock);
+	cache_calls_run(cache, calls, NULL);
+}

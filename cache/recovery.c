@@ -1,0 +1,192 @@
+/* Recovery: what the last run left, at the start of the next. Touches the local disk only. Nothing
+ * that could be somebody's work is deleted: what cannot be trusted goes to quarantine/ and is
+ * reported. */
+#include "cache/private.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_empty(Cache *cache, CacheBlobId id)
+{
+	struct stat st;
+	int fd = cache_blob_open(&cache->blobs, id, NULL);
+	bool empty = fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0;
+	if (fd >= 0)
+		close(fd);
+	return empty;
+}
+
+static bool set_aside(Cache *cache, CacheBlobId id, const char *label, GError **error)
+{
+	if (!cache_blob_exists(&cache->blobs, id))
+		return true;
+	if (is_empty(cache, id))
+		return cache_blob_remove(&cache->blobs, id, error);
+	g_warning("%s: a blob of %s is not trusted and was moved to quarantine/", cache->path,
+	          label);
+	return cache_blob_quarantine(&cache->blobs, id, label, error);
+}
+
+/* Blobs on disk that the journal does not know, and blobs in the journal that nothing uses. */
+static bool recover_blobs(Cache *cache, GError **error)
+{
+	g_autoptr(GArray) orphans = cache_store_orphans(cache->store, error);
+	if (!orphans)
+		return false;
+	for (guint i = 0; i < orphans->len; i++) {
+		CacheBlobId id = g_array_index(orphans, CacheBlobId, i);
+		if (!set_aside(cache, id, "nobody", error) ||
+		    !cache_store_remove_blob(cache->store, id, error))
+			return false;
+	}
+	g_autoptr(GArray) recorded = cache_store_blobs(cache->store, error);
+	g_autoptr(GArray) present = recorded ? cache_blobs_list(&cache->blobs, error) : NULL;
+	if (!present)
+		return false;
+	g_autoptr(GHashTable) known = g_hash_table_new(g_int64_hash, g_int64_equal);
+	for (guint i = 0; i < recorded->len; i++)
+		g_hash_table_add(known, &g_array_index(recorded, CacheBlobId, i));
+	for (guint i = 0; i < present->len; i++) {
+		CacheBlobId *id = &g_array_index(present, CacheBlobId, i);
+		if (!g_hash_table_contains(known, id) && !set_aside(cache, *id, "nobody", error))
+			return false;
+	}
+	return true;
+}
+
+static bool note_id(const CacheRecord *record, void *data)
+{
+	g_array_append_val((GArray *)data, record->id);
+	return true;
+}
+
+/* Nodes that had lost their name: their last user is gone too. */
+static bool recover_nameless(Cache *cache, GError **error)
+{
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(CacheId));
+	if (!cache_store_children(cache->store, CACHE_PARENT_UNLINKED, note_id, ids, error))
+		return false;
+	for (guint i = 0; i < ids->len; i++) {
+		CacheNode *node =
+			cache_node_get_locked(cache, g_array_index(ids, CacheId, i), error);
+		if (!node)
+			return false;
+		cache_node_put_locked(cache, node); /* buries it */
+	}
+	return true;
+}
+
+/* The local bytes are gone or not to be trusted: back to what GSS has, or parked without content.
+ */
+static bool give_up_blob(Cache *cache, CacheNode *node, const char *why, GError **error)
+{
+	CacheRecord *r = &node->r;
+	if (r->blob && (!set_aside(cache, r->blob, r->name, error) ||
+	                !cache_store_remove_blob(cache->store, r->blob, error)))
+		return false;
+	g_warning("%s: %s: %s", cache->path, r->name, why);
+	r->blob = 0;
+	r->torn = false;
+	if (r->uri && !r->moved_from) {
+		r->published = r->generation;
+		r->state = CACHE_STATE_CLEAN;
+		r->size = -1;
+		gss_version_clear(&r->remote);
+		return cache_node_save_locked(cache, node, error);
+	}
+	r->torn = true;
+	r->size = r->moved_from ? r->from.size : 0;
+	g_autoptr(GError) told = g_error_new_literal(CACHE_ERROR, EIO, why);
+	cache_node_set_state_locked(cache, node, CACHE_STATE_FAILED, told);
+	return true;
+}
+
+/* Writing was cut off. An older generation that was sealed is what was acknowledged; without one,
+ * what is here is kept and shown, and waits for the user. */
+static bool recover_torn(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheRecord *r = &node->r;
+	CacheGeneration sealed;
+	if (cache_store_find_generation(cache->store, r->id, &sealed, NULL) &&
+	    sealed.blob != r->blob && cache_blob_exists(&cache->blobs, sealed.blob)) {
+		if (!set_aside(cache, r->blob, r->name, error) ||
+		    !cache_store_remove_blob(cache->store, r->blob, error))
+			return false;
+		r->blob = sealed.blob;
+		r->size = sealed.size;
+		r->generation = sealed.number;
+		r->torn = false;
+		r->state = CACHE_STATE_DIRTY;
+		return cache_node_save_locked(cache, node, error);
+	}
+	struct stat st;
+	CacheContent *content = cache_content_open_locked(cache, node, error);
+	if (!content || fstat(content->fd, &st) < 0) {
+		if (content)
+			cache_content_unref(content);
+		return content == NULL ? false : true;
+	}
+	bool ok = true;
+	if (!r->uri && !r->moved_from) {
+		r->size = st.st_size;
+		cache_extents_add(&content->resident, 0, r->size);
+		ok = cache_content_save_extents(content, error);
+	}
+	cache_content_unref(content);
+	g_autoptr(GError) told =
+		g_error_new_literal(CACHE_ERROR, EIO,
+	                            "writing it was cut off when gssfs ended; what had been "
+	                            "written is kept here: write it anew, or remove it");
+	cache_node_set_state_locked(cache, node, CACHE_STATE_FAILED, told);
+	g_warning("%s: %s: %s", cache->path, r->name, told->message);
+	return ok;
+}
+
+static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheRecord *r = &node->r;
+	g_autofree char *boot_id = NULL;
+	bool durable = false;
+	if (r->moved_from)
+		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
+	if (r->blob) {
+		g_autoptr(GError) none = NULL;
+		bool recorded =
+			cache_store_blob_info(cache->store, r->blob, &boot_id, &durable, &none);
+		if (!recorded || !cache_blob_exists(&cache->blobs, r->blob))
+			return give_up_blob(cache, node, "its local copy is lost", error);
+		if (!durable && g_strcmp0(boot_id, cache->boot_id) != 0)
+			return give_up_blob(cache, node,
+			                    "it had not reached the disk when the machine went "
+			                    "down; its bytes are in quarantine/",
+			                    error);
+	}
+	if (r->torn)
+		return recover_torn(cache, node, error);
+	/* What was parked is tried again at each mount. */
+	r->state = CACHE_STATE_DIRTY;
+	return true;
+}
+
+bool cache_recover(Cache *cache, GError **error)
+{
+	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(CacheId));
+	g_mutex_lock(&cache->lock);
+	bool ok = cache_removal_load_locked(cache, error) && recover_nameless(cache, error) &&
+	          recover_blobs(cache, error) &&
+	          cache_store_dirty(cache->store, note_id, ids, error);
+	for (guint i = 0; ok && i < ids->len; i++) {
+		CacheNode *node =
+			cache_node_get_locked(cache, g_array_index(ids, CacheId, i), error);
+		ok = node && recover_dirty(cache, node, error);
+		if (ok && cache_node_dirty(node))
+			cache_node_mark_dirty_locked(cache, node);
+		if (node) {
+			cache_content_idle_locked(node);
+			cache_node_put_locked(cache, node);
+		}
+	}
+	g_mutex_unlock(&cache->lock);
+	return ok;
+}

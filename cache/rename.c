@@ -1,0 +1,323 @@
+/* Rename. Of a file it is a change of the journal: the name is new at once, the transfers that make
+ * it true on GSS run behind (design, decision 3). Of a folder it is a question to GSS, which knows
+ * no rename: only an empty one, or one whose content GSS has never seen, can be made anew. */
+#include "cache/private.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "gss/uri.h"
+
+/* What the file leaves behind on GSS under the name it had. */
+static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GError **error)
+{
+	CacheRecord *r = &node->r;
+	if (r->uri && r->moved_from) {
+		/* It was to replace a file there, did not yet, and now never will: that file is
+		 * gone all the same. */
+		if (!cache_store_insert_removal(cache->store, r->uri, &r->remote, error))
+			return false;
+	} else if (r->uri) {
+		r->moved_from = g_steal_pointer(&r->uri);
+		gss_version_copy(&r->from, &r->remote);
+		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
+	} else if (r->attempted && !node->job) {
+		/* A creating request whose answer was lost may have arrived. */
+		g_autofree char *address = gss_uri_child(parent->r.uri, r->name);
+		GssVersion ours = {.size = r->size, .mtime = -1};
+		if (!cache_store_insert_removal(cache->store, address, &ours, error))
+			return false;
+	}
+	g_clear_pointer(&r->uri, g_free);
+	gss_version_clear(&r->remote);
+	r->attempted = false;
+	cache_node_set_resource(node, NULL);
+	return true;
+}
+
+/* The target's place on GSS becomes the one our content goes to. */
+static bool replace_locked(Cache *cache, CacheNode *node, CacheNode *target, GError **error)
+{
+	CacheRecord *r = &node->r, *t = &target->r;
+	cache_queue_cancel_locked(cache, target);
+	if (t->moved_from &&
+	    !cache_store_insert_removal(cache->store, t->moved_from, &t->from, error))
+		return false;
+	r->uri = g_strdup(t->uri);
+	gss_version_copy(&r->remote, &t->remote);
+	r->attempted = t->attempted || target->job;
+	return cache_node_detach_locked(cache, target, error);
+}
+
+static bool rename_file_locked(Cache *cache, CacheNode *parent, CacheNode *node,
+                               CacheNode *new_parent, const char *new_name, CacheNode *target,
+                               GError **error)
+{
+	CacheRecord *r = &node->r;
+	if (r->size < 0) {
+		g_set_error(error, CACHE_ERROR, EIO, "%s: its size is not known", r->name);
+		return false;
+	}
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	g_autofree char *old_name = g_strdup(r->name);
+	bool ok = leave_locked(cache, node, parent, error) &&
+	          (!target || replace_locked(cache, node, target, error));
+	if (ok) {
+		r->parent = new_parent->r.id;
+		g_free(r->name);
+		r->name = g_strdup(new_name);
+		r->ctime = cache_now_ns();
+		r->generation = MAX(r->generation, MAX(node->sealed, r->published)) + 1;
+		r->state = CACHE_STATE_DIRTY;
+		r->error = 0;
+		g_clear_pointer(&r->message, g_free);
+		ok = cache_node_save_locked(cache, node, error);
+	}
+	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	if (!ok) {
+		/* The journal has the old state; memory is brought back to it. */
+		gint64 size = r->size;
+		g_auto(CacheRecord) before = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+		if (cache_store_load(cache->store, r->id, &before, NULL)) {
+			CacheRecord wrong = *r;
+			*r = before;
+			before = wrong;
+			r->size = size;
+		}
+		if (r->uri)
+			g_hash_table_remove(cache->hidden, r->uri);
+		if (target)
+			target->r.parent = new_parent->r.id;
+		return false;
+	}
+	g_autoptr(GError) failure = NULL;
+	if (!cache_removal_load_locked(cache, &failure))
+		g_warning("%s: %s", cache->path, failure->message); /* taken up at the next mount */
+	cache_node_mark_dirty_locked(cache, node);
+	cache_folder_touch_locked(parent, old_name);
+	cache_folder_touch_locked(new_parent, new_name);
+	node->attr_until = 0;
+	node->aborts = 0;
+	cache_queue_consider_locked(cache, node);
+	return true;
+}
+
+/* --- folders --- */
+
+static void folder_deleted(CacheOp *op)
+{
+	if (op->error)
+		g_message("%s: renamed, but the old folder could not be removed: %s", op->uri,
+		          op->error->message);
+	cache_op_end(op, NULL, NULL);
+}
+
+static void folder_made(CacheOp *op)
+{
+	Cache *cache = op->cache;
+	if (op->error) {
+		cache_op_end_error(op);
+		return;
+	}
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&cache->lock);
+	CacheRecord *r = &op->node->r;
+	const char *made = op->resource ? gss_resource_uri(op->resource) : NULL;
+	g_autofree char *uri = op->target ? g_strdup(op->target->r.uri)
+	                       : made     ? g_strdup(made)
+	                                  : gss_uri_child(op->new_parent->r.uri, op->new_name);
+	gint64 old_parent = r->parent;
+	char *old_name = r->name, *old_uri = r->uri;
+	bool ok = !op->target || cache_folder_prune_locked(cache, op->target);
+	r->parent = op->new_parent->r.id;
+	r->name = op->new_name;
+	r->uri = uri;
+	ok = ok && cache_node_save_locked(cache, op->node, &error);
+	if (ok) {
+		cache_folder_touch_locked(op->parent, op->name);
+		cache_folder_touch_locked(op->new_parent, op->new_name);
+		cache_node_set_resource(op->node, NULL);
+		op->new_name = NULL;
+		uri = NULL;
+		g_free(old_name);
+		g_free(old_uri);
+	} else {
+		r->parent = old_parent;
+		r->name = old_name;
+		r->uri = old_uri;
+	}
+	g_mutex_unlock(&cache->lock);
+	if (!ok) {
+		cache_op_fail(op, error ? error->code : EIO, "%s: %s", op->name,
+		              error ? error->message : "the journal cannot be written");
+		return;
+	}
+	op->step = folder_deleted;
+	gss_storage_delete_folder(cache->client, op->uri, cache->stop, cache_op_on_done, op);
+}
+
+static void on_entry(GssResource *resource, void *data)
+{
+	CacheOp *op = data;
+	if (gss_resource_type(resource) != GSS_TYPE_NOTEXIST)
+		op->entries++;
+}
+
+static void target_listed(CacheOp *op)
+{
+	if (op->error)
+		cache_op_end_error(op);
+	else if (op->entries)
+		cache_op_fail(op, ENOTEMPTY, "%s: not empty", op->new_name);
+	else
+		folder_made(op);
+}
+
+static void source_listed(CacheOp *op)
+{
+	Cache *cache = op->cache;
+	if (op->error) {
+		cache_op_end_error(op);
+	} else if (op->entries) {
+		/* mv copies then, file by file, where everybody can see it. */
+		cache_op_fail(op, EXDEV, "%s: a folder with content cannot be renamed on GSS",
+		              op->name);
+	} else if (op->answered) {
+		cache_op_end(op, NULL, NULL);
+	} else if (op->target) {
+		op->step = target_listed;
+		gss_storage_list(cache->client, op->target->r.uri, true, cache->stop, on_entry,
+		                 cache_op_on_done, op);
+	} else {
+		op->step = folder_made;
+		g_autofree char *address = gss_uri_child(op->new_parent->r.uri, op->new_name);
+		gss_storage_create_folder(cache->client, address, cache->stop, cache_op_on_resource,
+		                          op);
+	}
+}
+
+static void folder_begin(CacheOp *op)
+{
+	op->step = source_listed;
+	gss_storage_list(op->cache->client, op->uri, true, op->cache->stop, on_entry,
+	                 cache_op_on_done, op);
+}
+
+typedef struct {
+	Cache *cache;
+	bool fixed; /* something below is known to GSS, or may be */
+} Below;
+
+static bool note_fixed(const CacheRecord *record, void *data)
+{
+	Below *below = data;
+	CacheNode *node = g_hash_table_lookup(below->cache->nodes, &record->id);
+	below->fixed = record->folder || record->uri || record->attempted || (node && node->job);
+	return !below->fixed;
+}
+
+/* --- both --- */
+
+typedef struct {
+	CacheNode *parent, *node, *new_parent, *target;
+} Places;
+
+static bool find_places_locked(Cache *cache, CacheId parent, const char *name, CacheId new_parent,
+                               const char *new_name, unsigned flags, Places *ret, GError **error)
+{
+	if (cache->read_only || (flags & ~RENAME_NOREPLACE)) {
+		int code = cache->read_only ? EROFS : EINVAL;
+		g_set_error_literal(error, CACHE_ERROR, code, g_strerror(code));
+		return false;
+	}
+	if (!gss_name_check(new_name, error))
+		return false;
+	ret->parent = cache_node_get_locked(cache, parent, error);
+	ret->new_parent = ret->parent ? cache_node_get_locked(cache, new_parent, error) : NULL;
+	ret->node = ret->new_parent ? cache_node_find_locked(cache, parent, name, error) : NULL;
+	if (!ret->node)
+		return false;
+	g_autoptr(GError) missing = NULL;
+	ret->target = cache_node_find_locked(cache, new_parent, new_name, &missing);
+	int code = 0;
+	if (!ret->target && missing->code != ENOENT)
+		code = missing->code;
+	else if (!ret->new_parent->r.folder)
+		code = ENOTDIR;
+	else if (ret->new_parent->r.parent == CACHE_PARENT_UNLINKED || !ret->new_parent->r.uri)
+		code = ENOENT;
+	else if (ret->target && (flags & RENAME_NOREPLACE))
+		code = EEXIST;
+	else if (ret->target && ret->target->r.folder && !ret->node->r.folder)
+		code = EISDIR;
+	else if (ret->target && !ret->target->r.folder && ret->node->r.folder)
+		code = ENOTDIR;
+	if (code)
+		g_set_error(error, CACHE_ERROR, code, "%s: %s", new_name, g_strerror(code));
+	return code == 0;
+}
+
+static CacheOp *folder_op_locked(Cache *cache, const Places *places, GError **error)
+{
+	Below source = {.cache = cache}, target = {.cache = cache};
+	if (!cache_store_children(cache->store, places->node->r.id, note_fixed, &source, error) ||
+	    (places->target &&
+	     !cache_store_children(cache->store, places->target->r.id, note_fixed, &target, error)))
+		return NULL;
+	if (source.fixed) {
+		g_set_error(error, CACHE_ERROR, EXDEV,
+		            "%s: a folder with content cannot be renamed on GSS",
+		            places->node->r.name);
+		return NULL;
+	}
+	return cache_op_new_locked(cache, error);
+}
+
+void cache_rename(Cache *cache, CacheId parent, const char *name, CacheId new_parent,
+                  const char *new_name, unsigned flags, CacheCallback callback, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	Places p = {0};
+	CacheOp *op = NULL;
+	GSList *publishers = NULL;
+	g_mutex_lock(&cache->lock);
+	bool ok = find_places_locked(cache, parent, name, new_parent, new_name, flags, &p, &error);
+	if (!ok || p.target == p.node) {
+		/* nothing to do */
+	} else if (p.node->r.folder) {
+		op = folder_op_locked(cache, &p, &error);
+	} else if (rename_file_locked(cache, p.parent, p.node, p.new_parent, new_name, p.target,
+	                              &error) &&
+	           p.target) {
+		publishers = cache_publishers_take_locked(p.target, G_MAXUINT64);
+	}
+	if (op) {
+		op->parent = p.parent;
+		op->node = p.node;
+		op->new_parent = p.new_parent;
+		op->target = p.target;
+		op->uri = g_strdup(p.node->r.uri);
+	} else {
+		CacheNode *pinned[] = {p.parent, p.node, p.new_parent, p.target};
+		for (gsize i = 0; i < G_N_ELEMENTS(pinned); i++)
+			if (pinned[i])
+				cache_node_put_locked(cache, pinned[i]);
+	}
+	g_mutex_unlock(&cache->lock);
+	if (publishers) {
+		g_autoptr(GError) gone =
+			g_error_new(CACHE_ERROR, ENOENT, "%s: was replaced", new_name);
+		cache_publishers_run(publishers, NULL, gone);
+	}
+	if (!op) {
+		cache_removal_run(cache);
+		callback(error, data);
+		return;
+	}
+	op->done = callback;
+	op->data = data;
+	op->name = g_strdup(name);
+	op->new_name = g_strdup(new_name);
+	cache_op_start(op, folder_begin);
+}

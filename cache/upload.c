@@ -1,0 +1,308 @@
+/* One upload: ask what is there, send, ask what has arrived. Each step runs on the worker; the
+ * client's callbacks only keep what came and post the next one. */
+#include "cache/private.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static void run_step(void *data)
+{
+	CacheJob *job = data;
+	job->step(job);
+}
+
+static void keep(CacheJob *job, GssResource *resource, const GssVersion *version,
+                 const GError *error)
+{
+	g_clear_error(&job->error);
+	if (error)
+		job->error = g_error_copy(error);
+	if (resource) {
+		gss_resource_ref(resource);
+		g_clear_pointer(&job->resource, gss_resource_unref);
+		job->resource = resource;
+	}
+	if (version)
+		gss_version_copy(&job->result, version);
+	g_mutex_lock(&job->cache->lock);
+	job->node->progress_at = g_get_monotonic_time();
+	g_mutex_unlock(&job->cache->lock);
+	cache_worker_post(job->cache, run_step, job);
+}
+
+static void on_resource(GssResource *resource, const GError *error, void *data)
+{
+	keep(data, resource, NULL, error);
+}
+
+static void on_version(const GssVersion *version, const GError *error, void *data)
+{
+	keep(data, NULL, version, error);
+}
+
+static void on_written(const char *uri, const GError *error, void *data)
+{
+	CacheJob *job = data;
+	if (uri) {
+		char *copy = g_strdup(uri);
+		g_free(job->uri);
+		job->uri = copy;
+	}
+	keep(job, NULL, NULL, error);
+}
+
+static void fail(CacheJob *job, int code, const char *message)
+{
+	g_autoptr(GError) error = g_error_new(CACHE_ERROR, code, "%s: %s", job->name, message);
+	cache_queue_finished(job, error);
+}
+
+static void fail_with_error(CacheJob *job)
+{
+	g_autoptr(GError) error = g_steal_pointer(&job->error);
+	cache_queue_finished(job, error);
+}
+
+static void resolve(CacheJob *job, const char *uri, void (*step)(CacheJob *job))
+{
+	job->step = step;
+	gss_storage_resolve(job->cache->client, uri, job->cancellable, on_resource, job);
+}
+
+static void ask_version(CacheJob *job, void (*step)(CacheJob *job))
+{
+	job->step = step;
+	g_autoptr(GssResource) resource = gss_resource_ref(job->resource);
+	gss_storage_stat(job->cache->client, resource, job->cancellable, on_version, job);
+}
+
+/* --- after sending --- */
+
+static void verified(CacheJob *job)
+{
+	if (job->error) {
+		fail_with_error(job);
+	} else if (job->result.size != (gint64)job->size) {
+		g_autofree char *message = g_strdup_printf(
+			"GSS has %" G_GINT64_FORMAT " bytes of it, not the %" G_GUINT64_FORMAT
+			" that were sent",
+			job->result.size, job->size);
+		fail(job, EIO, message);
+	} else {
+		cache_queue_finished(job, NULL);
+	}
+}
+
+static void arrived(CacheJob *job)
+{
+	if (job->error)
+		fail_with_error(job);
+	else if (gss_resource_type(job->resource) != GSS_TYPE_FILE)
+		fail(job, EIO, "it was sent, but GSS does not have it");
+	else
+		ask_version(job, verified);
+}
+
+static void ask_what_is_there(CacheJob *job);
+
+static void sent(CacheJob *job)
+{
+	int code = job->error ? job->error->code : 0;
+	switch (code) {
+	case 0:
+		resolve(job, job->uri, arrived);
+		return;
+	case EINPROGRESS:
+		/* The answer is lost: never again without asking. */
+		job->unknown = true;
+		break;
+	case EEXIST:
+	case ENOENT:
+		/* 405: somebody was faster, or the folder is gone, or it is simply not allowed. */
+		job->refused = true;
+		job->untouched = true;
+		break;
+	case ESTALE:
+		job->conflict = true;
+		job->untouched = true;
+		fail(job, EEXIST, "it was changed on GSS meanwhile");
+		return;
+	default:
+		job->untouched = !g_atomic_int_get(&job->sent_all);
+		fail_with_error(job);
+		return;
+	}
+	ask_what_is_there(job);
+}
+
+/* --- sending --- */
+
+static gssize read_blob(void *buffer, gsize size, guint64 offset, void *data, GError **error)
+{
+	CacheJob *job = data;
+	size = MIN(size, job->size - MIN(offset, job->size));
+	gssize n;
+	do
+		n = pread(job->content->fd, buffer, size, offset);
+	while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		int errnum = errno;
+		g_set_error(error, CACHE_ERROR, EIO, "cannot read the blob: %s",
+		            g_strerror(errnum));
+		return -1;
+	}
+	/* Looked at after the bytes were read: a writer raises it before it changes any. */
+	if (g_atomic_int_get(&job->aborted)) {
+		g_set_error_literal(error, CACHE_ERROR, ECANCELED, "changed while it was sent");
+		return -1;
+	}
+	if (offset + n >= job->size)
+		g_atomic_int_set(&job->sent_all, 1);
+	return n;
+}
+
+static void on_progress(guint64 bytes, void *data)
+{
+	CacheJob *job = data;
+	g_mutex_lock(&job->cache->lock);
+	job->sent = bytes;
+	job->node->progress_at = g_get_monotonic_time();
+	g_mutex_unlock(&job->cache->lock);
+}
+
+static void send(CacheJob *job)
+{
+	Cache *cache = job->cache;
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&cache->lock);
+	bool outdated = cache_job_outdated_locked(job);
+	if (!outdated && !job->node->r.attempted) {
+		/* Journaled first: after a crash what is found there may be ours. */
+		job->node->r.attempted = true;
+		if (!cache_node_save_locked(cache, job->node, &error))
+			job->node->r.attempted = false;
+	}
+	g_mutex_unlock(&cache->lock);
+	if (outdated || error) {
+		job->untouched = true;
+		fail(job, outdated ? ECANCELED : error->code,
+		     outdated ? "renamed meanwhile" : error->message);
+		return;
+	}
+	job->step = sent;
+	job->untouched = false;
+	GssSource source = {.length = job->size, .read = read_blob, .progress = on_progress};
+	g_autoptr(GssResource) resource = gss_resource_ref(job->resource);
+	if (job->fresh)
+		gss_storage_create(cache->client, resource, job->cancellable, &source, on_written,
+		                   job);
+	else
+		gss_storage_update(cache->client, resource,
+		                   job->result.size >= 0 ? &job->result : NULL, job->cancellable,
+		                   &source, on_written, job);
+}
+
+/* --- before sending --- */
+
+/* What is there is known: is it what we mean to replace? */
+static void compare(CacheJob *job)
+{
+	if (job->error) {
+		fail_with_error(job);
+		return;
+	}
+	bool unchanged =
+		job->base.size < 0 ? job->uri != NULL : gss_version_equal(&job->base, &job->result);
+	bool same_size = job->result.size == (gint64)job->size;
+	if (job->unknown) {
+		bool ours = same_size && !(job->base.size >= 0 && unchanged);
+		if (ours) {
+			g_free(job->uri);
+			job->uri = g_strdup(gss_resource_uri(job->resource));
+			cache_queue_finished(job, NULL);
+			return;
+		}
+		job->untouched = unchanged;
+		fail(job, EAGAIN, "the answer was lost, and GSS does not have it");
+	} else if (unchanged || job->attempted) {
+		job->fresh = false;
+		send(job);
+	} else {
+		job->conflict = true;
+		job->untouched = true;
+		fail(job, EEXIST,
+		     job->uri ? "it was changed on GSS since this copy was made; ours is kept here"
+		              : "a file of this name has appeared on GSS; ours is kept here");
+	}
+}
+
+static void found(CacheJob *job)
+{
+	if (job->error) {
+		job->untouched = !job->unknown;
+		fail_with_error(job);
+		return;
+	}
+	switch (gss_resource_type(job->resource)) {
+	case GSS_TYPE_FOLDER:
+		job->untouched = true;
+		fail(job, EISDIR, "a folder has its name on GSS");
+		return;
+	case GSS_TYPE_FILE:
+		ask_version(job, compare);
+		return;
+	case GSS_TYPE_NOTEXIST:
+		break;
+	}
+	if (job->unknown) {
+		job->untouched = true;
+		fail(job, EAGAIN, "the answer was lost, and GSS does not have it");
+	} else if (job->uri) {
+		/* Removed on GSS, changed here: ours lives. */
+		g_clear_pointer(&job->uri, g_free);
+		gss_version_clear(&job->base);
+		job->refused = false;
+		ask_what_is_there(job);
+	} else if (job->refused) {
+		job->untouched = true;
+		fail(job, EPERM, "GSS refuses to create it there");
+	} else {
+		job->fresh = true;
+		gss_version_clear(&job->result);
+		send(job);
+	}
+}
+
+static void ask_what_is_there(CacheJob *job)
+{
+	resolve(job, job->uri ? job->uri : job->address, found);
+}
+
+static void whole(CacheJob *job)
+{
+	if (job->error) {
+		job->untouched = true;
+		fail_with_error(job);
+	} else {
+		ask_what_is_there(job);
+	}
+}
+
+static void on_fetched(Cache *cache, const GError *error, void *data)
+{
+	CacheJob *job = data;
+	job->step = whole;
+	keep(job, NULL, NULL, error);
+}
+
+void cache_upload_start(CacheJob *job)
+{
+	job->untouched = true;
+	if (cache_content_whole(job->content, job->size)) {
+		ask_what_is_there(job);
+		return;
+	}
+	/* What was never held here is fetched first: from where it is, in the version the change
+	 * began with. */
+	cache_fetch_all(job->cache, job->node, job->content, job->size, on_fetched, job);
+}

@@ -1,0 +1,24 @@
+/* gss/client-private.h - the client as its own files see it. Fields belong to gss-net unless said
+ * otherwise. */
+#pragma once
+
+#include "gss/call.h"
+#include "gss/client.h"
+#include "gss/http.h"
+#include "gss/session.h"
+#include "gss/stat-private.h"
+
+#define GSS_NAMESPACE "http://gss.sintef.no/"
+#define GSS_AUTH_NAMESPACE "http://authmanager.sintef.no/"
+
+struct GssClient {
+	GssHttp *http; /* any thread; constant, as the next four */
+	char *auth_endpoint;
+	char *gss_endpoint;
+	bool allow_http;
+	GssClientOptions options; /* for load_credentials; its strings are NULL */
+	GssSession *session;
+	GQueue calls; /* running GssCall, by their link */
+	bool closing;
+	GssStorages *storages;
+};

@@ -1,0 +1,412 @@
+/* gss/session.c - see gss/session.h. */
+#include "gss/session.h"
+
+#include "gss/client-private.h"
+#include "gss/error-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The same refused credentials are not sent again for this long: services lock accounts. */
+#define REFUSED_PAUSE (30 * G_USEC_PER_SEC)
+
+struct GssWait {
+	GList link; /* in session->waiting or session->doubting */
+	guint after;  /* a generation */
+	gint64 since; /* monotonic us */
+	bool *gone;   /* set when it was served before its owner knew it; or NULL */
+	GssTokenCallback acquired;
+	GssValidCallback validated;
+	void *data;
+};
+
+struct GssSession {
+	GssClient *client;
+	char *token;
+	guint generation;
+	gint64 obtained_at;
+	bool given;	     /* the token came ready from the credentials */
+	bool has_password;   /* a login is possible */
+	char *dead_given;    /* the ready token that was found dead */
+	GssExchange *login;  /* under way, or NULL */
+	GQueue waiting;	     /* GssWait, for a token */
+	char *answer;	     /* what the exchange under way has brought */
+
+	GssExchange *check;  /* validateSessionToken under way, or NULL */
+	guint check_generation;
+	gint64 check_started;
+	char *verdict;	     /* text of its answer */
+	gint64 validated_at; /* start of the last check that found the token alive; 0: none */
+	GQueue doubting;     /* GssWait, for a check */
+
+	char *refused;	     /* checksum of credentials that were refused */
+	gint64 refused_at;
+	GError *refusal;
+};
+
+void gss_credentials_clear(GssCredentials *credentials)
+{
+	g_clear_pointer(&credentials->token, gss_wipe);
+	g_clear_pointer(&credentials->username, g_free);
+	g_clear_pointer(&credentials->project, g_free);
+	g_clear_pointer(&credentials->password, gss_wipe);
+}
+
+GssSession *gss_session_new(GssClient *client)
+{
+	GssSession *session = g_new0(GssSession, 1);
+	session->client = client;
+	return session;
+}
+
+void gss_session_free(GssSession *session)
+{
+	if (session == NULL)
+		return;
+	g_assert(g_queue_is_empty(&session->waiting) && g_queue_is_empty(&session->doubting));
+	g_clear_pointer(&session->login, gss_exchange_abort);
+	g_clear_pointer(&session->check, gss_exchange_abort);
+	gss_wipe(session->token);
+	gss_wipe(session->dead_given);
+	gss_wipe(session->answer);
+	g_free(session->verdict);
+	g_free(session->refused);
+	g_clear_error(&session->refusal);
+	g_free(session);
+}
+
+const char *gss_session_token(const GssSession *session, guint *ret_generation)
+{
+	*ret_generation = session->token != NULL ? session->generation : 0;
+	return session->token;
+}
+
+void gss_session_cancel(GssSession *session, GssWait *wait)
+{
+	GQueue *queue = wait->acquired != NULL ? &session->waiting : &session->doubting;
+	g_queue_unlink(queue, &wait->link);
+	g_free(wait);
+}
+
+void gss_session_forgive(GssSession *session)
+{
+	g_clear_pointer(&session->refused, g_free);
+	g_clear_error(&session->refusal);
+}
+
+bool gss_session_renewable(const GssSession *session, gint64 age)
+{
+	return session->has_password && g_get_monotonic_time() - session->obtained_at >= age;
+}
+
+/* Answers all who wait for a token now; their callbacks may let others wait, or no longer wait. */
+static void serve_waiting(GssSession *session, const GError *error)
+{
+	guint count = session->waiting.length;
+	while (count-- > 0 && !g_queue_is_empty(&session->waiting)) {
+		GssWait *wait = session->waiting.head->data;
+		g_queue_unlink(&session->waiting, &wait->link);
+		if (wait->gone != NULL)
+			*wait->gone = true;
+		wait->acquired(error, wait->data);
+		g_free(wait);
+	}
+}
+
+/* The token is dead. A ready one is remembered, so that it is not taken up again. */
+static void drop_token(GssSession *session)
+{
+	if (session->token != NULL && session->given) {
+		gss_wipe(session->dead_given);
+		session->dead_given = g_strdup(session->token);
+	}
+	g_clear_pointer(&session->token, gss_wipe);
+}
+
+static void take_token(GssSession *session, const char *token, bool given)
+{
+	gss_wipe(session->token);
+	session->token = g_strdup(token);
+	session->generation++;
+	session->obtained_at = g_get_monotonic_time();
+	session->validated_at = given ? 0 : session->obtained_at;
+	session->given = given;
+}
+
+/* A token stands in headers and in XML. */
+static bool token_check(const char *token, GError **error)
+{
+	if (*token == '\0')
+		return gss_fail(error, EKEYREJECTED, "the session token is empty");
+	if (strlen(token) > GSS_TOKEN_MAX)
+		return gss_fail(error, EPROTO, "the session token is too long");
+	for (const char *p = token; *p != '\0'; p++) {
+		if (*p < 0x20 || *p > 0x7e)
+			return gss_fail(error, EPROTO,
+					"the session token has characters that no token has");
+	}
+	return true;
+}
+
+static bool keep_text(char **kept, const GssXmlNode *item)
+{
+	if (*kept == NULL)
+		*kept = g_strstrip(g_strdup(item->text->str));
+	return true;
+}
+
+static bool on_login_item(const GssXmlNode *item, void *data, GError **error)
+{
+	GssSession *session = data;
+	return keep_text(&session->answer, item);
+}
+
+static void refuse_login(GssSession *session, const GError *error)
+{
+	g_clear_error(&session->refusal);
+	session->refusal = g_error_copy(error);
+	session->refused_at = g_get_monotonic_time();
+	serve_waiting(session, error);
+}
+
+static void on_login_done(const GssExchangeResult *result, void *data)
+{
+	GssSession *session = data;
+	g_autoptr(GError) error = NULL;
+	char *token = g_steal_pointer(&session->answer);
+
+	session->login = NULL;
+	if (result->fault != NULL || result->denied != 0) {
+		g_autofree char *shown =
+			gss_quote(result->fault != NULL ? result->fault : "", -1, NULL);
+		error = g_error_new(GSS_ERROR, EKEYREJECTED,
+				    "the authentication manager (%s) refused user name, password "
+				    "or project%s%s",
+				    result->host, *shown != '\0' ? ": " : "", shown);
+	} else if (result->error != NULL) {
+		error = g_error_copy(result->error);
+		g_prefix_error(&error, "logging in: ");
+	} else if (token_check(token != NULL ? token : "", &error)) {
+		g_clear_pointer(&session->refused, g_free);
+		take_token(session, token, false);
+	} else {
+		g_prefix_error(&error, "logging in at %s: ", result->host);
+	}
+	gss_wipe(token);
+	if (g_error_matches(error, GSS_ERROR, EKEYREJECTED))
+		refuse_login(session, error);
+	else {
+		if (error != NULL)
+			g_clear_pointer(&session->refused, g_free);
+		serve_waiting(session, error);
+	}
+}
+
+static char *checksum(const GssCredentials *credentials)
+{
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	const char *parts[] = {credentials->username, credentials->project, credentials->password};
+	for (guint i = 0; i < G_N_ELEMENTS(parts); i++)
+		g_checksum_update(sum, (const guchar *)parts[i], (gssize)strlen(parts[i]) + 1);
+	return g_strdup(g_checksum_get_string(sum));
+}
+
+static void login_with_password(GssSession *session, const GssCredentials *credentials)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *sum = checksum(credentials);
+	if (session->refusal != NULL && g_strcmp0(sum, session->refused) == 0 &&
+	    g_get_monotonic_time() - session->refused_at < REFUSED_PAUSE) {
+		g_autoptr(GError) again = g_error_copy(session->refusal);
+		serve_waiting(session, again);
+		return;
+	}
+	const GssSoapParameter parameters[] = {
+		{.name = "username", .value = credentials->username},
+		{.name = "password", .value = credentials->password},
+		{.name = "project", .value = credentials->project},
+	};
+	g_autoptr(GBytes) body = gss_soap_encode(GSS_AUTH_NAMESPACE, "getSessionToken", parameters,
+						 G_N_ELEMENTS(parameters), NULL, &error);
+	if (body == NULL) {
+		serve_waiting(session, error);
+		return;
+	}
+	g_free(session->refused);
+	session->refused = g_steal_pointer(&sum);
+	g_clear_pointer(&session->answer, gss_wipe);
+	session->login = gss_exchange_start(
+		session->client->http, &(GssExchangeRequest){
+					       .endpoint = session->client->auth_endpoint,
+					       .operation = "getSessionToken",
+					       .body = body,
+					       .urgent = true,
+					       .item = on_login_item,
+					       .done = on_login_done,
+					       .data = session,
+				       });
+}
+
+static bool is_set(const char *text)
+{
+	return text != NULL && *text != '\0';
+}
+
+/* Gets a token, by whatever the credentials hold now, and answers all who wait. */
+static void login(GssSession *session)
+{
+	const GssClientOptions *options = &session->client->options;
+	g_auto(GssCredentials) credentials = {0};
+	g_autoptr(GError) error = NULL;
+	drop_token(session);
+	if (!options->load_credentials(&credentials, options->data, &error)) {
+		if (error == NULL)
+			gss_fail(&error, ENOKEY, "no credentials");
+		serve_waiting(session, error);
+		return;
+	}
+	session->has_password = is_set(credentials.username) && is_set(credentials.project) &&
+				is_set(credentials.password);
+	bool dead = is_set(credentials.token) &&
+		    g_strcmp0(credentials.token, session->dead_given) == 0;
+	if (is_set(credentials.token) && !dead) {
+		if (token_check(credentials.token, &error)) {
+			take_token(session, credentials.token, true);
+		} else {
+			error->code = EKEYREJECTED;
+			g_prefix_error(&error, "the token given (CFG_TOKEN): ");
+		}
+		serve_waiting(session, error);
+	} else if (session->has_password) {
+		login_with_password(session, &credentials);
+	} else {
+		gss_fail(&error, ENOKEY, "%s",
+			 dead ? "the session token (CFG_TOKEN) has expired or is not valid, and "
+				"there is no password to get a new one with: give a new token, "
+				"or user name, project and password (gssctl login)"
+			      : "not logged in: give CFG_TOKEN, or CFG_USERNAME, CFG_PROJECT and "
+				"CFG_PASSWORD (or use gssctl login)");
+		serve_waiting(session, error);
+	}
+}
+
+GssWait *gss_session_acquire(GssSession *session, guint after, GssTokenCallback callback,
+			     void *data)
+{
+	if (session->token != NULL && session->generation > after) {
+		callback(NULL, data);
+		return NULL;
+	}
+	GssWait *wait = g_new0(GssWait, 1);
+	wait->link.data = wait;
+	wait->after = after;
+	wait->acquired = callback;
+	wait->data = data;
+	g_queue_push_tail_link(&session->waiting, &wait->link);
+	if (session->login != NULL)
+		return wait;
+	/* Where no request is needed login() answers at once. */
+	bool gone = false;
+	wait->gone = &gone;
+	login(session);
+	if (gone)
+		return NULL;
+	wait->gone = NULL;
+	return wait;
+}
+
+static bool on_check_item(const GssXmlNode *item, void *data, GError **error)
+{
+	GssSession *session = data;
+	return keep_text(&session->verdict, item);
+}
+
+static void check(GssSession *session);
+
+static void serve_doubting(GssSession *session, bool valid, const GError *error)
+{
+	guint count = session->doubting.length;
+	guint generation = session->check_generation;
+	gint64 started = session->check_started;
+	while (count-- > 0 && !g_queue_is_empty(&session->doubting)) {
+		GssWait *wait = session->doubting.head->data;
+		g_queue_unlink(&session->doubting, &wait->link);
+		if (error == NULL && valid && wait->after == generation && wait->since > started) {
+			/* Asked after this check had begun: it proves nothing to him. */
+			g_queue_push_tail_link(&session->doubting, &wait->link);
+			continue;
+		}
+		wait->validated(valid && wait->after == generation, error, wait->data);
+		g_free(wait);
+	}
+	if (session->check != NULL || g_queue_is_empty(&session->doubting))
+		return;
+	if (session->token != NULL)
+		check(session);
+	else
+		serve_doubting(session, false, NULL);
+}
+
+static void on_check_done(const GssExchangeResult *result, void *data)
+{
+	GssSession *session = data;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = g_steal_pointer(&session->verdict);
+	bool valid = false;
+
+	session->check = NULL;
+	if (result->error != NULL) {
+		error = g_error_copy(result->error);
+	} else if (result->fault == NULL && result->denied == 0 &&
+		   !gss_xml_boolean(text != NULL ? text : "", "the answer", &valid, &error)) {
+		g_prefix_error(&error, "%s: ", result->host);
+	}
+	g_prefix_error(&error, "validating the session token: ");
+	if (valid)
+		session->validated_at = session->check_started;
+	else if (error == NULL && session->generation == session->check_generation)
+		drop_token(session);
+	serve_doubting(session, valid, error);
+}
+
+static void check(GssSession *session)
+{
+	g_autoptr(GError) error = NULL;
+	session->check_generation = session->generation;
+	session->check_started = g_get_monotonic_time();
+	const GssSoapParameter parameter = {.name = "sessionToken"};
+	g_autoptr(GBytes) body = gss_soap_encode(GSS_AUTH_NAMESPACE, "validateSessionToken",
+						 &parameter, 1, session->token, &error);
+	g_assert(body != NULL); /* token_check() let it pass */
+	g_clear_pointer(&session->verdict, g_free);
+	session->check = gss_exchange_start(
+		session->client->http, &(GssExchangeRequest){
+					       .endpoint = session->client->auth_endpoint,
+					       .operation = "validateSessionToken",
+					       .body = body,
+					       .urgent = true,
+					       .item = on_check_item,
+					       .done = on_check_done,
+					       .data = session,
+				       });
+}
+
+GssWait *gss_session_validate(GssSession *session, guint generation, gint64 since,
+			      GssValidCallback callback, void *data)
+{
+	bool current = session->token != NULL && session->generation == generation;
+	if (!current || session->validated_at > since) {
+		callback(current, NULL, data);
+		return NULL;
+	}
+	GssWait *wait = g_new0(GssWait, 1);
+	wait->link.data = wait;
+	wait->after = generation;
+	wait->since = since;
+	wait->validated = callback;
+	wait->data = data;
+	g_queue_push_tail_link(&session->doubting, &wait->link);
+	if (session->check == NULL)
+		check(session);
+	return wait;
+}

@@ -1,0 +1,190 @@
+/* gss/stat.c - gss_storage_stat(): the proven version of a file; see gss/storage.h.
+ *
+ * HEAD alone where it is known to answer sizes; a GET of one byte where it is known not to, or not offered;
+ * both, and a comparison, where neither is known.
+ */
+#include "gss/stat-private.h"
+
+#include "gss/client-private.h"
+#include "gss/error-private.h"
+#include "gss/rest.h"
+#include "gss/storage.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A storage that neither honours ranges nor says a length is read to the end, up to this. */
+#define COUNT_MAX (8 * 1024 * 1024)
+
+typedef struct {
+	GssCall call;
+	GssResource *resource;
+	GssVersion version;
+	bool compare;	    /* a HEAD was made, its verdict is open */
+	gint64 head_length; /* what it said, -1 nothing */
+	bool plain;	    /* the GET is made without a range */
+	bool counting;
+	gint64 counted;
+	GssVersionCallback callback;
+	void *data;
+} Stat;
+
+static void probe(Stat *stat);
+
+static void keep_resource(Stat *stat, GssResource *resource)
+{
+	gss_resource_ref(resource);
+	gss_resource_unref(stat->resource);
+	stat->resource = resource;
+}
+
+static void prove(Stat *stat, gint64 size)
+{
+	GssStorages *storages = stat->call.client->storages;
+	stat->version.size = size;
+	if (stat->compare)
+		gss_storages_compared(storages, stat->resource, stat->head_length, size);
+	gss_storages_proved(storages, stat->resource, &stat->version);
+	gss_call_complete(&stat->call, NULL);
+}
+
+static GssHeadVerdict on_probe_head(const GssAnswer *answer, void *data, GError **error)
+{
+	Stat *stat = data;
+	gss_version_from_answer(&stat->version, answer);
+	stat->counting = answer->status == 200 && answer->length < 0;
+	stat->counted = 0;
+	return stat->counting ? GSS_HEAD_BODY : GSS_HEAD_ENOUGH;
+}
+
+static bool on_probe_body(const void *bytes, gsize length, void *data, GError **error)
+{
+	Stat *stat = data;
+	stat->counted += (gint64)length;
+	if (stat->counted > COUNT_MAX)
+		return gss_fail(error, EPROTO, "the storage does not say how large the file is");
+	return true;
+}
+
+static void on_probed(const GssAnswer *answer, GssResource *resource, const GError *error,
+		      void *data)
+{
+	Stat *stat = data;
+	gint64 first = -1;
+	gint64 last = -1;
+	gint64 size = -1;
+	keep_resource(stat, resource);
+	const char *range = answer != NULL ? gss_answer_header(answer, "content-range") : NULL;
+	bool ranged = range != NULL && gss_content_range(range, &first, &last, &size);
+	if (g_error_matches(error, GSS_ERROR, ERANGE)) {
+		/* An empty file has no first byte. */
+		if (ranged && size >= 0) {
+			gss_version_from_answer(&stat->version, answer);
+			prove(stat, size);
+		} else if (!stat->plain) {
+			stat->plain = true;
+			probe(stat);
+		} else {
+			gss_call_complete(&stat->call, error);
+		}
+	} else if (error != NULL) {
+		gss_call_complete(&stat->call, error);
+	} else if (answer->status == 206 && ranged && first == 0 && size >= 0) {
+		prove(stat, size);
+	} else if (answer->status == 206 && !stat->plain) {
+		stat->plain = true; /* a range of an unknown whole */
+		probe(stat);
+	} else if (answer->status == 204) {
+		prove(stat, 0);
+	} else if (answer->status == 200) {
+		prove(stat, stat->counting ? stat->counted : answer->length);
+	} else {
+		gss_call_fail(&stat->call,
+			      g_error_new(GSS_ERROR, EPROTO,
+					  "%s: status %ld where a file was asked for", answer->host,
+					  answer->status));
+	}
+}
+
+static void probe(Stat *stat)
+{
+	static const char *const range[] = {"Range: bytes=0-0", NULL};
+	gss_rest_start(&stat->call, &(GssRestSpec){
+					    .verb = GSS_VERB_READ,
+					    .resource = stat->resource,
+					    .headers = stat->plain ? NULL : range,
+					    .head = on_probe_head,
+					    .body = on_probe_body,
+					    .done = on_probed,
+					    .data = stat,
+				    });
+}
+
+static void on_meta(const GssAnswer *answer, GssResource *resource, const GError *error, void *data)
+{
+	Stat *stat = data;
+	GssStorages *storages = stat->call.client->storages;
+	keep_resource(stat, resource);
+	/* A storage without HEAD is one whose HEAD says nothing. */
+	bool unsupported = g_error_matches(error, GSS_ERROR, EPERM);
+	if (error != NULL && !unsupported) {
+		gss_call_complete(&stat->call, error);
+		return;
+	}
+	gint64 length = unsupported ? -1 : answer->length;
+	if (length >= 0 && gss_storages_kind(storages, resource) == GSS_HEAD_SIZE) {
+		gss_version_from_answer(&stat->version, answer);
+		stat->version.size = length;
+		gss_storages_believed(storages, resource, &stat->version);
+		gss_call_complete(&stat->call, NULL);
+		return;
+	}
+	stat->compare = true;
+	stat->head_length = length;
+	probe(stat);
+}
+
+static void stat_run(GssCall *call)
+{
+	Stat *stat = (Stat *)call;
+	if (gss_storages_kind(call->client->storages, stat->resource) == GSS_HEAD_WORD) {
+		probe(stat);
+		return;
+	}
+	gss_rest_start(call, &(GssRestSpec){
+				     .verb = GSS_VERB_META,
+				     .resource = stat->resource,
+				     .done = on_meta,
+				     .data = stat,
+			     });
+}
+
+static void stat_complete(GssCall *call, const GError *error)
+{
+	Stat *stat = (Stat *)call;
+	stat->callback(error == NULL ? &stat->version : NULL, error, stat->data);
+}
+
+static void stat_clear(GssCall *call)
+{
+	Stat *stat = (Stat *)call;
+	gss_resource_unref(stat->resource);
+	gss_version_clear(&stat->version);
+}
+
+void gss_storage_stat(GssClient *client, GssResource *resource, GCancellable *cancellable,
+		      GssVersionCallback callback, void *data)
+{
+	static const GssCallClass class = {
+		.size = sizeof(Stat),
+		.run = stat_run,
+		.complete = stat_complete,
+		.clear = stat_clear,
+	};
+	Stat *stat = gss_call_new(&class, client, NULL, cancellable);
+	stat->resource = gss_resource_ref(resource);
+	stat->version = GSS_VERSION_INIT;
+	stat->callback = callback;
+	stat->data = data;
+	gss_call_submit(&stat->call);
+}
