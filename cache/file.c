@@ -6,8 +6,9 @@
 
 #include "gss/uri.h"
 
-#define WRITE_OUT_BYTES (16 * 1024 * 1024) /* dirty data goes to the disk in pieces of this size \
-	                                    */
+#define WRITE_OUT_BYTES                                                          \
+	(16 * 1024 * 1024) /* dirty data goes to the disk in pieces of this size \
+	                    */
 
 struct CacheFile {
 	Cache *cache;

@@ -80,6 +80,7 @@ static void finish(void *data)
 	Cache *cache = removal->cache;
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
+	bool dropped = removal->dropped; /* the list has forgotten it: it is ours to free */
 	removal->running = false;
 	cache->removing--;
 	GSList *waiters = NULL;
@@ -100,10 +101,10 @@ static void finish(void *data)
 			g_warning("%s: %s", cache->path, error->message);
 		g_hash_table_remove(cache->hidden, removal->r.uri);
 		waiters = g_steal_pointer(&cache->removal_waiters);
-		if (!removal->dropped)
-			g_ptr_array_remove_fast(cache->removals, removal);
+		if (!dropped)
+			g_ptr_array_remove_fast(cache->removals, removal); /* frees it */
 	}
-	if (removal->dropped)
+	if (dropped)
 		removal_free(removal);
 	GSList *drained = NULL;
 	cache_queue_check_drained_locked(cache, &drained);

@@ -23,7 +23,7 @@ static void call_unref(GssCall *call)
 }
 
 gpointer gss_call_new(const GssCallClass *class, GssClient *client, const void *owner,
-		      GCancellable *cancellable)
+                      GCancellable *cancellable)
 {
 	GssCall *call = g_malloc0(class->size);
 	call->class = class;
@@ -98,8 +98,8 @@ static void start_task(void *data)
 	g_queue_push_tail_link(&client->calls, &call->link);
 	if (call->cancellable != NULL)
 		call->handler = g_signal_connect_data(call->cancellable, "cancelled",
-						      G_CALLBACK(on_cancelled), call_ref(call),
-						      unref_closure, 0);
+		                                      G_CALLBACK(on_cancelled), call_ref(call),
+		                                      unref_closure, 0);
 	if (client->closing || g_cancellable_is_cancelled(call->cancellable))
 		cancel(call);
 	else

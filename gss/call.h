@@ -1,8 +1,8 @@
 /* gss/call.h - a call: one public operation, from its submission to its only callback.
  *
- * A call is made on any thread and then lives on gss-net. It takes one step at a time (a SOAP call, a REST
- * request, waiting for a token); cancelling abandons the step and completes the call with ECANCELED. The types
- * of the verbs embed GssCall as their first member.
+ * A call is made on any thread and then lives on gss-net. It takes one step at a time (a SOAP call,
+ * a REST request, waiting for a token); cancelling abandons the step and completes the call with
+ * ECANCELED. The types of the verbs embed GssCall as their first member.
  */
 #pragma once
 
@@ -37,7 +37,7 @@ struct GssCall {
 
 /* A zeroed call of class->size bytes. */
 gpointer gss_call_new(const GssCallClass *class, GssClient *client, const void *owner,
-		      GCancellable *cancellable);
+                      GCancellable *cancellable);
 /* Hands the call to gss-net; the caller's reference goes with it. */
 void gss_call_submit(GssCall *call);
 /* Completes a running call. Nothing of it may be touched afterwards. */

@@ -145,13 +145,13 @@ static void on_login_valid(bool valid, const GError *error, void *data)
 		ask(login);
 	} else if (login->renewed) {
 		gss_call_fail(&login->call,
-			      g_error_new(GSS_ERROR, EKEYREJECTED,
-					  "the authentication manager does not accept the session "
-					  "token that it gave"));
+		              g_error_new(GSS_ERROR, EKEYREJECTED,
+		                          "the authentication manager does not accept the session "
+		                          "token that it gave"));
 	} else {
 		login->renewed = true;
-		login_wait(login, gss_session_acquire(session, login->generation, on_login_token,
-						      login));
+		login_wait(login,
+		           gss_session_acquire(session, login->generation, on_login_token, login));
 	}
 }
 
@@ -167,7 +167,7 @@ static void on_login_token(const GError *error, void *data)
 	}
 	gss_session_token(session, &login->generation);
 	login_wait(login, gss_session_validate(session, login->generation, login->call.started,
-					       on_login_valid, login));
+	                                       on_login_valid, login));
 }
 
 static void login_run(GssCall *call)
@@ -196,7 +196,7 @@ static void login_clear(GssCall *call)
 }
 
 void gss_client_login(GssClient *client, GCancellable *cancellable, GssLoginCallback callback,
-		      void *data)
+                      void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Login),

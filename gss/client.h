@@ -17,9 +17,9 @@
 typedef struct GssClient GssClient;
 
 /* Credentials, as the caller's configuration has them at this moment. Either `token` or all of the
- * other three are set, or none (then the login fails with ENOKEY). Where both are set the token is used
- * first, and the password once the token died. Free with gss_credentials_clear(), which wipes the
- * secrets. */
+ * other three are set, or none (then the login fails with ENOKEY). Where both are set the token is
+ * used first, and the password once the token died. Free with gss_credentials_clear(), which wipes
+ * the secrets. */
 typedef struct {
 	char *token;
 	char *username;
@@ -30,16 +30,20 @@ void gss_credentials_clear(GssCredentials *credentials);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GssCredentials, gss_credentials_clear)
 
 typedef struct {
-	const char *auth_url; /* WSDL URL of the AuthManager; the endpoint is the same without ?wsdl */
-	const char *gss_url;  /* WSDL URL of FileUtilities */
-	bool allow_http;      /* http:// to hosts other than loopback */
+	const char
+		*auth_url; /* WSDL URL of the AuthManager; the endpoint is the same without ?wsdl */
+	const char *gss_url;       /* WSDL URL of FileUtilities */
+	bool allow_http;           /* http:// to hosts other than loopback */
 	guint connect_timeout_ms;  /* 0: 10 s */
 	guint stall_timeout_ms;    /* 0: 60 s without a byte while a body moves */
-	guint response_timeout_ms; /* 0: 15 minutes from the last request byte to the first of the answer */
-	guint small_connections; /* 0: 16; connections for SOAP calls, HEAD, DELETE, bodies < 1 MiB */
+	guint response_timeout_ms; /* 0: 15 minutes from the last request byte to the first of the
+	                              answer */
+	guint small_connections; /* 0: 16; connections for SOAP calls, HEAD, DELETE, bodies < 1 MiB
+	                          */
 	guint large_connections; /* 0: 4; connections for large bodies */
-	/* Reads the credentials afresh; called on gss-net whenever a login is due. Fills `ret` and returns
-	 * true, or returns false with an error (unreadable or unsafe file: EACCES, EPERM). */
+	/* Reads the credentials afresh; called on gss-net whenever a login is due. Fills `ret` and
+	 * returns true, or returns false with an error (unreadable or unsafe file: EACCES, EPERM).
+	 */
 	bool (*load_credentials)(GssCredentials *ret, void *data, GError **error);
 	void *data;
 } GssClientOptions;
@@ -47,11 +51,13 @@ typedef struct {
 /* EINVAL: a URL is no http(s) URL, or http:// to a foreign host without allow_http. Copies the
  * options. curl_global_init() must have been called. */
 GssClient *gss_client_new(const GssClientOptions *options, GError **error);
-/* Cancels what is under way, waits for the last callback, ends the thread. Never call on gss-net. */
+/* Cancels what is under way, waits for the last callback, ends the thread. Never call on gss-net.
+ */
 void gss_client_free(GssClient *client);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GssClient, gss_client_free)
 
-/* Who we are logged in as. Strings are never NULL on success ("" where the service does not say). */
+/* Who we are logged in as. Strings are never NULL on success ("" where the service does not say).
+ */
 typedef struct {
 	const char *username;
 	const char *project;
@@ -63,7 +69,7 @@ typedef void (*GssLoginCallback)(const GssIdentity *identity, const GError *erro
  * (validateSessionToken), then asks getUsername, getProject (getEmail may fail unnoticed).
  * ENOKEY, EKEYREJECTED, EHOSTUNREACH, ... */
 void gss_client_login(GssClient *client, GCancellable *cancellable, GssLoginCallback callback,
-		      void *data);
+                      void *data);
 
 /* Bytes and requests moved since the start, for logs, tests and benchmarks. */
 typedef struct {

@@ -55,15 +55,14 @@ char *gss_date_http(gint64 ns)
 {
 	/* Not strftime: month and day names must not follow the locale. */
 	static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-					     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	static const char *const days[] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
 	g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(ns / NS_PER_S);
 	if (date == NULL)
 		return NULL;
-	return g_strdup_printf("%s, %02d %s %04d %02d:%02d:%02d GMT",
-			       days[g_date_time_get_day_of_week(date) - 1],
-			       g_date_time_get_day_of_month(date),
-			       months[g_date_time_get_month(date) - 1], g_date_time_get_year(date),
-			       g_date_time_get_hour(date), g_date_time_get_minute(date),
-			       g_date_time_get_second(date));
+	return g_strdup_printf(
+		"%s, %02d %s %04d %02d:%02d:%02d GMT", days[g_date_time_get_day_of_week(date) - 1],
+		g_date_time_get_day_of_month(date), months[g_date_time_get_month(date) - 1],
+		g_date_time_get_year(date), g_date_time_get_hour(date),
+		g_date_time_get_minute(date), g_date_time_get_second(date));
 }

@@ -14,8 +14,9 @@
 bool gss_fail(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* A copy of foreign text that may be shown and logged: valid UTF-8, control characters and runs of
- * blanks made one space, at most GSS_QUOTE_MAX characters, and every occurrence of a string of `secrets`
- * (NULL-terminated, may be NULL; strings under 4 bytes are left alone) replaced by "***". */
+ * blanks made one space, at most GSS_QUOTE_MAX characters, and every occurrence of a string of
+ * `secrets` (NULL-terminated, may be NULL; strings under 4 bytes are left alone) replaced by "***".
+ */
 char *gss_quote(const char *text, gssize length, const char *const *secrets);
 
 /* Overwrites a secret, then frees it. NULL is allowed. */

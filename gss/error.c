@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-G_DEFINE_QUARK(gss-error-quark, gss_error)
+G_DEFINE_QUARK(gss - error - quark, gss_error)
 
 bool gss_fail(GError **error, int code, const char *format, ...)
 {

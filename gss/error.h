@@ -11,14 +11,16 @@
  *   ENOKEY        there are no credentials to log in with: wait for some
  *   EKEYREJECTED  the authentication manager refused user name, password, project or token
  *   EPROTO        a malformed answer; the message says what was wrong with it
- *   EHOSTUNREACH  name not resolved, no route, connection refused, TLS not trusted: nothing was sent
- *   ETIMEDOUT     a time-out before the whole request was sent, or while an answer's body moved
+ *   EHOSTUNREACH  name not resolved, no route, connection refused, TLS not trusted: nothing was
+ * sent ETIMEDOUT     a time-out before the whole request was sent, or while an answer's body moved
  *   EINPROGRESS   the request was sent whole and its answer is lost (connection cut, time-out,
  *                 504): the outcome is unknown; ask, never send again first
  *   EAGAIN        429, 502, 503: worth another try
  *   EIO           any other answer (5xx, unexplained faults, a cut body)
  *   ENOSPC, EFBIG 507, 413
  *   ESTALE        412: a condition that was sent (If-Match, If-Unmodified-Since) does not hold
+ *   ENOTDIR       a folder was expected, it is a file; EISDIR: the other way round
+ *   ERANGE        416: there is nothing at this offset
  *   ECANCELED     the caller cancelled
  */
 #pragma once

@@ -146,9 +146,9 @@ static void on_done(const GssAnswer *answer, const GError *error, void *data)
 		result.error = error;
 	} else if (!ok) {
 		made = g_error_new(GSS_ERROR,
-				   gss_status_errno(answer->status, exchange->request.modifying),
-				   "%s: status %ld%s", exchange->host, answer->status,
-				   gss_status_text(answer->status));
+		                   gss_status_errno(answer->status, exchange->request.modifying),
+		                   "%s: status %ld%s", exchange->host, answer->status,
+		                   gss_status_text(answer->status));
 	} else if (exchange->malformed != NULL) {
 		/* An item's own error keeps its code; its message is prefixed with the host. */
 		made = g_error_copy(exchange->malformed);
@@ -163,9 +163,12 @@ static void on_done(const GssAnswer *answer, const GError *error, void *data)
 GssExchange *gss_exchange_start(GssHttp *http, const GssExchangeRequest *request)
 {
 	static const char *const headers[] = {
-		"Content-Type: text/xml; charset=utf-8", "SOAPAction: \"\"",
-		"Accept: text/xml",			 "Accept-Encoding: identity",
-		"Expect:",				 NULL,
+		"Content-Type: text/xml; charset=utf-8",
+		"SOAPAction: \"\"",
+		"Accept: text/xml",
+		"Accept-Encoding: identity",
+		"Expect:",
+		NULL,
 	};
 	GssExchange *exchange = g_new0(GssExchange, 1);
 	exchange->request = *request;
@@ -177,22 +180,22 @@ GssExchange *gss_exchange_start(GssHttp *http, const GssExchangeRequest *request
 	if (gss_url_parse(&url, request->endpoint, true, EINVAL, NULL))
 		exchange->host = g_strdup(url.host);
 	exchange->decoder = gss_soap_decoder_new(request->operation, request->item, request->data);
-	exchange->transfer = gss_http_send(
-		http, &(GssRequest){.method = "POST",
-				    .url = request->endpoint,
-				    .headers = headers,
-				    .lane = request->lane,
-				    .urgent = request->urgent,
-				    .modifying = request->modifying,
-				    .cancellable = request->cancellable,
-				    .has_body = true,
-				    .length = g_bytes_get_size(request->body),
-				    .read = on_read,
-				    .source_data = exchange,
-				    .head = on_head,
-				    .body = on_body,
-				    .done = on_done,
-				    .data = exchange});
+	exchange->transfer =
+		gss_http_send(http, &(GssRequest){.method = "POST",
+	                                          .url = request->endpoint,
+	                                          .headers = headers,
+	                                          .lane = request->lane,
+	                                          .urgent = request->urgent,
+	                                          .modifying = request->modifying,
+	                                          .cancellable = request->cancellable,
+	                                          .has_body = true,
+	                                          .length = g_bytes_get_size(request->body),
+	                                          .read = on_read,
+	                                          .source_data = exchange,
+	                                          .head = on_head,
+	                                          .body = on_body,
+	                                          .done = on_done,
+	                                          .data = exchange});
 	return exchange;
 }
 

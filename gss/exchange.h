@@ -11,7 +11,7 @@
 /* What came of it: exactly one of the three cases. */
 typedef struct {
 	const char *fault;   /* the message of a SOAP fault, as it came; NULL: none */
-	long denied;	     /* 401 or 403, else 0 */
+	long denied;         /* 401 or 403, else 0 */
 	const GError *error; /* anything else; NULL: an answer */
 	const char *host;    /* that answered, or was asked */
 } GssExchangeResult;
@@ -19,7 +19,7 @@ typedef struct {
 typedef struct {
 	const char *endpoint;  /* copied */
 	const char *operation; /* copied */
-	GBytes *body;	       /* a reference is taken */
+	GBytes *body;          /* a reference is taken */
 	GssLane lane;
 	bool urgent;
 	bool modifying;
@@ -36,8 +36,8 @@ GssExchange *gss_exchange_start(GssHttp *http, const GssExchangeRequest *request
 /* Ends it without a callback. Not from within its own callbacks. */
 void gss_exchange_abort(GssExchange *exchange);
 
-/* The errno of an answer's status that no request expects, the same for SOAP and REST; `modifying` as in
- * GssRequest. */
+/* The errno of an answer's status that no request expects, the same for SOAP and REST; `modifying`
+ * as in GssRequest. */
 int gss_status_errno(long status, bool modifying);
 /* A short name of a status for messages, "" when it has none. */
 const char *gss_status_text(long status);

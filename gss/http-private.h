@@ -15,7 +15,7 @@ struct GssHttp {
 	GThread *thread;
 	bool allow_http;
 	guint connect_timeout_ms;
-	gint64 stall_timeout;	 /* us */
+	gint64 stall_timeout;    /* us */
 	gint64 response_timeout; /* us */
 	GssHttpLane lanes[GSS_LANES];
 	GQueue active; /* GssTransfer, by their `link` */
@@ -52,21 +52,21 @@ struct GssTransfer {
 	guint redirects;
 	char *redirect; /* where this answer leads */
 
-	guint64 handed; /* body bytes given to libcurl */
-	guint64 sent;	/* body bytes that libcurl wrote, as far as it told */
-	guint64 seen;	/* bytes that arrived, as far as it told */
-	bool refused;	/* libcurl wanted to send again what had been handed over whole */
+	guint64 handed;  /* body bytes given to libcurl */
+	guint64 sent;    /* body bytes that libcurl wrote, as far as it told */
+	guint64 seen;    /* bytes that arrived, as far as it told */
+	bool refused;    /* libcurl wanted to send again what had been handed over whole */
 	gint64 moved_at; /* monotonic us: a byte moved last */
-	GError *error;	 /* set by a callback or a time-out */
+	GError *error;   /* set by a callback or a time-out */
 };
 
 /* Makes the easy handle ready. False: the URL is refused (error set). */
 bool gss_transfer_prepare(GssTransfer *transfer, GError **error);
-/* The moment (monotonic us) at which the transfer is dead if no byte moves before. Asked in each turn of the
- * engine: it notices here that the request began. */
+/* The moment (monotonic us) at which the transfer is dead if no byte moves before. Asked in each
+ * turn of the engine: it notices here that the request began. */
 gint64 gss_transfer_deadline(GssTransfer *transfer);
 /* The error of a transfer that missed its deadline. */
-GError *gss_transfer_late( GssTransfer *transfer);
+GError *gss_transfer_late(GssTransfer *transfer);
 /* What became of it; NULL is success. */
 GError *gss_transfer_outcome(GssTransfer *transfer, CURLcode code);
 /* Forgets the answer, so that the request can be sent to transfer->redirect. EPROTO. */

@@ -56,10 +56,10 @@ static void detach(GssTransfer *transfer)
 	transfer->sent = MAX(transfer->sent, easy_number(easy, CURLINFO_SIZE_UPLOAD_T));
 	g_mutex_lock(&http->lock);
 	http->counters.connections += easy_long(easy, CURLINFO_NUM_CONNECTS);
-	http->counters.bytes_sent += easy_number(easy, CURLINFO_SIZE_UPLOAD_T) +
-				     easy_long(easy, CURLINFO_REQUEST_SIZE);
-	http->counters.bytes_received += easy_number(easy, CURLINFO_SIZE_DOWNLOAD_T) +
-					 easy_long(easy, CURLINFO_HEADER_SIZE);
+	http->counters.bytes_sent +=
+		easy_number(easy, CURLINFO_SIZE_UPLOAD_T) + easy_long(easy, CURLINFO_REQUEST_SIZE);
+	http->counters.bytes_received +=
+		easy_number(easy, CURLINFO_SIZE_DOWNLOAD_T) + easy_long(easy, CURLINFO_HEADER_SIZE);
 	g_mutex_unlock(&http->lock);
 	CURLMcode code = curl_multi_remove_handle(http->multi, easy);
 	if (code != CURLM_OK)
@@ -185,7 +185,7 @@ static bool idle(GssHttp *http, bool *ret_stopping)
 	g_mutex_unlock(&http->lock);
 	for (guint i = 0; empty && i < GSS_LANES; i++)
 		empty = g_queue_is_empty(&http->lanes[i].waiting) ||
-			http->lanes[i].active >= http->lanes[i].limit;
+		        http->lanes[i].active >= http->lanes[i].limit;
 	return empty;
 }
 
@@ -229,8 +229,8 @@ GssHttp *gss_http_new(const GssClientOptions *options, GError **error)
 	g_queue_init(&http->tasks);
 	g_queue_init(&http->active);
 	http->allow_http = options->allow_http;
-	http->connect_timeout_ms = options->connect_timeout_ms != 0 ? options->connect_timeout_ms
-								    : 10000;
+	http->connect_timeout_ms =
+		options->connect_timeout_ms != 0 ? options->connect_timeout_ms : 10000;
 	http->stall_timeout = timeout_us(options->stall_timeout_ms, 60 * 1000);
 	http->response_timeout = timeout_us(options->response_timeout_ms, 15 * 60 * 1000);
 	guint small = options->small_connections != 0 ? options->small_connections : 16;
@@ -296,6 +296,6 @@ void gss_transfer_abort(GssTransfer *transfer)
 		detach(transfer);
 	else
 		g_queue_unlink(&transfer->http->lanes[transfer->request.lane].waiting,
-			       &transfer->link);
+		               &transfer->link);
 	gss_transfer_free(transfer);
 }

@@ -1,20 +1,20 @@
 /* gss/http.h - the HTTP engine: one thread, `gss-net`, that owns one CURLM and all transfers.
  *
- * Lanes: each has its own queue and limit of transfers under way, so that a large body never delays a small
- * request, and a registration that the platform works on for minutes delays neither.
+ * Lanes: each has its own queue and limit of transfers under way, so that a large body never delays
+ * a small request, and a registration that the platform works on for minutes delays neither.
  *
  * Rules that hold for every transfer: TLS verified, http and https only, HTTP/1.1, no cookies, no
- * decoding of contents, no proxy to loopback. A redirect is followed only within the same scheme, host and
- * port, at most GSS_REDIRECTS_MAX times, since requests carry credentials.
+ * decoding of contents, no proxy to loopback. A redirect is followed only within the same scheme,
+ * host and port, at most GSS_REDIRECTS_MAX times, since requests carry credentials.
  *
- * Nothing is sent twice: a request that changes something (`modifying`) is repeated by neither libcurl nor
- * this module once its last byte was handed to libcurl. That outcome is EINPROGRESS.
+ * Nothing is sent twice: a request that changes something (`modifying`) is repeated by neither
+ * libcurl nor this module once its last byte was handed to libcurl. That outcome is EINPROGRESS.
  *
- * Time-outs: connecting; no byte moved while a body does; and from the last byte of the request to the
- * first of the answer. There is no limit of the total time.
+ * Time-outs: connecting; no byte moved while a body does; and from the last byte of the request to
+ * the first of the answer. There is no limit of the total time.
  *
- * Threads: gss_http_new(), gss_http_free(), gss_http_invoke() and gss_http_counters() from any other
- * thread (invoke also from gss-net); the rest on gss-net, where all callbacks run as well.
+ * Threads: gss_http_new(), gss_http_free(), gss_http_invoke() and gss_http_counters() from any
+ * other thread (invoke also from gss-net); the rest on gss-net, where all callbacks run as well.
  */
 #pragma once
 
@@ -23,14 +23,15 @@
 #include <curl/curl.h>
 
 #define GSS_REDIRECTS_MAX 5
-#define GSS_HEADERS_MAX 128		    /* of an answer */
-#define GSS_HEADER_BYTES_MAX (64 * 1024)    /* of an answer, all together */
-#define GSS_DRAIN_MAX (64 * 1024) /* an unwanted rest of a body up to this is read, to keep the connection */
+#define GSS_HEADERS_MAX 128              /* of an answer */
+#define GSS_HEADER_BYTES_MAX (64 * 1024) /* of an answer, all together */
+#define GSS_DRAIN_MAX \
+	(64 * 1024) /* an unwanted rest of a body up to this is read, to keep the connection */
 
 typedef enum {
 	GSS_LANE_SMALL,
 	GSS_LANE_LARGE, /* large bodies */
-	GSS_LANE_LONG,	/* small requests that the service works on for long */
+	GSS_LANE_LONG,  /* small requests that the service works on for long */
 	GSS_LANES,
 } GssLane;
 
@@ -39,8 +40,8 @@ typedef struct GssTransfer GssTransfer;
 
 /* The head of an answer; belongs to the transfer. */
 typedef struct {
-	long status;	     /* 0: there is no answer */
-	gint64 length;	     /* Content-Length, -1 unknown */
+	long status;         /* 0: there is no answer */
+	gint64 length;       /* Content-Length, -1 unknown */
 	const char *host;    /* that gave it, for messages */
 	GHashTable *headers; /* lower-case name → value; the first of several */
 } GssAnswer;
@@ -48,9 +49,9 @@ typedef struct {
 const char *gss_answer_header(const GssAnswer *answer, const char *name);
 
 typedef enum {
-	GSS_HEAD_BODY,	 /* go on */
+	GSS_HEAD_BODY,   /* go on */
 	GSS_HEAD_ENOUGH, /* the body is not wanted; the transfer succeeds */
-	GSS_HEAD_FAIL,	 /* error is set */
+	GSS_HEAD_FAIL,   /* error is set */
 } GssHeadVerdict;
 
 /* A request; copied, but for what is said to be taken or to stay. */
@@ -59,8 +60,8 @@ typedef struct {
 	const char *url;
 	const char *const *headers; /* "Key: value", NULL-terminated; may be NULL */
 	GssLane lane;
-	bool urgent;	/* passes the queue of its lane */
-	bool modifying; /* changes something: see above */
+	bool urgent;               /* passes the queue of its lane */
+	bool modifying;            /* changes something: see above */
 	GCancellable *cancellable; /* once cancelled no callback but `done` is called */
 
 	bool has_body;
@@ -74,8 +75,8 @@ typedef struct {
 	GssHeadVerdict (*head)(const GssAnswer *answer, void *data, GError **error);
 	/* May be NULL: the body is dropped. */
 	bool (*body)(const void *bytes, gsize length, void *data, GError **error);
-	/* The end; exactly once unless the transfer is aborted. `answer` may have a status although there is an
-	 * error (a cut body). The transfer is freed afterwards. */
+	/* The end; exactly once unless the transfer is aborted. `answer` may have a status although
+	 * there is an error (a cut body). The transfer is freed afterwards. */
 	void (*done)(const GssAnswer *answer, const GError *error, void *data);
 	void *data;
 } GssRequest;

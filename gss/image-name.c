@@ -18,27 +18,28 @@ bool gss_image_name_check(const char *name, GError **error)
 	gsize length = strlen(name);
 	if (length > NAME_MAX_BYTES)
 		return gss_fail(error, EINVAL, "the image name is longer than %d bytes",
-				NAME_MAX_BYTES);
+		                NAME_MAX_BYTES);
 	if (!g_str_has_suffix(name, SUFFIX))
-		return gss_fail(error, EINVAL, "the image name “%s” does not end in " SUFFIX, shown);
+		return gss_fail(error, EINVAL, "the image name “%s” does not end in " SUFFIX,
+		                shown);
 	g_autofree char *base = g_strndup(name, length - strlen(SUFFIX));
 	char *tag = strchr(base, ':');
 	if (tag != NULL)
 		*tag++ = '\0';
 	if (*base == '\0')
 		return gss_fail(error, EINVAL, "the image name “%s” has nothing before %s", shown,
-				tag != NULL ? "its tag" : SUFFIX);
+		                tag != NULL ? "its tag" : SUFFIX);
 	if (base[strspn(base, LOWER DIGITS "-_")] != '\0')
 		return gss_fail(error, EINVAL,
-				"the image name “%s” may have only lowercase letters, digits, - "
-				"and _ before %s",
-				shown, tag != NULL ? "its tag" : SUFFIX);
+		                "the image name “%s” may have only lowercase letters, digits, - "
+		                "and _ before %s",
+		                shown, tag != NULL ? "its tag" : SUFFIX);
 	if (tag != NULL && *tag == '\0')
 		return gss_fail(error, EINVAL, "the image name “%s” has an empty tag", shown);
 	if (tag != NULL && tag[strspn(tag, LOWER UPPER DIGITS "-_.")] != '\0')
 		return gss_fail(error, EINVAL,
-				"the tag of the image name “%s” may have only letters, digits, -, "
-				"_ and dots",
-				shown);
+		                "the tag of the image name “%s” may have only letters, digits, -, "
+		                "_ and dots",
+		                shown);
 	return true;
 }

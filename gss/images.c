@@ -20,10 +20,10 @@ struct GssImages {
 	bool closing; /* gss-net */
 
 	/* The WSDL; gss-net. */
-	GssWsdl *wsdl; /* NULL: not read yet */
+	GssWsdl *wsdl;  /* NULL: not read yet */
 	GQueue waiting; /* Verb, by `waiting` */
 	GssWsdl *reading;
-	GQueue to_fetch; /* char, URLs */
+	GQueue to_fetch;     /* char, URLs */
 	GHashTable *fetched; /* char, URLs that were or are to be fetched */
 	GssTransfer *transfer;
 	GByteArray *document;
@@ -56,15 +56,16 @@ static void image_free(void *data)
 	g_free(image);
 }
 
-/* The words of the platform: "404: Image not found", in a fault or as the returned text. The number stands at the
- * beginning or after a blank, for a name with a tag has colons too. 0: there is none. */
+/* The words of the platform: "404: Image not found", in a fault or as the returned text. The number
+ * stands at the beginning or after a blank, for a name with a tag has colons too. 0: there is none.
+ */
 static int stated_number(const char *text)
 {
 	for (const char *p = text; *p != '\0'; p++) {
-		bool begins = p == text || g_ascii_isspace(p[-1]) || strchr("([\"'>", p[-1]) != NULL;
+		bool begins =
+			p == text || g_ascii_isspace(p[-1]) || strchr("([\"'>", p[-1]) != NULL;
 		if (begins && (*p == '4' || *p == '5') && g_ascii_isdigit(p[1]) &&
-		    g_ascii_isdigit(p[2]) && p[3] == ':' &&
-		    (p[4] == '\0' || g_ascii_isspace(p[4])))
+		    g_ascii_isdigit(p[2]) && p[3] == ':' && (p[4] == '\0' || g_ascii_isspace(p[4])))
 			return (p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0');
 	}
 	return 0;
@@ -107,8 +108,8 @@ static bool match_parameter(const Verb *verb, const char *name, const char **ret
 	if (strstr(lower, "token") != NULL || strstr(lower, "session") != NULL)
 		*ret = NULL;
 	else if (verb->source != NULL &&
-		 (strstr(lower, "source") != NULL || strstr(lower, "uri") != NULL ||
-		  strstr(lower, "path") != NULL || strstr(lower, "file") != NULL))
+	         (strstr(lower, "source") != NULL || strstr(lower, "uri") != NULL ||
+	          strstr(lower, "path") != NULL || strstr(lower, "file") != NULL))
 		*ret = verb->source;
 	else if (verb->name != NULL && strstr(lower, "name") != NULL)
 		*ret = verb->name;
@@ -125,7 +126,7 @@ static bool fill_parameters(const Verb *verb, GssRpcSpec *spec, GError **error)
 	const GssWsdlRequest *request = verb->request;
 	if (request->names->len != count)
 		return gss_fail(error, EPROTO, "the WSDL gives %s %u parameters, %u are known",
-				verb->operation, request->names->len, count);
+		                verb->operation, request->names->len, count);
 	bool named = true;
 	guint used = 0;
 	for (guint i = 0; i < count; i++) {
@@ -194,7 +195,7 @@ static GError *text_error(const Verb *verb)
 	g_autofree char *shown = gss_quote(verb->text, -1, NULL);
 	bool taken = strcmp(verb->operation, "registerImage") == 0;
 	return g_error_new(GSS_ERROR, number_errno(number, taken), "%s: %s: %s",
-			   verb->name != NULL ? verb->name : "images", verb->operation, shown);
+	                   verb->name != NULL ? verb->name : "images", verb->operation, shown);
 }
 
 static void on_done(const GError *error, void *data)
@@ -255,8 +256,8 @@ static void reading_done(GssImages *images, GError *error)
 			send_verb(verb);
 		else /* the WSDL turned out useless to a call before */
 			gss_call_fail(&verb->call,
-				      g_error_new(GSS_ERROR, EPROTO, "%s: it is of no use",
-						  images->wsdl_url));
+			              g_error_new(GSS_ERROR, EPROTO, "%s: it is of no use",
+			                          images->wsdl_url));
 	}
 	g_clear_error(&error);
 }
@@ -293,8 +294,8 @@ static void on_document(const GssAnswer *answer, const GError *error, void *data
 		problem = g_error_copy(error);
 	} else if (answer->status < 200 || answer->status >= 300) {
 		problem = g_error_new(GSS_ERROR, gss_status_errno(answer->status, false),
-				      "%s: status %ld%s", answer->host, answer->status,
-				      gss_status_text(answer->status));
+		                      "%s: status %ld%s", answer->host, answer->status,
+		                      gss_status_text(answer->status));
 		/* A service that is not there is no image that is not there. */
 		if (problem->code == ENOENT)
 			problem->code = EIO;
@@ -316,15 +317,15 @@ static void fetch_next(GssImages *images)
 {
 	static const char *const headers[] = {"Accept-Encoding: identity", NULL};
 	images->document = g_byte_array_new();
-	images->transfer = gss_http_send(images->client->http,
-					 &(GssRequest){
-						 .method = "GET",
-						 .url = images->to_fetch.head->data,
-						 .headers = headers,
-						 .body = on_document_bytes,
-						 .done = on_document,
-						 .data = images,
-					 });
+	images->transfer =
+		gss_http_send(images->client->http, &(GssRequest){
+							    .method = "GET",
+							    .url = images->to_fetch.head->data,
+							    .headers = headers,
+							    .body = on_document_bytes,
+							    .done = on_document,
+							    .data = images,
+						    });
 }
 
 static void stop_waiting(void *step)
@@ -426,7 +427,7 @@ void gss_images_free(GssImages *images)
 }
 
 static Verb *verb_new(const GssCallClass *class, GssImages *images, const char *operation,
-		      const char *name, const char *source, GCancellable *cancellable, void *data)
+                      const char *name, const char *source, GCancellable *cancellable, void *data)
 {
 	Verb *verb = gss_call_new(class, images->client, images, cancellable);
 	g_atomic_int_inc(&images->pending);
@@ -446,7 +447,7 @@ static void list_complete(GssCall *call, const GError *error)
 }
 
 void gss_images_list(GssImages *images, GCancellable *cancellable, GssImageListCallback callback,
-		     void *data)
+                     void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Verb),
@@ -466,14 +467,14 @@ static void info_complete(GssCall *call, const GError *error)
 	g_autoptr(GError) missing = NULL;
 	if (error == NULL && verb->list->len == 0) {
 		missing = g_error_new(GSS_ERROR, ENOENT, "%s: the service knows no such image",
-				      verb->name);
+		                      verb->name);
 		error = missing;
 	}
 	verb->callback.image(error == NULL ? verb->list->pdata[0] : NULL, error, verb->data);
 }
 
 void gss_images_info(GssImages *images, const char *name, GCancellable *cancellable,
-		     GssImageCallback callback, void *data)
+                     GssImageCallback callback, void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Verb),
@@ -495,8 +496,8 @@ static void text_complete(GssCall *call, const GError *error)
 }
 
 static void start_text(GssImages *images, const char *operation, const char *name,
-		       const char *source, GCancellable *cancellable, GssTextCallback callback,
-		       void *data)
+                       const char *source, GCancellable *cancellable, GssTextCallback callback,
+                       void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Verb),
@@ -511,19 +512,19 @@ static void start_text(GssImages *images, const char *operation, const char *nam
 }
 
 void gss_images_register(GssImages *images, const char *name, const char *source,
-			 GCancellable *cancellable, GssTextCallback callback, void *data)
+                         GCancellable *cancellable, GssTextCallback callback, void *data)
 {
 	start_text(images, "registerImage", name, source, cancellable, callback, data);
 }
 
 void gss_images_update(GssImages *images, const char *name, const char *source,
-		       GCancellable *cancellable, GssTextCallback callback, void *data)
+                       GCancellable *cancellable, GssTextCallback callback, void *data)
 {
 	start_text(images, "updateImage", name, source, cancellable, callback, data);
 }
 
 void gss_images_delete(GssImages *images, const char *name, GCancellable *cancellable,
-		       GssTextCallback callback, void *data)
+                       GssTextCallback callback, void *data)
 {
 	start_text(images, "deleteImage", name, NULL, cancellable, callback, data);
 }

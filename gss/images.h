@@ -1,11 +1,13 @@
 /* gss/images.h - the Images service of one cluster.
  *
- * Namespace, element names, qualification and the order of the parameters are read from the service's WSDL (and
- * the schema it imports) at the first call; answers are matched by local name in either known style (JAX-WS
+ * Namespace, element names, qualification and the order of the parameters are read from the
+ * service's WSDL (and the schema it imports) at the first call; answers are matched by local name
+ * in either known style (JAX-WS
  * `<return>`, spyne `<xResult>`). Threads, ownership and cancelling: see gss/client.h.
  *
- * Errors: EINVAL illegal name or source path; ENOENT no such image, or no such source; EEXIST the name
- * is taken; EINPROGRESS answer lost or 504: ask gss_images_info() before anything is sent again.
+ * Errors: EINVAL illegal name or source path; ENOENT no such image, or no such source; EEXIST the
+ * name is taken; EINPROGRESS answer lost or 504: ask gss_images_info() before anything is sent
+ * again.
  */
 #pragma once
 
@@ -33,16 +35,16 @@ typedef void (*GssImageCallback)(const GssImage *image, const GError *error, voi
 typedef void (*GssTextCallback)(const char *text, const GError *error, void *data);
 
 void gss_images_list(GssImages *images, GCancellable *cancellable, GssImageListCallback callback,
-		     void *data);
+                     void *data);
 void gss_images_info(GssImages *images, const char *name, GCancellable *cancellable,
-		     GssImageCallback callback, void *data);
+                     GssImageCallback callback, void *data);
 void gss_images_register(GssImages *images, const char *name, const char *source,
-			 GCancellable *cancellable, GssTextCallback callback, void *data);
+                         GCancellable *cancellable, GssTextCallback callback, void *data);
 void gss_images_update(GssImages *images, const char *name, const char *source,
-		       GCancellable *cancellable, GssTextCallback callback, void *data);
+                       GCancellable *cancellable, GssTextCallback callback, void *data);
 void gss_images_delete(GssImages *images, const char *name, GCancellable *cancellable,
-		       GssTextCallback callback, void *data);
+                       GssTextCallback callback, void *data);
 
-/* Is this a name the platform accepts (protocol, section 6)? EINVAL, and the message says what is wrong
- * with it. */
+/* Is this a name the platform accepts (protocol, section 6)? EINVAL, and the message says what is
+ * wrong with it. */
 bool gss_image_name_check(const char *name, GError **error);

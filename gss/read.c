@@ -29,8 +29,9 @@ static bool partial(const Read *read, const GssAnswer *answer, gint64 *ret_size,
 	gint64 size = -1;
 	bool asked = read->offset > 0 || read->length > 0;
 	if (!asked)
-		return gss_fail(error, EPROTO, "%s: a part was sent although the whole was asked for",
-				answer->host);
+		return gss_fail(error, EPROTO,
+		                "%s: a part was sent although the whole was asked for",
+		                answer->host);
 	if (text == NULL || !gss_content_range(text, &first, &last, &size) || first < 0) {
 		g_autofree char *shown = gss_quote(text != NULL ? text : "", -1, NULL);
 		return gss_fail(error, EPROTO, "%s: bad Content-Range “%s”", answer->host, shown);
@@ -38,11 +39,11 @@ static bool partial(const Read *read, const GssAnswer *answer, gint64 *ret_size,
 	if ((guint64)first != read->offset ||
 	    (read->length > 0 && (guint64)last - (guint64)first >= read->length))
 		return gss_fail(error, EPROTO, "%s: another range was sent than asked for",
-				answer->host);
+		                answer->host);
 	gint64 length = last - first + 1;
 	if (answer->length >= 0 && answer->length != length)
 		return gss_fail(error, EPROTO, "%s: Content-Range and Content-Length disagree",
-				answer->host);
+		                answer->host);
 	*ret_size = size;
 	return true;
 }
@@ -59,7 +60,7 @@ static GssHeadVerdict on_head(const GssAnswer *answer, void *data, GError **erro
 		if (!partial(read, answer, &version.size, error))
 			return GSS_HEAD_FAIL;
 		gss_content_range(gss_answer_header(answer, "content-range"), &first, &last,
-				  &version.size);
+		                  &version.size);
 		offset = read->offset;
 		read->expected = last - first + 1;
 	} else if (answer->status == 204) {
@@ -83,16 +84,15 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 	return read->sink.body(bytes, length, read->data, error);
 }
 
-static void on_done(const GssAnswer *answer, GssResource *resource, const GError *error,
-		    void *data)
+static void on_done(const GssAnswer *answer, GssResource *resource, const GError *error, void *data)
 {
 	Read *read = data;
 	if (error == NULL && read->expected >= 0 && read->received < (guint64)read->expected)
 		gss_call_fail(&read->call,
-			      g_error_new(GSS_ERROR, EIO,
-					  "%s: the body ended after %" G_GUINT64_FORMAT
-					  " of %" G_GINT64_FORMAT " bytes",
-					  answer->host, read->received, read->expected));
+		              g_error_new(GSS_ERROR, EIO,
+		                          "%s: the body ended after %" G_GUINT64_FORMAT
+		                          " of %" G_GINT64_FORMAT " bytes",
+		                          answer->host, read->received, read->expected));
 	else
 		gss_call_complete(&read->call, error);
 }
@@ -103,7 +103,7 @@ static void read_run(GssCall *call)
 	g_autofree char *range = NULL;
 	if (read->length > 0)
 		range = g_strdup_printf("Range: bytes=%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT,
-					read->offset, read->offset + (read->length - 1));
+		                        read->offset, read->offset + (read->length - 1));
 	else if (read->offset > 0)
 		range = g_strdup_printf("Range: bytes=%" G_GUINT64_FORMAT "-", read->offset);
 	const char *headers[] = {range, NULL};
@@ -132,7 +132,7 @@ static void read_clear(GssCall *call)
 }
 
 void gss_storage_read(GssClient *client, GssResource *resource, guint64 offset, guint64 length,
-		      GCancellable *cancellable, const GssSink *sink, void *data)
+                      GCancellable *cancellable, const GssSink *sink, void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Read),

@@ -54,7 +54,7 @@ static void on_done(const GError *error, void *data)
 }
 
 void gss_resolve_start(GssCall *call, const char *uri, GssResolved done,
-		       void (*abandon)(void *data), void *data)
+                       void (*abandon)(void *data), void *data)
 {
 	Resolve *resolve = g_new0(Resolve, 1);
 	resolve->uri = g_strdup(uri);
@@ -66,7 +66,7 @@ void gss_resolve_start(GssCall *call, const char *uri, GssResolved done,
 				    .ns = GSS_NAMESPACE,
 				    .operation = "getResourceInformation",
 				    .parameters = {{.name = "fileID", .value = resolve->uri},
-						   {.name = "session_id"}},
+	                                           {.name = "session_id"}},
 				    .n_parameters = 2,
 				    .subject = resolve->uri,
 				    .item = on_item,

@@ -21,8 +21,8 @@ typedef enum {
 /* A RequestDescription as it came. Nothing of it is trusted before gss_description_prepare(). */
 typedef struct {
 	bool supported;
-	char *url;	   /* or NULL */
-	char *method;	   /* or NULL */
+	char *url;         /* or NULL */
+	char *method;      /* or NULL */
 	char *token_field; /* or NULL */
 	GPtrArray *keys;   /* char, as many as values; never NULL */
 	GPtrArray *values; /* char, wiped when freed */
@@ -35,20 +35,20 @@ struct GssResource {
 	char *address; /* what to ask for when the descriptions went stale; NULL: unknown */
 	GssType type;
 	bool query_for_name;
-	bool described;	  /* there is at least one description */
-	guint generation; /* of the token that the descriptions carry */
+	bool described;                          /* there is at least one description */
+	guint generation;                        /* of the token that the descriptions carry */
 	GssDescription *descriptions[GSS_VERBS]; /* NULL: unsupported */
 };
 
 /* From a ResourceInformation element. `address`: what was asked for, NULL: its own URI. EPROTO. */
 GssResource *gss_resource_decode(const GssXmlNode *node, const char *address, guint generation,
-				 GError **error);
+                                 GError **error);
 
 /* A description checked and ready to be sent. */
 typedef struct {
 	GssUrl url;
-	const char *method;  /* static string */
-	GPtrArray *headers;  /* "Key: value", wiped when freed */
+	const char *method; /* static string */
+	GPtrArray *headers; /* "Key: value", wiped when freed */
 } GssPrepared;
 void gss_prepared_clear(GssPrepared *prepared);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GssPrepared, gss_prepared_clear)
@@ -56,4 +56,4 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GssPrepared, gss_prepared_clear)
 /* Follows the description of `verb`. EPERM: not supported; EPROTO: it may not be followed (method,
  * URL, headers), the message says why. */
 bool gss_resource_prepare(const GssResource *resource, GssVerb verb, const char *token,
-			  bool allow_http, GssPrepared *ret, GError **error);
+                          bool allow_http, GssPrepared *ret, GError **error);

@@ -78,14 +78,14 @@ static bool decode_header(GssDescription *description, const GssXmlNode *node, G
 		return true;
 	if (description->keys->len >= GSS_DESCRIPTION_HEADERS_MAX)
 		return gss_fail(error, EPROTO, "a request description has more than %d headers",
-				GSS_DESCRIPTION_HEADERS_MAX);
+		                GSS_DESCRIPTION_HEADERS_MAX);
 	g_ptr_array_add(description->keys, g_strdup(key));
 	g_ptr_array_add(description->values, g_strdup(value != NULL ? value : ""));
 	return true;
 }
 
 static bool decode_description(const GssXmlNode *node, const char *what, GssDescription **ret,
-			       GError **error)
+                               GError **error)
 {
 	const char *supported = gss_xml_child_text(node, "supported");
 	bool yes = false;
@@ -131,7 +131,7 @@ static bool decode_type(const char *text, GssType *ret, GError **error)
 }
 
 GssResource *gss_resource_decode(const GssXmlNode *node, const char *address, guint generation,
-				 GError **error)
+                                 GError **error)
 {
 	g_autoptr(GssResource) resource = g_new0(GssResource, 1);
 	g_atomic_ref_count_init(&resource->references);
@@ -175,9 +175,18 @@ static bool is_token(const char *text)
 static bool is_framing(const char *key)
 {
 	static const char *const names[] = {
-		"connection", "content-length",	     "expect",		 "host",
-		"keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection",
-		"te",	      "trailer",	     "transfer-encoding", "upgrade",
+		"connection",
+		"content-length",
+		"expect",
+		"host",
+		"keep-alive",
+		"proxy-authenticate",
+		"proxy-authorization",
+		"proxy-connection",
+		"te",
+		"trailer",
+		"transfer-encoding",
+		"upgrade",
 	};
 	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
 		if (g_ascii_strcasecmp(key, names[i]) == 0)
@@ -193,27 +202,28 @@ static bool add_header(GPtrArray *headers, const char *key, const char *value, G
 		return gss_fail(error, EPROTO, "“%s” is no name of a header", shown);
 	if (is_framing(key))
 		return gss_fail(error, EPROTO, "it sets the header %s, which is not its to set",
-				shown);
+		                shown);
 	if (strlen(value) > GSS_HEADER_VALUE_MAX)
 		return gss_fail(error, EPROTO, "the header %s is too long", shown);
 	for (const guchar *p = (const guchar *)value; *p != '\0'; p++) {
 		if ((*p < 0x20 && *p != '\t') || *p == 0x7f)
 			return gss_fail(error, EPROTO,
-					"the header %s has a line break or control character", shown);
+			                "the header %s has a line break or control character",
+			                shown);
 	}
 	/* To libcurl "Key:" means no such header, "Key;" an empty one. */
 	bool empty = value[strspn(value, " \t")] == '\0';
-	g_ptr_array_add(headers, empty ? g_strconcat(key, ";", NULL)
-				       : g_strconcat(key, ": ", value, NULL));
+	g_ptr_array_add(headers,
+	                empty ? g_strconcat(key, ";", NULL) : g_strconcat(key, ": ", value, NULL));
 	return true;
 }
 
 static bool collect_headers(const GssDescription *description, const char *token,
-			    GPtrArray *headers, GError **error)
+                            GPtrArray *headers, GError **error)
 {
 	const char *field = description->token_field;
-	bool names_header = field != NULL && is_token(field) &&
-			    g_ascii_strcasecmp(field, "deprecated") != 0;
+	bool names_header =
+		field != NULL && is_token(field) && g_ascii_strcasecmp(field, "deprecated") != 0;
 	for (guint i = 0; i < description->keys->len; i++) {
 		const char *key = description->keys->pdata[i];
 		if (names_header && g_ascii_strcasecmp(key, field) == 0)
@@ -241,7 +251,7 @@ void gss_prepared_clear(GssPrepared *prepared)
 }
 
 bool gss_resource_prepare(const GssResource *resource, GssVerb verb, const char *token,
-			  bool allow_http, GssPrepared *ret, GError **error)
+                          bool allow_http, GssPrepared *ret, GError **error)
 {
 	const GssDescription *description = resource->descriptions[verb];
 	const char *what = element_names[verb];
@@ -253,7 +263,7 @@ bool gss_resource_prepare(const GssResource *resource, GssVerb verb, const char 
 		const char *method = description->method != NULL ? description->method : "";
 		g_autofree char *shown = gss_quote(method, -1, NULL);
 		return gss_fail(error, EPROTO, "%s: “%s” is no method that may be used", what,
-				shown);
+		                shown);
 	}
 	if (description->url == NULL || strlen(description->url) > GSS_URL_MAX)
 		return gss_fail(error, EPROTO, "%s: it has no URL, or a too long one", what);

@@ -17,8 +17,8 @@ typedef struct {
 	GssRestSpec spec; /* `resource` is owned, `headers` not used */
 	char **headers;
 	guint generation; /* of the token it was made with last */
-	gint64 started;	  /* monotonic us */
-	long denied;	  /* 401 or 403 while the token is looked at */
+	gint64 started;   /* monotonic us */
+	long denied;      /* 401 or 403 while the token is looked at */
 	bool retried;
 	bool accepted; /* the answer is a success */
 	GString *snippet;
@@ -109,9 +109,10 @@ static void on_validated(bool valid, const GError *error, void *data)
 		finish(rest, NULL, g_error_copy(error));
 		return;
 	}
-	bool renew = !valid ||
-		     (rest->denied == 401 && gss_session_renewable(session, RENEWAL_PAUSE));
-	GssWait *wait = gss_session_acquire(session, renew ? rest->generation : 0, on_renewed, rest);
+	bool renew =
+		!valid || (rest->denied == 401 && gss_session_renewable(session, RENEWAL_PAUSE));
+	GssWait *wait =
+		gss_session_acquire(session, renew ? rest->generation : 0, on_renewed, rest);
 	if (wait != NULL)
 		rest->wait = wait;
 }
@@ -122,7 +123,7 @@ static void retry(Rest *rest, long status)
 	rest->retried = true;
 	rest->denied = status;
 	GssWait *wait = gss_session_validate(rest->call->client->session, rest->generation,
-					     rest->started, on_validated, rest);
+	                                     rest->started, on_validated, rest);
 	if (wait != NULL)
 		rest->wait = wait;
 }
@@ -133,7 +134,7 @@ static GssHeadVerdict on_head(const GssAnswer *answer, void *data, GError **erro
 	rest->accepted = answer->status >= 200 && answer->status < 300;
 	if (rest->accepted)
 		return rest->spec.head != NULL ? rest->spec.head(answer, rest->spec.data, error)
-					       : GSS_HEAD_BODY;
+		                               : GSS_HEAD_BODY;
 	/* Only a plain text is a message for people. */
 	const char *type = gss_answer_header(answer, "content-type");
 	if (type != NULL && g_ascii_strncasecmp(type, "text/plain", 10) == 0 &&
@@ -179,14 +180,13 @@ static GError *status_error(const Rest *rest, const GssAnswer *answer)
 			g_ptr_array_add(secrets, description->values->pdata[i]);
 	}
 	g_ptr_array_add(secrets, NULL);
-	g_autofree char *said =
-		rest->snippet != NULL
-			? gss_quote(rest->snippet->str, (gssize)rest->snippet->len,
-				    (const char *const *)secrets->pdata)
-			: g_strdup("");
+	g_autofree char *said = rest->snippet != NULL
+	                                ? gss_quote(rest->snippet->str, (gssize)rest->snippet->len,
+	                                            (const char *const *)secrets->pdata)
+	                                : g_strdup("");
 	return g_error_new(GSS_ERROR, verb_errno(rest, answer->status), "%s: status %ld%s%s%s",
-			   answer->host, answer->status, gss_status_text(answer->status),
-			   *said != '\0' ? ": " : "", said);
+	                   answer->host, answer->status, gss_status_text(answer->status),
+	                   *said != '\0' ? ": " : "", said);
 }
 
 static void on_done(const GssAnswer *answer, const GError *error, void *data)
@@ -200,7 +200,7 @@ static void on_done(const GssAnswer *answer, const GError *error, void *data)
 	if (denied && !rest->retried && !cancelled) {
 		retry(rest, answer->status);
 	} else if (answer->status >= 300 && !cancelled &&
-		   (error == NULL || !g_error_matches(error, GSS_ERROR, EPROTO))) {
+	           (error == NULL || !g_error_matches(error, GSS_ERROR, EPROTO))) {
 		finish(rest, answer, status_error(rest, answer));
 	} else if (error != NULL && !(told && !cancelled)) {
 		finish(rest, answer->status != 0 ? answer : NULL, g_error_copy(error));
@@ -241,9 +241,8 @@ static void send_request(Rest *rest)
 	else if (resource->type == GSS_TYPE_FOLDER) /* DELETE would be recursive */
 		error = g_error_new(GSS_ERROR, EISDIR, "it is a folder");
 	const char *token = gss_session_token(client->session, &rest->generation);
-	if (error != NULL ||
-	    !gss_resource_prepare(resource, spec->verb, token != NULL ? token : "",
-				  client->allow_http, &prepared, &error)) {
+	if (error != NULL || !gss_resource_prepare(resource, spec->verb, token != NULL ? token : "",
+	                                           client->allow_http, &prepared, &error)) {
 		finish(rest, NULL, error);
 		return;
 	}

@@ -1,8 +1,9 @@
-/* gss/rest.h - a step of a call: one request that a resource describes. Files only: EISDIR for folders.
+/* gss/rest.h - a step of a call: one request that a resource describes. Files only: EISDIR for
+ * folders.
  *
- * Resolves the resource first where its descriptions are missing (a minimal listing) or carry a token of an
- * earlier generation. After 401 or 403 the token is validated (and renewed when it is dead), the
- * resource resolved anew, and the request made once more. On gss-net only.
+ * Resolves the resource first where its descriptions are missing (a minimal listing) or carry a
+ * token of an earlier generation. After 401 or 403 the token is validated (and renewed when it is
+ * dead), the resource resolved anew, and the request made once more. On gss-net only.
  */
 #pragma once
 
@@ -25,17 +26,17 @@ typedef struct {
 	/* For answers of status 2xx alone; as in GssRequest, may be NULL. */
 	GssHeadVerdict (*head)(const GssAnswer *answer, void *data, GError **error);
 	bool (*body)(const void *bytes, gsize length, void *data, GError **error);
-	/* `answer` NULL: there was none. `resource` is the one that was used last. Always called, unless the call is
-	 * cancelled; the step is over by then. */
+	/* `answer` NULL: there was none. `resource` is the one that was used last. Always called,
+	 * unless the call is cancelled; the step is over by then. */
 	void (*done)(const GssAnswer *answer, GssResource *resource, const GError *error,
-		     void *data);
+	             void *data);
 	void *data; /* the call itself, or what it owns */
 } GssRestSpec;
 
 void gss_rest_start(GssCall *call, const GssRestSpec *spec);
 
-/* Starts getResourceInformation for `uri` as a step of `call`. Either `done` is called, or, when the call is
- * cancelled, `abandon` (may be NULL). */
+/* Starts getResourceInformation for `uri` as a step of `call`. Either `done` is called, or, when
+ * the call is cancelled, `abandon` (may be NULL). */
 typedef void (*GssResolved)(GssResource *resource, const GError *error, void *data);
 void gss_resolve_start(GssCall *call, const char *uri, GssResolved done,
-		       void (*abandon)(void *data), void *data);
+                       void (*abandon)(void *data), void *data);

@@ -11,7 +11,7 @@ typedef struct {
 	GssCall *call;
 	GssRpcSpec spec;
 	guint generation; /* of the token it was made with last */
-	gint64 started;	  /* monotonic us */
+	gint64 started;   /* monotonic us */
 	bool retried;
 	GssExchange *exchange;
 	GssWait *wait;
@@ -31,15 +31,14 @@ static bool mentions(const char *text, const char *const *words)
 
 int gss_rpc_fault_errno(const char *message, const char *subject)
 {
-	static const char *const denied[] = {"permission",   "not allowed",    "denied",
-					     "forbidden",    "not authorized", "unauthorized",
-					     "unauthorised", NULL};
-	static const char *const missing[] = {"not found", "not exist", "n't exist",
-					      "no such",   "nonexist",	"non-exist",
-					      NULL};
+	static const char *const denied[] = {
+		"permission",     "not allowed",  "denied",       "forbidden",
+		"not authorized", "unauthorized", "unauthorised", NULL};
+	static const char *const missing[] = {"not found", "not exist", "n't exist", "no such",
+	                                      "nonexist",  "non-exist", NULL};
 	static const char *const exists[] = {"exist", NULL};
 	static const char *const illegal[] = {"illegal", "invalid name", "invalid path",
-					      "malformed", NULL};
+	                                      "malformed", NULL};
 	g_autoptr(GString) words = g_string_new(message);
 	if (subject != NULL && *subject != '\0') {
 		g_autofree char *base = g_path_get_basename(subject);
@@ -112,11 +111,12 @@ static void on_validated(bool valid, const GError *error, void *data)
 		rpc->retried = true;
 		get_token(rpc, rpc->generation);
 	} else if (!valid) {
-		finish(rpc, g_error_new(GSS_ERROR, EACCES,
-					"%s: the new session token was refused as well", rpc->host));
+		finish(rpc,
+		       g_error_new(GSS_ERROR, EACCES,
+		                   "%s: the new session token was refused as well", rpc->host));
 	} else {
 		finish(rpc, g_error_new(GSS_ERROR, rpc->fault_errno, "%s: %s", rpc->host,
-					*rpc->fault != '\0' ? rpc->fault : "unexplained fault"));
+		                        *rpc->fault != '\0' ? rpc->fault : "unexplained fault"));
 	}
 }
 
@@ -136,13 +136,12 @@ static void on_done(const GssExchangeResult *result, void *data)
 	rpc->host = g_strdup(result->host);
 	if (result->fault != NULL) {
 		rpc->fault = gss_quote(result->fault, -1, secrets);
-		int (*meaning)(const char *, const char *) = rpc->spec.fault_errno != NULL
-								     ? rpc->spec.fault_errno
-								     : gss_rpc_fault_errno;
+		int (*meaning)(const char *, const char *) =
+			rpc->spec.fault_errno != NULL ? rpc->spec.fault_errno : gss_rpc_fault_errno;
 		rpc->fault_errno = meaning(result->fault, rpc->spec.subject);
 	} else {
 		rpc->fault = g_strdup_printf("status %ld%s", result->denied,
-					     gss_status_text(result->denied));
+		                             gss_status_text(result->denied));
 		rpc->fault_errno = EACCES;
 	}
 	GssWait *wait =
@@ -164,14 +163,14 @@ static void on_token(const GError *error, void *data)
 	}
 	const char *token = gss_session_token(client->session, &rpc->generation);
 	g_autoptr(GBytes) body = gss_soap_encode(spec->ns, spec->operation, spec->parameters,
-						 spec->n_parameters, token, &problem);
+	                                         spec->n_parameters, token, &problem);
 	if (body == NULL) {
 		finish(rpc, g_steal_pointer(&problem));
 		return;
 	}
 	rpc->started = g_get_monotonic_time();
 	rpc->exchange = gss_exchange_start(client->http,
-					   &(GssExchangeRequest){
+	                                   &(GssExchangeRequest){
 						   .endpoint = spec->endpoint,
 						   .operation = spec->operation,
 						   .body = body,

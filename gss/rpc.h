@@ -1,7 +1,8 @@
 /* gss/rpc.h - a step of a call: a SOAP call with the session token.
  *
- * Gets a token where there is none. A fault, or 401/403, is followed by validateSessionToken: when the token is
- * dead it is renewed and the call made once more; when it lives the fault is real. On gss-net only.
+ * Gets a token where there is none. A fault, or 401/403, is followed by validateSessionToken: when
+ * the token is dead it is renewed and the call made once more; when it lives the fault is real. On
+ * gss-net only.
  */
 #pragma once
 
@@ -32,6 +33,6 @@ typedef struct {
 
 void gss_rpc_start(GssCall *call, const GssRpcSpec *spec);
 
-/* What the words of a fault mean: there are no error codes. Words that belong to `subject` (what the call was
- * about, may be NULL) don't count. EIO when they say nothing known. */
+/* What the words of a fault mean: there are no error codes. Words that belong to `subject` (what
+ * the call was about, may be NULL) don't count. EIO when they say nothing known. */
 int gss_rpc_fault_errno(const char *message, const char *subject);

@@ -11,7 +11,7 @@
 #define REFUSED_PAUSE (30 * G_USEC_PER_SEC)
 
 struct GssWait {
-	GList link; /* in session->waiting or session->doubting */
+	GList link;   /* in session->waiting or session->doubting */
 	guint after;  /* a generation */
 	gint64 since; /* monotonic us */
 	bool *gone;   /* set when it was served before its owner knew it; or NULL */
@@ -25,21 +25,21 @@ struct GssSession {
 	char *token;
 	guint generation;
 	gint64 obtained_at;
-	bool given;	     /* the token came ready from the credentials */
-	bool has_password;   /* a login is possible */
-	char *dead_given;    /* the ready token that was found dead */
-	GssExchange *login;  /* under way, or NULL */
-	GQueue waiting;	     /* GssWait, for a token */
-	char *answer;	     /* what the exchange under way has brought */
+	bool given;         /* the token came ready from the credentials */
+	bool has_password;  /* a login is possible */
+	char *dead_given;   /* the ready token that was found dead */
+	GssExchange *login; /* under way, or NULL */
+	GQueue waiting;     /* GssWait, for a token */
+	char *answer;       /* what the exchange under way has brought */
 
-	GssExchange *check;  /* validateSessionToken under way, or NULL */
+	GssExchange *check; /* validateSessionToken under way, or NULL */
 	guint check_generation;
 	gint64 check_started;
-	char *verdict;	     /* text of its answer */
+	char *verdict;       /* text of its answer */
 	gint64 validated_at; /* start of the last check that found the token alive; 0: none */
 	GQueue doubting;     /* GssWait, for a check */
 
-	char *refused;	     /* checksum of credentials that were refused */
+	char *refused; /* checksum of credentials that were refused */
 	gint64 refused_at;
 	GError *refusal;
 };
@@ -143,7 +143,7 @@ static bool token_check(const char *token, GError **error)
 	for (const char *p = token; *p != '\0'; p++) {
 		if (*p < 0x20 || *p > 0x7e)
 			return gss_fail(error, EPROTO,
-					"the session token has characters that no token has");
+			                "the session token has characters that no token has");
 	}
 	return true;
 }
@@ -180,9 +180,9 @@ static void on_login_done(const GssExchangeResult *result, void *data)
 		g_autofree char *shown =
 			gss_quote(result->fault != NULL ? result->fault : "", -1, NULL);
 		error = g_error_new(GSS_ERROR, EKEYREJECTED,
-				    "the authentication manager (%s) refused user name, password "
-				    "or project%s%s",
-				    result->host, *shown != '\0' ? ": " : "", shown);
+		                    "the authentication manager (%s) refused user name, password "
+		                    "or project%s%s",
+		                    result->host, *shown != '\0' ? ": " : "", shown);
 	} else if (result->error != NULL) {
 		error = g_error_copy(result->error);
 		g_prefix_error(&error, "logging in: ");
@@ -227,7 +227,7 @@ static void login_with_password(GssSession *session, const GssCredentials *crede
 		{.name = "project", .value = credentials->project},
 	};
 	g_autoptr(GBytes) body = gss_soap_encode(GSS_AUTH_NAMESPACE, "getSessionToken", parameters,
-						 G_N_ELEMENTS(parameters), NULL, &error);
+	                                         G_N_ELEMENTS(parameters), NULL, &error);
 	if (body == NULL) {
 		serve_waiting(session, error);
 		return;
@@ -235,16 +235,16 @@ static void login_with_password(GssSession *session, const GssCredentials *crede
 	g_free(session->refused);
 	session->refused = g_steal_pointer(&sum);
 	g_clear_pointer(&session->answer, gss_wipe);
-	session->login = gss_exchange_start(
-		session->client->http, &(GssExchangeRequest){
-					       .endpoint = session->client->auth_endpoint,
-					       .operation = "getSessionToken",
-					       .body = body,
-					       .urgent = true,
-					       .item = on_login_item,
-					       .done = on_login_done,
-					       .data = session,
-				       });
+	session->login = gss_exchange_start(session->client->http,
+	                                    &(GssExchangeRequest){
+						    .endpoint = session->client->auth_endpoint,
+						    .operation = "getSessionToken",
+						    .body = body,
+						    .urgent = true,
+						    .item = on_login_item,
+						    .done = on_login_done,
+						    .data = session,
+					    });
 }
 
 static bool is_set(const char *text)
@@ -266,9 +266,9 @@ static void login(GssSession *session)
 		return;
 	}
 	session->has_password = is_set(credentials.username) && is_set(credentials.project) &&
-				is_set(credentials.password);
-	bool dead = is_set(credentials.token) &&
-		    g_strcmp0(credentials.token, session->dead_given) == 0;
+	                        is_set(credentials.password);
+	bool dead =
+		is_set(credentials.token) && g_strcmp0(credentials.token, session->dead_given) == 0;
 	if (is_set(credentials.token) && !dead) {
 		if (token_check(credentials.token, &error)) {
 			take_token(session, credentials.token, true);
@@ -281,17 +281,17 @@ static void login(GssSession *session)
 		login_with_password(session, &credentials);
 	} else {
 		gss_fail(&error, ENOKEY, "%s",
-			 dead ? "the session token (CFG_TOKEN) has expired or is not valid, and "
-				"there is no password to get a new one with: give a new token, "
-				"or user name, project and password (gssctl login)"
-			      : "not logged in: give CFG_TOKEN, or CFG_USERNAME, CFG_PROJECT and "
-				"CFG_PASSWORD (or use gssctl login)");
+		         dead ? "the session token (CFG_TOKEN) has expired or is not valid, and "
+		                "there is no password to get a new one with: give a new token, "
+		                "or user name, project and password (gssctl login)"
+		              : "not logged in: give CFG_TOKEN, or CFG_USERNAME, CFG_PROJECT and "
+		                "CFG_PASSWORD (or use gssctl login)");
 		serve_waiting(session, error);
 	}
 }
 
 GssWait *gss_session_acquire(GssSession *session, guint after, GssTokenCallback callback,
-			     void *data)
+                             void *data)
 {
 	if (session->token != NULL && session->generation > after) {
 		callback(NULL, data);
@@ -358,7 +358,7 @@ static void on_check_done(const GssExchangeResult *result, void *data)
 	if (result->error != NULL) {
 		error = g_error_copy(result->error);
 	} else if (result->fault == NULL && result->denied == 0 &&
-		   !gss_xml_boolean(text != NULL ? text : "", "the answer", &valid, &error)) {
+	           !gss_xml_boolean(text != NULL ? text : "", "the answer", &valid, &error)) {
 		g_prefix_error(&error, "%s: ", result->host);
 	}
 	g_prefix_error(&error, "validating the session token: ");
@@ -376,23 +376,23 @@ static void check(GssSession *session)
 	session->check_started = g_get_monotonic_time();
 	const GssSoapParameter parameter = {.name = "sessionToken"};
 	g_autoptr(GBytes) body = gss_soap_encode(GSS_AUTH_NAMESPACE, "validateSessionToken",
-						 &parameter, 1, session->token, &error);
+	                                         &parameter, 1, session->token, &error);
 	g_assert(body != NULL); /* token_check() let it pass */
 	g_clear_pointer(&session->verdict, g_free);
-	session->check = gss_exchange_start(
-		session->client->http, &(GssExchangeRequest){
-					       .endpoint = session->client->auth_endpoint,
-					       .operation = "validateSessionToken",
-					       .body = body,
-					       .urgent = true,
-					       .item = on_check_item,
-					       .done = on_check_done,
-					       .data = session,
-				       });
+	session->check = gss_exchange_start(session->client->http,
+	                                    &(GssExchangeRequest){
+						    .endpoint = session->client->auth_endpoint,
+						    .operation = "validateSessionToken",
+						    .body = body,
+						    .urgent = true,
+						    .item = on_check_item,
+						    .done = on_check_done,
+						    .data = session,
+					    });
 }
 
 GssWait *gss_session_validate(GssSession *session, guint generation, gint64 since,
-			      GssValidCallback callback, void *data)
+                              GssValidCallback callback, void *data)
 {
 	bool current = session->token != NULL && session->generation == generation;
 	if (!current || session->validated_at > since) {

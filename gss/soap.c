@@ -25,9 +25,10 @@ static bool append_escaped(GString *out, const char *name, const char *value, GE
 	for (const char *p = value; *p != '\0'; p = g_utf8_next_char(p)) {
 		gunichar c = g_utf8_get_char(p);
 		if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0xFFFE || c == 0xFFFF)
-			return gss_fail(error, EINVAL, "%s has a character that XML cannot hold "
-						       "(U+%04X)",
-					name, c);
+			return gss_fail(error, EINVAL,
+			                "%s has a character that XML cannot hold "
+			                "(U+%04X)",
+			                name, c);
 		if (c == '<')
 			g_string_append(out, "&lt;");
 		else if (c == '>')
@@ -45,7 +46,7 @@ static bool append_escaped(GString *out, const char *name, const char *value, GE
 }
 
 GBytes *gss_soap_encode(const char *ns, const char *operation, const GssSoapParameter *parameters,
-			guint n_parameters, const char *token, GError **error)
+                        guint n_parameters, const char *token, GError **error)
 {
 	/* Large enough from the start: growing would leave copies of the token behind. */
 	gsize size = 512 + 2 * strlen(operation) + 6 * strlen(ns);
@@ -55,7 +56,7 @@ GBytes *gss_soap_encode(const char *ns, const char *operation, const GssSoapPara
 	}
 	GString *out = g_string_sized_new(size);
 	g_string_append(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>"
-			     "<soap:Envelope xmlns:soap=\"" ENVELOPE "\"><soap:Body>");
+	                     "<soap:Envelope xmlns:soap=\"" ENVELOPE "\"><soap:Body>");
 	/* A prefix cannot stand for no namespace. */
 	const char *s = *ns != '\0' ? "s:" : "";
 	g_string_append_printf(out, "<%s%s", s, operation);
@@ -102,7 +103,7 @@ static GssXmlVerdict on_open(guint depth, const char *name, void *data, GError *
 	case 2:
 		if (decoder->answered || decoder->fault != NULL) {
 			gss_fail(error, EPROTO, "the SOAP answer has two parts, the second is <%s>",
-				 shown);
+			         shown);
 			return GSS_XML_FAIL;
 		}
 		if (strcmp(name, "Fault") == 0)
@@ -112,7 +113,7 @@ static GssXmlVerdict on_open(guint depth, const char *name, void *data, GError *
 			return GSS_XML_ENTER;
 		}
 		gss_fail(error, EPROTO, "the SOAP answer is <%s>, not <%s>", shown,
-			 decoder->response);
+		         decoder->response);
 		return GSS_XML_FAIL;
 	default:
 		return decoder->item != NULL ? GSS_XML_TREE : GSS_XML_SKIP;

@@ -1,7 +1,7 @@
 /* gss/soap.h - SOAP 1.1, document/literal wrapped: requests to bytes, bytes to answers.
  *
- * Pure: no network, no clock. Source: the published WSDL and XSD files of the platform. Requests follow
- * the namespaces they are given; answers are matched by local name.
+ * Pure: no network, no clock. Source: the published WSDL and XSD files of the platform. Requests
+ * follow the namespaces they are given; answers are matched by local name.
  */
 #pragma once
 
@@ -14,10 +14,10 @@ typedef struct {
 	bool unqualified;  /* form="unqualified" */
 } GssSoapParameter;
 
-/* The request `operation` of the namespace `ns` with `token` at its place. The bytes are wiped when they are
- * freed. EINVAL when a value has characters that XML cannot hold. */
+/* The request `operation` of the namespace `ns` with `token` at its place. The bytes are wiped when
+ * they are freed. EINVAL when a value has characters that XML cannot hold. */
 GBytes *gss_soap_encode(const char *ns, const char *operation, const GssSoapParameter *parameters,
-			guint n_parameters, const char *token, GError **error);
+                        guint n_parameters, const char *token, GError **error);
 
 /* Gets each child of the response element; `item` belongs to the decoder. */
 typedef bool (*GssSoapItem)(const GssXmlNode *item, void *data, GError **error);
@@ -31,7 +31,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(GssSoapDecoder, gss_soap_decoder_free)
 
 /* False: EPROTO, or what `item` said. */
 bool gss_soap_decoder_feed(GssSoapDecoder *decoder, const void *bytes, gsize length,
-			   GError **error);
+                           GError **error);
 bool gss_soap_decoder_finish(GssSoapDecoder *decoder, GError **error);
 
 /* The message of the fault as it came (never shown unquoted), NULL when the answer was none. */

@@ -1,7 +1,7 @@
 /* gss/stat.c - gss_storage_stat(): the proven version of a file; see gss/storage.h.
  *
- * HEAD alone where it is known to answer sizes; a GET of one byte where it is known not to, or not offered;
- * both, and a comparison, where neither is known.
+ * HEAD alone where it is known to answer sizes; a GET of one byte where it is known not to, or not
+ * offered; both, and a comparison, where neither is known.
  */
 #include "gss/stat-private.h"
 
@@ -20,9 +20,9 @@ typedef struct {
 	GssCall call;
 	GssResource *resource;
 	GssVersion version;
-	bool compare;	    /* a HEAD was made, its verdict is open */
+	bool compare;       /* a HEAD was made, its verdict is open */
 	gint64 head_length; /* what it said, -1 nothing */
-	bool plain;	    /* the GET is made without a range */
+	bool plain;         /* the GET is made without a range */
 	bool counting;
 	gint64 counted;
 	GssVersionCallback callback;
@@ -67,7 +67,7 @@ static bool on_probe_body(const void *bytes, gsize length, void *data, GError **
 }
 
 static void on_probed(const GssAnswer *answer, GssResource *resource, const GError *error,
-		      void *data)
+                      void *data)
 {
 	Stat *stat = data;
 	gint64 first = -1;
@@ -77,15 +77,12 @@ static void on_probed(const GssAnswer *answer, GssResource *resource, const GErr
 	const char *range = answer != NULL ? gss_answer_header(answer, "content-range") : NULL;
 	bool ranged = range != NULL && gss_content_range(range, &first, &last, &size);
 	if (g_error_matches(error, GSS_ERROR, ERANGE)) {
-		/* An empty file has no first byte. */
-		if (ranged && size >= 0) {
-			gss_version_from_answer(&stat->version, answer);
-			prove(stat, size);
-		} else if (!stat->plain) {
+		/* An empty file has no first byte; its date comes with the whole of it. */
+		if (stat->plain) {
+			gss_call_complete(&stat->call, error);
+		} else {
 			stat->plain = true;
 			probe(stat);
-		} else {
-			gss_call_complete(&stat->call, error);
 		}
 	} else if (error != NULL) {
 		gss_call_complete(&stat->call, error);
@@ -99,10 +96,9 @@ static void on_probed(const GssAnswer *answer, GssResource *resource, const GErr
 	} else if (answer->status == 200) {
 		prove(stat, stat->counting ? stat->counted : answer->length);
 	} else {
-		gss_call_fail(&stat->call,
-			      g_error_new(GSS_ERROR, EPROTO,
-					  "%s: status %ld where a file was asked for", answer->host,
-					  answer->status));
+		gss_call_fail(&stat->call, g_error_new(GSS_ERROR, EPROTO,
+		                                       "%s: status %ld where a file was asked for",
+		                                       answer->host, answer->status));
 	}
 }
 
@@ -173,7 +169,7 @@ static void stat_clear(GssCall *call)
 }
 
 void gss_storage_stat(GssClient *client, GssResource *resource, GCancellable *cancellable,
-		      GssVersionCallback callback, void *data)
+                      GssVersionCallback callback, void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Stat),

@@ -19,6 +19,8 @@ typedef struct {
 	const char *operation;
 	const char *argument;
 	bool modifying;
+	bool about_folder;
+	GError *unexplained; /* while it is asked what is there */
 	bool (*item)(const GssXmlNode *item, guint generation, void *data, GError **error);
 
 	GssResource *resource;
@@ -42,14 +44,43 @@ static void verb_clear(GssCall *call)
 	Verb *verb = (Verb *)call;
 	g_free(verb->uri);
 	gss_resource_unref(verb->resource);
+	g_clear_error(&verb->unexplained);
 	g_clear_pointer(&verb->types, g_ptr_array_unref);
 	g_clear_pointer(&verb->urls, g_ptr_array_unref);
 }
 
+/* What is there now explains why something failed. */
+static void on_explained(GssResource *resource, const GError *error, void *data)
+{
+	Verb *verb = data;
+	GError *cause = g_steal_pointer(&verb->unexplained);
+	if (g_error_matches(error, GSS_ERROR, ECANCELED)) {
+		g_clear_error(&cause);
+		gss_call_complete(&verb->call, error);
+		return;
+	}
+	GssType type = resource != NULL ? gss_resource_type(resource) : GSS_TYPE_FOLDER;
+	bool creating = strcmp(verb->operation, "createFolder") == 0;
+	if (resource != NULL && creating && type != GSS_TYPE_NOTEXIST)
+		cause->code = EEXIST;
+	else if (!creating && type == GSS_TYPE_NOTEXIST)
+		cause->code = ENOENT;
+	else if (!creating && type == GSS_TYPE_FILE)
+		cause->code = ENOTDIR;
+	gss_call_fail(&verb->call, cause);
+}
+
+/* Faults have no codes. Where the words of one about a folder say nothing, the service is asked
+ * what is there. */
 static void on_done(const GError *error, void *data)
 {
 	Verb *verb = data;
-	gss_call_complete(&verb->call, error);
+	if (g_error_matches(error, GSS_ERROR, EIO) && verb->about_folder) {
+		verb->unexplained = g_error_copy(error);
+		gss_resolve_start(&verb->call, verb->uri, on_explained, NULL, verb);
+	} else {
+		gss_call_complete(&verb->call, error);
+	}
 }
 
 static void verb_run(GssCall *call)
@@ -65,7 +96,7 @@ static void verb_run(GssCall *call)
 				    .ns = GSS_NAMESPACE,
 				    .operation = verb->operation,
 				    .parameters = {{.name = verb->argument, .value = verb->uri},
-						   {.name = "session_id"}},
+	                                           {.name = "session_id"}},
 				    .n_parameters = 2,
 				    .subject = verb->uri,
 				    .lane = verb->modifying ? GSS_LANE_LONG : GSS_LANE_SMALL,
@@ -77,7 +108,7 @@ static void verb_run(GssCall *call)
 }
 
 static Verb *verb_new(const GssCallClass *class, GssClient *client, const char *uri,
-		      GCancellable *cancellable, void *data)
+                      GCancellable *cancellable, void *data)
 {
 	Verb *verb = gss_call_new(class, client, NULL, cancellable);
 	verb->uri = g_strdup(uri);
@@ -87,7 +118,7 @@ static Verb *verb_new(const GssCallClass *class, GssClient *client, const char *
 
 /* An answer that is missing although the call succeeded. */
 static const GError *check_answer(bool answered, const Verb *verb, const GError *error,
-				  GError **made)
+                                  GError **made)
 {
 	if (error != NULL || answered)
 		return error;
@@ -121,7 +152,7 @@ static const GssCallClass resource_class = {
 };
 
 void gss_storage_resolve(GssClient *client, const char *uri, GCancellable *cancellable,
-			 GssResourceCallback callback, void *data)
+                         GssResourceCallback callback, void *data)
 {
 	Verb *verb = verb_new(&resource_class, client, uri, cancellable, data);
 	verb->operation = "getResourceInformation";
@@ -132,10 +163,11 @@ void gss_storage_resolve(GssClient *client, const char *uri, GCancellable *cance
 }
 
 void gss_storage_create_folder(GssClient *client, const char *uri, GCancellable *cancellable,
-			       GssResourceCallback callback, void *data)
+                               GssResourceCallback callback, void *data)
 {
 	Verb *verb = verb_new(&resource_class, client, uri, cancellable, data);
 	verb->operation = "createFolder";
+	verb->about_folder = true;
 	verb->argument = "folderID";
 	verb->modifying = true;
 	verb->item = resource_item;
@@ -159,7 +191,7 @@ static void boolean_complete(GssCall *call, const GError *error)
 }
 
 void gss_storage_contains(GssClient *client, const char *uri, GCancellable *cancellable,
-			  GssBooleanCallback callback, void *data)
+                          GssBooleanCallback callback, void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Verb),
@@ -189,7 +221,7 @@ static void delete_complete(GssCall *call, const GError *error)
 }
 
 void gss_storage_delete_folder(GssClient *client, const char *uri, GCancellable *cancellable,
-			       GssDoneCallback callback, void *data)
+                               GssDoneCallback callback, void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Verb),
@@ -199,6 +231,7 @@ void gss_storage_delete_folder(GssClient *client, const char *uri, GCancellable 
 	};
 	Verb *verb = verb_new(&class, client, uri, cancellable, data);
 	verb->operation = "deleteFolder";
+	verb->about_folder = true;
 	verb->argument = "folderID";
 	verb->modifying = true;
 	verb->item = boolean_item;
@@ -227,7 +260,7 @@ static void list_complete(GssCall *call, const GError *error)
 }
 
 void gss_storage_list(GssClient *client, const char *uri, bool minimal, GCancellable *cancellable,
-		      GssListItem item, GssDoneCallback done, void *data)
+                      GssListItem item, GssDoneCallback done, void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Verb),
@@ -237,6 +270,7 @@ void gss_storage_list(GssClient *client, const char *uri, bool minimal, GCancell
 	};
 	Verb *verb = verb_new(&class, client, uri, cancellable, data);
 	verb->operation = minimal ? "listFilesMinimal" : "listFiles";
+	verb->about_folder = true;
 	verb->argument = "fileID";
 	verb->item = list_item;
 	verb->list_item = item;
@@ -264,12 +298,12 @@ static void endpoints_complete(GssCall *call, const GError *error)
 	g_ptr_array_add(verb->types, NULL);
 	g_ptr_array_add(verb->urls, NULL);
 	verb->callback.endpoints(error == NULL ? (const char *const *)verb->types->pdata : NULL,
-				 error == NULL ? (const char *const *)verb->urls->pdata : NULL,
-				 error, verb->data);
+	                         error == NULL ? (const char *const *)verb->urls->pdata : NULL,
+	                         error, verb->data);
 }
 
 void gss_storage_endpoints(GssClient *client, const char *uri, GCancellable *cancellable,
-			   GssEndpointsCallback callback, void *data)
+                           GssEndpointsCallback callback, void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Verb),

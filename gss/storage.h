@@ -4,8 +4,8 @@
  * validateSessionToken explains) is renewed once (single-flight over all calls) and the request
  * description asked for again; the caller sees none of it.
  *
- * Errors: see gss/error.h. EINPROGRESS from create, update, remove, create_folder, delete_folder means that
- * the request was sent whole and the outcome is unknown.
+ * Errors: see gss/error.h. EINPROGRESS from create, update, remove, create_folder, delete_folder
+ * means that the request was sent whole and the outcome is unknown.
  */
 #pragma once
 
@@ -18,80 +18,83 @@ typedef void (*GssDoneCallback)(const GError *error, void *data);
 
 /* getResourceInformation. A free name is a resource of GSS_TYPE_NOTEXIST, not an error. */
 void gss_storage_resolve(GssClient *client, const char *uri, GCancellable *cancellable,
-			 GssResourceCallback callback, void *data);
+                         GssResourceCallback callback, void *data);
 
 /* containsFile. */
 void gss_storage_contains(GssClient *client, const char *uri, GCancellable *cancellable,
-			  GssBooleanCallback callback, void *data);
+                          GssBooleanCallback callback, void *data);
 
-/* listFiles (or listFilesMinimal: no request descriptions). The answer is parsed as a stream: `item`
- * is called for each entry as it arrives, memory does not grow with the folder. Entries delivered before
- * an error must be discarded by the caller: only done(NULL) makes the listing whole. */
+/* listFiles (or listFilesMinimal: no request descriptions). The answer is parsed as a stream:
+ * `item` is called for each entry as it arrives, memory does not grow with the folder. Entries
+ * delivered before an error must be discarded by the caller: only done(NULL) makes the listing
+ * whole. */
 typedef void (*GssListItem)(GssResource *resource, void *data);
 void gss_storage_list(GssClient *client, const char *uri, bool minimal, GCancellable *cancellable,
-		      GssListItem item, GssDoneCallback done, void *data);
+                      GssListItem item, GssDoneCallback done, void *data);
 
 /* createFolder at an address made with gss_uri_child(). */
 void gss_storage_create_folder(GssClient *client, const char *uri, GCancellable *cancellable,
-			       GssResourceCallback callback, void *data);
+                               GssResourceCallback callback, void *data);
 
 /* deleteFolder. Deletes recursively: the caller has looked first. */
 void gss_storage_delete_folder(GssClient *client, const char *uri, GCancellable *cancellable,
-			       GssDoneCallback callback, void *data);
+                               GssDoneCallback callback, void *data);
 
 /* getDirectInteractionEndpoint. `types` and `urls` are NULL-terminated and of the same length. */
 typedef void (*GssEndpointsCallback)(const char *const *types, const char *const *urls,
-				     const GError *error, void *data);
+                                     const GError *error, void *data);
 void gss_storage_endpoints(GssClient *client, const char *uri, GCancellable *cancellable,
-			   GssEndpointsCallback callback, void *data);
+                           GssEndpointsCallback callback, void *data);
 
 /* The version of a file, its size proven. Learns per storage (backend and host) whether HEAD
- * (metaReadDescription) answers the file's size or the length of the word FILE, by comparing it once with
- * a GET of which only the head (or one byte, by range) is taken, and believes HEAD only after it agreed
- * for a file whose size is not 4. Needs a resource with descriptions (from resolve or list; a
- * minimal one is resolved first). ENOENT when the file is gone. */
+ * (metaReadDescription) answers the file's size or the length of the word FILE, by comparing it
+ * once with a GET of which only the head (or one byte, by range) is taken, and believes HEAD only
+ * after it agreed for a file whose size is not 4. Needs a resource with descriptions (from resolve
+ * or list; a minimal one is resolved first). ENOENT when the file is gone. */
 typedef void (*GssVersionCallback)(const GssVersion *version, const GError *error, void *data);
 void gss_storage_stat(GssClient *client, GssResource *resource, GCancellable *cancellable,
-		      GssVersionCallback callback, void *data);
+                      GssVersionCallback callback, void *data);
 
 /* Reading. `begin` is called once, when the answer's head is there: bytes follow from `offset` on
  * (0 when the server ignored the range: a 200 is the whole body), `length` bytes (-1 unknown), of a
- * file of `version` (version->size -1 when unknown). `body` is called for consecutive pieces. Both return
- * false with an error to end the transfer; the error is handed to `done`. A body shorter than
- * announced is an error (EIO). Content-Encoding is never asked for; one that comes anyway is an error
- * (EPROTO). */
+ * file of `version` (version->size -1 when unknown). `body` is called for consecutive pieces. Both
+ * return false with an error to end the transfer; the error is handed to `done`. A body shorter
+ * than announced is an error (EIO). Content-Encoding is never asked for; one that comes anyway is
+ * an error (EPROTO). */
 typedef struct {
 	bool (*begin)(guint64 offset, gint64 length, const GssVersion *version, void *data,
-		      GError **error);
+	              GError **error);
 	bool (*body)(const void *bytes, gsize length, void *data, GError **error);
 	void (*done)(const GError *error, void *data);
 } GssSink;
-/* length 0: to the end of the file. offset 0 and length 0 sends no Range at all. An offset at or past the end
- * (416) is ERANGE. */
+/* length 0: to the end of the file. offset 0 and length 0 sends no Range at all. An offset at or
+ * past the end (416) is ERANGE. */
 void gss_storage_read(GssClient *client, GssResource *resource, guint64 offset, guint64 length,
-		      GCancellable *cancellable, const GssSink *sink, void *data);
+                      GCancellable *cancellable, const GssSink *sink, void *data);
 
 /* Writing a whole body of `length` bytes, with Content-Length. `read` fills up to `size` bytes from
- * `offset` (as pread; 0 is a premature end and fails the transfer) and is called on gss-net; it returns -1 with an
- * error to end the transfer. `progress` (may be NULL) gets the bytes handed over so far. */
+ * `offset` (as pread; 0 is a premature end and fails the transfer) and is called on gss-net; it
+ * returns -1 with an error to end the transfer. `progress` (may be NULL) gets the bytes handed over
+ * so far. */
 typedef struct {
 	guint64 length;
 	gssize (*read)(void *buffer, gsize size, guint64 offset, void *data, GError **error);
 	void (*progress)(guint64 sent, void *data);
 } GssSource;
-/* On success `uri` is the true URI of the file: the address asked for, or what `queryForName` gave. */
+/* On success `uri` is the true URI of the file: the address asked for, or what `queryForName` gave.
+ */
 typedef void (*GssWrittenCallback)(const char *uri, const GError *error, void *data);
 
-/* createDescription of a GSS_TYPE_NOTEXIST resource. EEXIST: 405, somebody was faster (or the parent
- * is gone). */
+/* createDescription of a GSS_TYPE_NOTEXIST resource. EEXIST: 405, somebody was faster (or the
+ * parent is gone). */
 void gss_storage_create(GssClient *client, GssResource *resource, GCancellable *cancellable,
-			const GssSource *source, GssWrittenCallback callback, void *data);
+                        const GssSource *source, GssWrittenCallback callback, void *data);
 /* updateDescription. ENOENT: 405, it is gone. `expected` (may be NULL) goes along as If-Match, or
  * If-Unmodified-Since, where it has validators; ESTALE when the storage refuses. */
 void gss_storage_update(GssClient *client, GssResource *resource, const GssVersion *expected,
-			GCancellable *cancellable, const GssSource *source,
-			GssWrittenCallback callback, void *data);
+                        GCancellable *cancellable, const GssSource *source,
+                        GssWrittenCallback callback, void *data);
 
 /* deleteDescription of a file. A 404 is success: it is gone. */
 void gss_storage_remove(GssClient *client, GssResource *resource, GCancellable *cancellable,
-			GssDoneCallback callback, void *data);
+                        GssDoneCallback callback, void *data);

@@ -8,8 +8,8 @@
 
 #define VERDICTS_MAX 256
 #define BELIEVED_MAX 4096
-/* A HEAD that agrees on a size as small as a word (FILE, FOLDER, NOTEXIST, with a line end or quotes)
- * or on nothing proves nothing. */
+/* A HEAD that agrees on a size as small as a word (FILE, FOLDER, NOTEXIST, with a line end or
+ * quotes) or on nothing proves nothing. */
 #define WORD_MAX 12
 #define ETAG_MAX 1024
 
@@ -28,8 +28,7 @@ GssStorages *gss_storages_new(void)
 {
 	GssStorages *storages = g_new0(GssStorages, 1);
 	storages->kinds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	storages->believed =
-		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, version_free);
+	storages->believed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, version_free);
 	return storages;
 }
 
@@ -63,11 +62,11 @@ GssHeadKind gss_storages_kind(const GssStorages *storages, const GssResource *re
 {
 	g_autofree char *key = storage_key(resource);
 	return key != NULL ? GPOINTER_TO_UINT(g_hash_table_lookup(storages->kinds, key))
-			   : GSS_HEAD_UNKNOWN;
+	                   : GSS_HEAD_UNKNOWN;
 }
 
 void gss_storages_compared(GssStorages *storages, const GssResource *resource, gint64 length,
-			   gint64 size)
+                           gint64 size)
 {
 	GssHeadKind kind = GSS_HEAD_UNKNOWN;
 	if (length == size && size > WORD_MAX)
@@ -83,12 +82,12 @@ void gss_storages_compared(GssStorages *storages, const GssResource *resource, g
 	if (g_hash_table_size(storages->kinds) >= VERDICTS_MAX)
 		g_hash_table_remove_all(storages->kinds);
 	g_debug("HEAD on %s answers %s", strchr(key, '\n') + 1,
-		kind == GSS_HEAD_SIZE ? "sizes" : "no sizes");
+	        kind == GSS_HEAD_SIZE ? "sizes" : "no sizes");
 	g_hash_table_replace(storages->kinds, key, GUINT_TO_POINTER(kind));
 }
 
 void gss_storages_believed(GssStorages *storages, const GssResource *resource,
-			   const GssVersion *version)
+                           const GssVersion *version)
 {
 	const char *uri = own_uri(resource);
 	if (uri == NULL)
@@ -102,15 +101,15 @@ void gss_storages_believed(GssStorages *storages, const GssResource *resource,
 }
 
 void gss_storages_proved(GssStorages *storages, const GssResource *resource,
-			 const GssVersion *version)
+                         const GssVersion *version)
 {
 	const char *uri = own_uri(resource);
 	const GssVersion *believed =
 		uri != NULL ? g_hash_table_lookup(storages->believed, uri) : NULL;
 	if (believed == NULL || version->size < 0)
 		return;
-	bool same = believed->mtime == version->mtime &&
-		    g_strcmp0(believed->etag, version->etag) == 0;
+	bool same =
+		believed->mtime == version->mtime && g_strcmp0(believed->etag, version->etag) == 0;
 	if (same && believed->size != version->size) {
 		g_autofree char *key = storage_key(resource);
 		if (key != NULL)

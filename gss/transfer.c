@@ -10,11 +10,11 @@
 #define LARGE_BUFFER (512L * 1024)
 #define IDLE_CONNECTION_MAX_S 30L /* older ones are likelier closed by the peer than useful */
 
-#define SET(easy, option, value)                                                                   \
-	do {                                                                                       \
-		CURLcode set_code = curl_easy_setopt(easy, option, value);                         \
-		if (set_code != CURLE_OK)                                                          \
-			g_error("libcurl refuses " #option ": %s", curl_easy_strerror(set_code));  \
+#define SET(easy, option, value)                                                                  \
+	do {                                                                                      \
+		CURLcode set_code = curl_easy_setopt(easy, option, value);                        \
+		if (set_code != CURLE_OK)                                                         \
+			g_error("libcurl refuses " #option ": %s", curl_easy_strerror(set_code)); \
 	} while (0)
 
 static bool is_cancelled(GssTransfer *transfer)
@@ -49,15 +49,14 @@ static bool read_length(GssTransfer *transfer)
 		if (g_ascii_strcasecmp(coding, "chunked") == 0)
 			return true;
 		return gss_fail(&transfer->error, EPROTO,
-				"%s: the answer has a Transfer-Encoding that was not asked for",
-				answer->host);
+		                "%s: the answer has a Transfer-Encoding that was not asked for",
+		                answer->host);
 	}
 	gint64 length = -1;
-	if (text != NULL &&
-	    (!g_ascii_isdigit(*text) ||
-	     !g_ascii_string_to_signed(text, 10, 0, G_MAXINT64, &length, NULL)))
+	if (text != NULL && (!g_ascii_isdigit(*text) ||
+	                     !g_ascii_string_to_signed(text, 10, 0, G_MAXINT64, &length, NULL)))
 		return gss_fail(&transfer->error, EPROTO, "%s: the answer has a bad Content-Length",
-				answer->host);
+		                answer->host);
 	answer->length = length;
 	return true;
 }
@@ -65,13 +64,12 @@ static bool read_length(GssTransfer *transfer)
 static bool check_encoding(GssTransfer *transfer)
 {
 	const char *encoding = gss_answer_header(&transfer->answer, "content-encoding");
-	if (encoding == NULL || *encoding == '\0' ||
-	    g_ascii_strcasecmp(encoding, "identity") == 0)
+	if (encoding == NULL || *encoding == '\0' || g_ascii_strcasecmp(encoding, "identity") == 0)
 		return true;
 	g_autofree char *shown = gss_quote(encoding, -1, NULL);
 	return gss_fail(&transfer->error, EPROTO,
-			"%s: the answer has the Content-Encoding “%s”, which was not asked for",
-			transfer->answer.host, shown);
+	                "%s: the answer has the Content-Encoding “%s”, which was not asked for",
+	                transfer->answer.host, shown);
 }
 
 static bool is_redirect(long status)
@@ -84,11 +82,12 @@ static bool take_redirect(GssTransfer *transfer, const char *location)
 {
 	const GssAnswer *answer = &transfer->answer;
 	bool reading = strcmp(transfer->request.method, "GET") == 0 ||
-		       strcmp(transfer->request.method, "HEAD") == 0;
+	               strcmp(transfer->request.method, "HEAD") == 0;
 	if (!reading && answer->status != 307 && answer->status != 308)
-		return gss_fail(&transfer->error, EPROTO,
-				"%s: a %s was redirected with status %ld, which changes its meaning",
-				answer->host, transfer->request.method, answer->status);
+		return gss_fail(
+			&transfer->error, EPROTO,
+			"%s: a %s was redirected with status %ld, which changes its meaning",
+			answer->host, transfer->request.method, answer->status);
 	g_autofree char *encoded = gss_url_encode(location, NULL, NULL);
 	CURLU *url = curl_url();
 	char *target = NULL;
@@ -96,7 +95,7 @@ static bool take_redirect(GssTransfer *transfer, const char *location)
 		g_error("out of memory");
 	if (curl_url_set(url, CURLUPART_URL, transfer->url.url, CURLU_PATH_AS_IS) == CURLUE_OK &&
 	    curl_url_set(url, CURLUPART_URL, encoded,
-			 CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS) == CURLUE_OK &&
+	                 CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS) == CURLUE_OK &&
 	    curl_url_get(url, CURLUPART_URL, &target, 0) == CURLUE_OK) {
 		transfer->redirect = g_strdup(target);
 		curl_free(target);
@@ -104,7 +103,7 @@ static bool take_redirect(GssTransfer *transfer, const char *location)
 	curl_url_cleanup(url);
 	if (transfer->redirect == NULL)
 		return gss_fail(&transfer->error, EPROTO, "%s: redirected to what is no URL",
-				answer->host);
+		                answer->host);
 	transfer->enough = true;
 	return true;
 }
@@ -146,10 +145,10 @@ static bool take_header(GssTransfer *transfer, const char *line, gsize length)
 	const char *colon = memchr(line, ':', length);
 	if (colon == NULL || colon == line || memchr(line, '\0', length) != NULL)
 		return gss_fail(&transfer->error, EPROTO, "%s: the answer has a malformed header",
-				answer->host);
+		                answer->host);
 	if (g_hash_table_size(answer->headers) >= GSS_HEADERS_MAX)
 		return gss_fail(&transfer->error, EPROTO, "%s: the answer has too many headers",
-				answer->host);
+		                answer->host);
 	char *name = g_ascii_strdown(line, colon - line);
 	char *value = g_strstrip(g_strndup(colon + 1, (gsize)(line + length - colon - 1)));
 	g_strchomp(name);
@@ -174,7 +173,7 @@ static size_t header_callback(char *line, size_t size, size_t count, void *data)
 	transfer->header_bytes += length;
 	if (transfer->header_bytes > GSS_HEADER_BYTES_MAX) {
 		gss_fail(&transfer->error, EPROTO, "%s: the headers of the answer are too large",
-			 transfer->answer.host);
+		         transfer->answer.host);
 		return 0;
 	}
 	size_t bare = length;
@@ -190,7 +189,7 @@ static size_t header_callback(char *line, size_t size, size_t count, void *data)
 		return length;
 	if (bare > 0) /* a line that begins with a blank goes on with the one before */
 		return *line == ' ' || *line == '\t' || take_header(transfer, line, bare) ? length
-											  : 0;
+		                                                                          : 0;
 	long status = 0;
 	if (curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status) != CURLE_OK)
 		return 0;
@@ -211,7 +210,7 @@ static size_t write_callback(char *bytes, size_t size, size_t count, void *data)
 	if (transfer->enough) {
 		/* Reading a short rest is cheaper than a new connection. */
 		bool little = transfer->received <= GSS_DRAIN_MAX &&
-			      transfer->answer.length <= GSS_DRAIN_MAX;
+		              transfer->answer.length <= GSS_DRAIN_MAX;
 		return little ? length : CURL_WRITEFUNC_ERROR;
 	}
 	if (transfer->request.body != NULL &&
@@ -230,14 +229,14 @@ static size_t read_callback(char *buffer, size_t size, size_t count, void *data)
 	if (wanted == 0)
 		return 0;
 	gssize got = request->read(buffer, wanted, transfer->handed, request->source_data,
-				   &transfer->error);
+	                           &transfer->error);
 	if (got < 0)
 		return CURL_READFUNC_ABORT;
 	if (got == 0) {
 		gss_fail(&transfer->error, EIO,
-			 "the source ended after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
-			 " bytes",
-			 transfer->handed, request->length);
+		         "the source ended after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+		         " bytes",
+		         transfer->handed, request->length);
 		return CURL_READFUNC_ABORT;
 	}
 	g_assert((gsize)got <= wanted);
@@ -247,8 +246,8 @@ static size_t read_callback(char *buffer, size_t size, size_t count, void *data)
 	return (size_t)got;
 }
 
-/* libcurl is about to send the body again, on a new connection, because a kept one turned out dead. Whether
- * the service has worked on what it got whole, nobody knows. */
+/* libcurl is about to send the body again, on a new connection, because a kept one turned out dead.
+ * Whether the service has worked on what it got whole, nobody knows. */
 static int seek_callback(void *data, curl_off_t offset, int origin)
 {
 	GssTransfer *transfer = data;
@@ -264,7 +263,7 @@ static int seek_callback(void *data, curl_off_t offset, int origin)
 }
 
 static int progress_callback(void *data, curl_off_t download_total, curl_off_t downloaded,
-			     curl_off_t upload_total, curl_off_t uploaded)
+                             curl_off_t upload_total, curl_off_t uploaded)
 {
 	GssTransfer *transfer = data;
 	if ((guint64)downloaded != transfer->seen || (guint64)uploaded > transfer->sent)
@@ -294,8 +293,8 @@ static void set_method(GssTransfer *transfer)
 		if (strcmp(request->method, "GET") != 0)
 			SET(easy, CURLOPT_CUSTOMREQUEST, request->method);
 	}
-	/* With no body there is nothing whose sending could be counted: only a fresh connection is never
-	 * tried again behind our back. */
+	/* With no body there is nothing whose sending could be counted: only a fresh connection is
+	 * never tried again behind our back. */
 	if (request->modifying && request->has_body && request->length == 0)
 		SET(easy, CURLOPT_FRESH_CONNECT, 1L);
 	if (request->lane == GSS_LANE_LARGE) {
@@ -317,7 +316,8 @@ static void set_rules(GssTransfer *transfer)
 	SET(easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(easy, CURLOPT_PATH_AS_IS, 1L);
 	SET(easy, CURLOPT_NOSIGNAL, 1L);
-	/* An aborted transfer must not wait for the name server: nothing else would move meanwhile. */
+	/* An aborted transfer must not wait for the name server: nothing else would move meanwhile.
+	 */
 	SET(easy, CURLOPT_QUICK_EXIT, 1L);
 	SET(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -408,7 +408,7 @@ static bool sent_whole(const GssTransfer *transfer)
 	long request_bytes = 0;
 	return transfer->easy != NULL &&
 	       curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &request_bytes) ==
-		       CURLE_OK &&
+	               CURLE_OK &&
 	       request_bytes > 0;
 }
 
@@ -423,18 +423,18 @@ GError *gss_transfer_late(GssTransfer *transfer)
 		return g_error_new(GSS_ERROR, ETIMEDOUT, "%s: no connection in time", host);
 	case SENDING:
 		return g_error_new(GSS_ERROR, ETIMEDOUT,
-				   "%s: took no byte for %g s (%" G_GUINT64_FORMAT
-				   " of %" G_GUINT64_FORMAT " were sent)",
-				   host, stall, transfer->sent, transfer->request.length);
+		                   "%s: took no byte for %g s (%" G_GUINT64_FORMAT
+		                   " of %" G_GUINT64_FORMAT " were sent)",
+		                   host, stall, transfer->sent, transfer->request.length);
 	case RESPONDING:
 		return g_error_new(GSS_ERROR, unknown ? EINPROGRESS : ETIMEDOUT,
-				   "%s: no answer within %g s", host,
-				   (double)http->response_timeout / G_USEC_PER_SEC);
+		                   "%s: no answer within %g s", host,
+		                   (double)http->response_timeout / G_USEC_PER_SEC);
 	case RECEIVING:
 		break;
 	}
 	return g_error_new(GSS_ERROR, unknown ? EINPROGRESS : ETIMEDOUT,
-			   "%s: the answer stopped: no byte for %g s", host, stall);
+	                   "%s: the answer stopped: no byte for %g s", host, stall);
 }
 
 static int code_errno(const GssTransfer *transfer, CURLcode code)
@@ -480,12 +480,12 @@ GError *gss_transfer_outcome(GssTransfer *transfer, CURLcode code)
 	if (code == CURLE_OK)
 		return g_error_new(GSS_ERROR, EPROTO, "%s: the answer has no head", host);
 	int number = code_errno(transfer, code);
-	const char *text = *transfer->message != '\0' ? transfer->message
-						      : curl_easy_strerror(code);
+	const char *text =
+		*transfer->message != '\0' ? transfer->message : curl_easy_strerror(code);
 	g_autofree char *shown = gss_quote(text, -1, NULL);
-	return g_error_new(GSS_ERROR, number, "%s: %s%s", host,
-			   number == EINPROGRESS ? "the request was sent, its answer is lost: " : "",
-			   shown);
+	return g_error_new(
+		GSS_ERROR, number, "%s: %s%s", host,
+		number == EINPROGRESS ? "the request was sent, its answer is lost: " : "", shown);
 }
 
 bool gss_transfer_follow(GssTransfer *transfer, GError **error)
@@ -494,18 +494,18 @@ bool gss_transfer_follow(GssTransfer *transfer, GError **error)
 	const char *host = transfer->url.host;
 	if (++transfer->redirects > GSS_REDIRECTS_MAX)
 		return gss_fail(error, EPROTO, "%s: more than %d redirects", host,
-				GSS_REDIRECTS_MAX);
+		                GSS_REDIRECTS_MAX);
 	if (!gss_url_parse(&target, transfer->redirect, transfer->http->allow_http, EPROTO,
-			   error)) {
+	                   error)) {
 		g_prefix_error(error, "%s: redirected: ", host);
 		return false;
 	}
 	if (!gss_url_same_origin(&transfer->url, &target)) {
 		g_autofree char *shown = gss_quote(target.host, -1, NULL);
 		return gss_fail(error, EPROTO,
-				"%s: redirects to %s://%s:%s; not followed, since the request "
-				"carries credentials",
-				host, target.scheme, shown, target.port);
+		                "%s: redirects to %s://%s:%s; not followed, since the request "
+		                "carries credentials",
+		                host, target.scheme, shown, target.port);
 	}
 	gss_url_clear(&transfer->url);
 	transfer->url = target;

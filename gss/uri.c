@@ -15,11 +15,12 @@ static bool text_check(const char *text, const char *what, GError **error)
 		gunichar c = g_utf8_get_char(p);
 		if (g_unichar_iscntrl(c))
 			return gss_fail(error, EINVAL, "%s has a control character (U+%04X)", what,
-					c);
+			                c);
 		if (c == 0xFFFE || c == 0xFFFF)
-			return gss_fail(error, EINVAL, "%s has a character that cannot be sent "
-						       "(U+%04X)",
-					what, c);
+			return gss_fail(error, EINVAL,
+			                "%s has a character that cannot be sent "
+			                "(U+%04X)",
+			                what, c);
 	}
 	return true;
 }
@@ -28,7 +29,7 @@ static bool text_check(const char *text, const char *what, GError **error)
 static gsize backend_length(const char *uri)
 {
 	gsize length = strspn(uri, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-				   "_.+-");
+	                           "_.+-");
 	return strncmp(uri + length, "://", 3) == 0 ? length : 0;
 }
 

@@ -56,13 +56,14 @@ bool gss_url_parse(GssUrl *ret, const char *text, bool allow_http, int code, GEr
 	if (parsed == NULL)
 		g_error("out of memory");
 	CURLUcode result = curl_url_set(parsed, CURLUPART_URL, text,
-					CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
+	                                CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
 	if (result != CURLUE_OK)
 		return gss_fail(error, code, "“%s” is no URL: %s", shown,
-				curl_url_strerror(result));
+		                curl_url_strerror(result));
+	const char *authority = strstr(text, "://");
 	g_autofree char *scheme = part(parsed, CURLUPART_SCHEME, 0);
-	if (scheme == NULL || (g_ascii_strcasecmp(scheme, "https") != 0 &&
-			       g_ascii_strcasecmp(scheme, "http") != 0))
+	if (scheme == NULL || authority == NULL ||
+	    (g_ascii_strcasecmp(scheme, "https") != 0 && g_ascii_strcasecmp(scheme, "http") != 0))
 		return gss_fail(error, code, "URL “%s” is neither https nor http", shown);
 	g_autofree char *user = part(parsed, CURLUPART_USER, 0);
 	g_autofree char *password = part(parsed, CURLUPART_PASSWORD, 0);
@@ -70,19 +71,21 @@ bool gss_url_parse(GssUrl *ret, const char *text, bool allow_http, int code, GEr
 		return gss_fail(error, code, "a %s URL has a user name or password in it", scheme);
 	g_autofree char *host = part(parsed, CURLUPART_HOST, 0);
 	g_autofree char *port = part(parsed, CURLUPART_PORT, CURLU_DEFAULT_PORT);
-	if (host == NULL || *host == '\0' || port == NULL)
+	/* libcurl takes one slash too many or too few for a slip of the pen. */
+	if (authority[3] == '/' || host == NULL || *host == '\0' || port == NULL)
 		return gss_fail(error, code, "URL “%s” names no host", shown);
 	bool loopback = is_loopback(host);
 	if (g_ascii_strcasecmp(scheme, "http") == 0 && !loopback && !allow_http)
-		return gss_fail(error, code, "URL “%s” would send secrets without encryption (http "
-					     "to another machine); use https, or allow_http",
-				shown);
+		return gss_fail(error, code,
+		                "URL “%s” would send secrets without encryption (http "
+		                "to another machine); use https, or allow_http",
+		                shown);
 	gss_url_clear(ret);
 	*ret = (GssUrl){.url = g_strdup(text),
-			.scheme = g_ascii_strdown(scheme, -1),
-			.host = g_ascii_strdown(host, -1),
-			.port = g_steal_pointer(&port),
-			.loopback = loopback};
+	                .scheme = g_ascii_strdown(scheme, -1),
+	                .host = g_ascii_strdown(host, -1),
+	                .port = g_steal_pointer(&port),
+	                .loopback = loopback};
 	return true;
 }
 
@@ -164,8 +167,7 @@ char *gss_url_import(const char *wsdl_url, const char *location)
 	g_autoptr(CURLU) named = curl_url();
 	if (own == NULL || named == NULL)
 		g_error("out of memory");
-	if (has_control(location) ||
-	    curl_url_set(own, CURLUPART_URL, wsdl_url, 0) != CURLUE_OK ||
+	if (has_control(location) || curl_url_set(own, CURLUPART_URL, wsdl_url, 0) != CURLUE_OK ||
 	    curl_url_set(named, CURLUPART_URL, wsdl_url, 0) != CURLUE_OK ||
 	    /* An absolute location replaces, a relative one is resolved. */
 	    curl_url_set(named, CURLUPART_URL, location, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
@@ -186,8 +188,8 @@ char *gss_url_import(const char *wsdl_url, const char *location)
 	g_autofree char *base = path != NULL ? g_path_get_basename(path) : NULL;
 	if (query == NULL && base == NULL)
 		return NULL;
-	g_autofree char *relative = query != NULL ? g_strconcat("?", query, NULL)
-						  : g_strconcat("./", base, NULL);
+	g_autofree char *relative =
+		query != NULL ? g_strconcat("?", query, NULL) : g_strconcat("./", base, NULL);
 	g_autofree char *endpoint = gss_url_endpoint(wsdl_url);
 	if (query != NULL)
 		return g_strconcat(endpoint, relative, NULL);

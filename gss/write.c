@@ -42,14 +42,14 @@ static void on_named(GssResource *resource, const GError *error, void *data)
 		gss_call_complete(&write->call, error);
 	} else if (error != NULL) {
 		gss_call_fail(&write->call,
-			      g_error_new(GSS_ERROR, EINPROGRESS,
-					  "created, but its address is not known yet: %s",
-					  error->message));
+		              g_error_new(GSS_ERROR, EINPROGRESS,
+		                          "created, but its address is not known yet: %s",
+		                          error->message));
 	} else if (resource->type == GSS_TYPE_NOTEXIST || resource->uri == NULL) {
 		g_autofree char *shown = gss_quote(write->resource->address, -1, NULL);
 		gss_call_fail(&write->call,
-			      g_error_new(GSS_ERROR, EINPROGRESS,
-					  "%s: created, but the service does not name it", shown));
+		              g_error_new(GSS_ERROR, EINPROGRESS,
+		                          "%s: created, but the service does not name it", shown));
 	} else {
 		write->uri = g_strdup(resource->uri);
 		gss_call_complete(&write->call, NULL);
@@ -57,7 +57,7 @@ static void on_named(GssResource *resource, const GError *error, void *data)
 }
 
 static void on_written(const GssAnswer *answer, GssResource *resource, const GError *error,
-		       void *data)
+                       void *data)
 {
 	Write *write = data;
 	if (error != NULL) {
@@ -76,7 +76,7 @@ static void on_written(const GssAnswer *answer, GssResource *resource, const GEr
 		gss_resolve_start(&write->call, resource->address, on_named, NULL, write);
 	} else {
 		gss_call_fail(&write->call,
-			      g_error_new(GSS_ERROR, EPROTO, "created, but nothing says where"));
+		              g_error_new(GSS_ERROR, EPROTO, "created, but nothing says where"));
 	}
 }
 
@@ -96,7 +96,7 @@ static void write_run(GssCall *call)
 				     .verb = write->verb,
 				     .resource = write->resource,
 				     .lane = write->source.length < LARGE ? GSS_LANE_SMALL
-									  : GSS_LANE_LARGE,
+	                                                                  : GSS_LANE_LARGE,
 				     .modifying = true,
 				     .headers = headers,
 				     .has_body = true,
@@ -116,8 +116,8 @@ static void write_complete(GssCall *call, const GError *error)
 }
 
 static Write *write_new(GssVerb verb, GssClient *client, GssResource *resource,
-			GCancellable *cancellable, const GssSource *source,
-			GssWrittenCallback callback, void *data)
+                        GCancellable *cancellable, const GssSource *source,
+                        GssWrittenCallback callback, void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Write),
@@ -136,26 +136,26 @@ static Write *write_new(GssVerb verb, GssClient *client, GssResource *resource,
 }
 
 void gss_storage_create(GssClient *client, GssResource *resource, GCancellable *cancellable,
-			const GssSource *source, GssWrittenCallback callback, void *data)
+                        const GssSource *source, GssWrittenCallback callback, void *data)
 {
-	Write *write = write_new(GSS_VERB_CREATE, client, resource, cancellable, source, callback,
-				 data);
+	Write *write =
+		write_new(GSS_VERB_CREATE, client, resource, cancellable, source, callback, data);
 	gss_call_submit(&write->call);
 }
 
 void gss_storage_update(GssClient *client, GssResource *resource, const GssVersion *expected,
-			GCancellable *cancellable, const GssSource *source,
-			GssWrittenCallback callback, void *data)
+                        GCancellable *cancellable, const GssSource *source,
+                        GssWrittenCallback callback, void *data)
 {
-	Write *write = write_new(GSS_VERB_UPDATE, client, resource, cancellable, source, callback,
-				 data);
+	Write *write =
+		write_new(GSS_VERB_UPDATE, client, resource, cancellable, source, callback, data);
 	if (expected != NULL)
 		gss_version_copy(&write->expected, expected);
 	gss_call_submit(&write->call);
 }
 
 static void on_removed(const GssAnswer *answer, GssResource *resource, const GError *error,
-		       void *data)
+                       void *data)
 {
 	Write *write = data;
 	if (g_error_matches(error, GSS_ERROR, ENOENT))
@@ -183,7 +183,7 @@ static void remove_complete(GssCall *call, const GError *error)
 }
 
 void gss_storage_remove(GssClient *client, GssResource *resource, GCancellable *cancellable,
-			GssDoneCallback callback, void *data)
+                        GssDoneCallback callback, void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Write),

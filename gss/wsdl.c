@@ -60,7 +60,7 @@ bool gss_wsdl_add(GssWsdl *wsdl, GBytes *document, GPtrArray *imports, GError **
 {
 	if (wsdl->documents->len >= GSS_WSDL_DOCUMENTS_MAX)
 		return gss_fail(error, EPROTO, "the WSDL has more than %d documents",
-				GSS_WSDL_DOCUMENTS_MAX);
+		                GSS_WSDL_DOCUMENTS_MAX);
 	GssXmlNode *root = gss_xml_parse(document, error);
 	if (root == NULL)
 		return false;
@@ -93,7 +93,7 @@ static const GssXmlNode *find_named(const GssXmlNode *schema, const char *kind, 
 
 /* A global definition: in `first` if it is there, else in any schema. */
 static const GssXmlNode *find_global(const GssWsdl *wsdl, const GssXmlNode *first, const char *kind,
-				     const char *name, const GssXmlNode **ret_schema)
+                                     const char *name, const GssXmlNode **ret_schema)
 {
 	const GssXmlNode *found = first != NULL ? find_named(first, kind, name) : NULL;
 	*ret_schema = first;
@@ -126,7 +126,7 @@ static bool is_name(const char *name)
 }
 
 static bool add_parameter(GssWsdlRequest *request, const GssXmlNode *schema,
-			  const GssXmlNode *element, GError **error)
+                          const GssXmlNode *element, GError **error)
 {
 	const char *name = gss_xml_attribute(element, "name");
 	if (name == NULL)
@@ -143,7 +143,7 @@ static bool add_parameter(GssWsdlRequest *request, const GssXmlNode *schema,
 
 /* Takes the elements of a type in their order, those of the type it extends first. */
 static bool add_type(const GssWsdl *wsdl, const GssXmlNode *schema, const GssXmlNode *type,
-		     guint depth, GssWsdlRequest *request, GError **error)
+                     guint depth, GssWsdlRequest *request, GError **error)
 {
 	if (depth > SCHEMA_DEPTH_MAX)
 		return gss_fail(error, EPROTO, "its schema is nested too deeply");
@@ -161,8 +161,8 @@ static bool add_type(const GssWsdl *wsdl, const GssXmlNode *schema, const GssXml
 			continue;
 		if (base != NULL) {
 			const GssXmlNode *base_schema;
-			const GssXmlNode *parent = find_global(wsdl, schema, "complexType",
-							       local(base), &base_schema);
+			const GssXmlNode *parent =
+				find_global(wsdl, schema, "complexType", local(base), &base_schema);
 			if (parent != NULL &&
 			    !add_type(wsdl, base_schema, parent, depth + 1, request, error))
 				return false;
@@ -192,7 +192,7 @@ GssWsdlRequest *gss_wsdl_request(const GssWsdl *wsdl, const char *operation, GEr
 		type = find_global(wsdl, schema, "complexType", local(named), &schema);
 	if (type == NULL) {
 		gss_fail(error, EPROTO, "the WSDL does not describe the parameters of %s",
-			 operation);
+		         operation);
 		return NULL;
 	}
 	if (!add_type(wsdl, schema, type, 0, request, error))

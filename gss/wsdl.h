@@ -1,7 +1,8 @@
 /* gss/wsdl.h - what a WSDL and its schemas say about the requests of a service.
  *
- * Pure: documents are fed in by the caller, who also fetches what they import. Matched by local names.
- * A global element names an operation's request; its children, in their order, are the parameters.
+ * Pure: documents are fed in by the caller, who also fetches what they import. Matched by local
+ * names. A global element names an operation's request; its children, in their order, are the
+ * parameters.
  */
 #pragma once
 
@@ -17,14 +18,14 @@ GssWsdl *gss_wsdl_new(void);
 void gss_wsdl_free(GssWsdl *wsdl);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GssWsdl, gss_wsdl_free)
 
-/* Reads one document: a WSDL or a schema, and keeps what it says. `imports` gets the locations that it
- * refers to (char, as they stand). EPROTO. */
+/* Reads one document: a WSDL or a schema, and keeps what it says. `imports` gets the locations that
+ * it refers to (char, as they stand). EPROTO. */
 bool gss_wsdl_add(GssWsdl *wsdl, GBytes *document, GPtrArray *imports, GError **error);
 
 typedef struct {
-	char *ns;	    /* of the request element */
-	GPtrArray *names;   /* char, of the parameters */
-	GArray *qualified;  /* bool, one a parameter */
+	char *ns;          /* of the request element */
+	GPtrArray *names;  /* char, of the parameters */
+	GArray *qualified; /* bool, one a parameter */
 } GssWsdlRequest;
 void gss_wsdl_request_free(GssWsdlRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GssWsdlRequest, gss_wsdl_request_free)

@@ -13,9 +13,9 @@ struct GssXml {
 	void *data;
 	GssXmlNode **whole; /* gets the tree instead of the handler; or NULL */
 	xmlParserCtxtPtr parser;
-	GError *error;	  /* the first thing that was wrong */
-	gint64 fed;	  /* bytes */
-	guint depth;	  /* of the next element to begin */
+	GError *error;    /* the first thing that was wrong */
+	gint64 fed;       /* bytes */
+	guint depth;      /* of the next element to begin */
 	guint skip_depth; /* the element of this depth is skipped; G_MAXUINT: none */
 	GPtrArray *open;  /* elements of the tree being built, root first; not owned but the root */
 	gsize tree_bytes;
@@ -137,7 +137,7 @@ static bool take_attributes(GssXml *xml, GssXmlNode *node, int count, const xmlC
 		if (raw[1] != NULL) {
 			if (strcmp(name, "nil") == 0)
 				node->nil = strcmp(value->str, "true") == 0 ||
-					    strcmp(value->str, "1") == 0;
+				            strcmp(value->str, "1") == 0;
 			continue;
 		}
 		if (!grow(xml, length + strlen(name)))
@@ -172,8 +172,8 @@ static void build(GssXml *xml, const char *name, int count, const xmlChar **attr
 }
 
 static void on_start(void *data, const xmlChar *local_name, const xmlChar *prefix,
-		     const xmlChar *uri, int n_namespaces, const xmlChar **namespaces,
-		     int n_attributes, int n_defaulted, const xmlChar **attributes)
+                     const xmlChar *uri, int n_namespaces, const xmlChar **namespaces,
+                     int n_attributes, int n_defaulted, const xmlChar **attributes)
 {
 	GssXml *xml = data;
 	const char *name = (const char *)local_name;
@@ -212,8 +212,7 @@ static void on_start(void *data, const xmlChar *local_name, const xmlChar *prefi
 	}
 }
 
-static void on_end(void *data, const xmlChar *local_name, const xmlChar *prefix,
-		   const xmlChar *uri)
+static void on_end(void *data, const xmlChar *local_name, const xmlChar *prefix, const xmlChar *uri)
 {
 	GssXml *xml = data;
 	if (xml->error != NULL)
@@ -254,7 +253,7 @@ static void on_text(void *data, const xmlChar *text, int length)
 }
 
 static void on_doctype(void *data, const xmlChar *name, const xmlChar *external,
-		       const xmlChar *system)
+                       const xmlChar *system)
 {
 	refuse(data, "it has a DOCTYPE, which is not accepted");
 }
@@ -269,11 +268,10 @@ static void on_error(void *data, xmlErrorPtr problem)
 	GssXml *xml = data;
 	if (problem->level != XML_ERR_FATAL || xml->error != NULL)
 		return;
-	g_autofree char *shown =
-		gss_quote(problem->message != NULL ? problem->message : "not well-formed", -1,
-			  NULL);
-	xml->error = g_error_new(GSS_ERROR, EPROTO, "malformed XML: %s (line %d)", shown,
-				 problem->line);
+	g_autofree char *shown = gss_quote(
+		problem->message != NULL ? problem->message : "not well-formed", -1, NULL);
+	xml->error =
+		g_error_new(GSS_ERROR, EPROTO, "malformed XML: %s (line %d)", shown, problem->line);
 }
 
 static xmlEntityPtr no_entity(void *data, const xmlChar *name)
@@ -323,8 +321,8 @@ void gss_xml_free(GssXml *xml)
 static bool outcome(GssXml *xml, int code, GError **error)
 {
 	if (xml->error == NULL && code != XML_ERR_OK && xml->parser->wellFormed == 0)
-		xml->error = g_error_new(GSS_ERROR, EPROTO, "malformed XML (libxml2 error %d)",
-					 code);
+		xml->error =
+			g_error_new(GSS_ERROR, EPROTO, "malformed XML (libxml2 error %d)", code);
 	if (xml->error == NULL)
 		return true;
 	if (error != NULL)

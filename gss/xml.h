@@ -1,10 +1,11 @@
 /* gss/xml.h - reading XML that comes from outside, as a stream.
  *
- * A GssXml takes the document in pieces. For each element outside of a tree its owner says what to do
- * with it: go into it, build it as a small tree (handed over when it is complete, then freed, so
+ * A GssXml takes the document in pieces. For each element outside of a tree its owner says what to
+ * do with it: go into it, build it as a small tree (handed over when it is complete, then freed, so
  * that a long list needs no more memory than its longest item), or skip it. Names are local names,
- * prefixes don't matter. Nothing is loaded, no DOCTYPE is accepted, no entity but the five of XML is
- * known, and everything has a bound; whatever breaks a rule is an EPROTO whose message says what.
+ * prefixes don't matter. Nothing is loaded, no DOCTYPE is accepted, no entity but the five of XML
+ * is known, and everything has a bound; whatever breaks a rule is an EPROTO whose message says
+ * what.
  *
  * Threads: one object, one thread. gss_client_new() initialises libxml2.
  */
@@ -15,19 +16,19 @@
 
 #define GSS_XML_DEPTH_MAX 48
 #define GSS_XML_ATTRIBUTES_MAX 64
-#define GSS_XML_NAME_MAX 512		    /* bytes, names of elements and attributes */
-#define GSS_XML_TEXT_MAX (256 * 1024)	    /* bytes, one text or attribute value */
-#define GSS_XML_TREE_MAX (8 * 1024 * 1024)  /* bytes, all names and texts of a tree */
-#define GSS_XML_NODES_MAX (256 * 1024)	    /* elements of a tree */
-#define GSS_XML_MAX (512LL * 1024 * 1024)   /* bytes, a document */
+#define GSS_XML_NAME_MAX 512               /* bytes, names of elements and attributes */
+#define GSS_XML_TEXT_MAX (256 * 1024)      /* bytes, one text or attribute value */
+#define GSS_XML_TREE_MAX (8 * 1024 * 1024) /* bytes, all names and texts of a tree */
+#define GSS_XML_NODES_MAX (256 * 1024)     /* elements of a tree */
+#define GSS_XML_MAX (512LL * 1024 * 1024)  /* bytes, a document */
 
 typedef struct GssXmlNode GssXmlNode;
 struct GssXmlNode {
-	char *name;	     /* local name */
-	GString *text;	     /* all text directly in it, never NULL */
+	char *name;          /* local name */
+	GString *text;       /* all text directly in it, never NULL */
 	GPtrArray *children; /* GssXmlNode, NULL when there are none */
-	char **attributes;   /* name, value, name, value, …, NULL; those without a prefix; or NULL */
-	bool nil;	     /* xsi:nil */
+	char **attributes; /* name, value, name, value, …, NULL; those without a prefix; or NULL */
+	bool nil;          /* xsi:nil */
 };
 
 /* The first child of a name, or NULL. */

@@ -70,10 +70,10 @@ static void announce(const GlServer *server, const GlOptions *options, bool own_
 		print_service(server, "Images", path);
 	}
 	printf("  %-15s %s\n", "login",
-	        own_users ? "as given with --user" : "user demo, password demo, project demo");
+	       own_users ? "as given with --user" : "user demo, password demo, project demo");
 	for (guint i = 0; gl_place_backend(i) != NULL; i++)
 		printf("  %-15s %s://home and %s://scratch\n", "storage", gl_place_backend(i),
-		        gl_place_backend(i));
+		       gl_place_backend(i));
 	printf("  %-15s plm://demo/model/1\n", "storage");
 	printf("  %-15s %s\n", "folder", root);
 	fflush(stdout);

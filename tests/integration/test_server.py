@@ -616,5 +616,6 @@ def test_registration_answers_504_and_goes_on(start):
     assert not images.listImages(token=TOKEN)
     server.wait("images.registered")
     assert [i.name for i in images.listImages(token=TOKEN)] == ["w.simg"]
-    with pytest.raises(Fault):
+    with pytest.raises(Fault) as fault:  # what can be refused at once is
         images.registerImage(**arguments)
+    assert "405" in fault.value.message

@@ -106,6 +106,27 @@ def test_held_requests(server, method, where):
         assert answers[0][2] == b"x" * 100_000
 
 
+@pytest.mark.parametrize("method, meanwhile", [("POST", "POST"), ("PUT", "DELETE")])
+def test_an_upload_that_was_overtaken(server, method, meanwhile):
+    """What was legal when the upload began is not when it ends: 405, and nothing is overwritten."""
+    if method == "PUT":
+        on_disk(server, "f").write_bytes(b"old")
+    server.fault(method=method, hold="during")
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(
+        server.request(method, home("f"), b"late" * 1000)[0]))
+    thread.start()
+    server.wait("held")
+    assert server.request(meanwhile, home("f"), b"first" if meanwhile == "POST" else None)[0] < 300
+    server.control("/release")
+    thread.join()
+    assert answers == [405]
+    assert on_disk(server, "f").exists() == (method == "POST")
+    if method == "POST":
+        assert on_disk(server, "f").read_bytes() == b"first"
+    assert list((server.root / ".gss-local/tmp").iterdir()) == []
+
+
 def test_a_held_download_gives_its_first_half(server):
     on_disk(server, "f").write_bytes(b"x" * 100_000)
     server.fault(method="GET", hold="during")

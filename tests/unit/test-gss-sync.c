@@ -173,7 +173,7 @@ bool sync_delete_folder(GssClient *client, const char *uri, GError **error)
 }
 
 static void on_endpoints(const char *const *types, const char *const *urls, const GError *error,
-			 void *data)
+                         void *data)
 {
 	Wait *wait = data;
 	if (error == NULL)
@@ -219,7 +219,7 @@ void sync_body_clear(SyncBody *body)
 }
 
 static bool on_begin(guint64 offset, gint64 length, const GssVersion *version, void *data,
-		     GError **error)
+                     GError **error)
 {
 	Wait *wait = data;
 	g_assert_null(wait->body.bytes);
@@ -238,7 +238,7 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 }
 
 bool sync_read(GssClient *client, GssResource *resource, guint64 offset, guint64 length,
-	       SyncBody *ret, GError **error)
+               SyncBody *ret, GError **error)
 {
 	static const GssSink sink = {.begin = on_begin, .body = on_body, .done = on_done};
 	Wait wait;
@@ -269,13 +269,13 @@ static void on_written(const char *uri, const GError *error, void *data)
 }
 
 bool sync_create(GssClient *client, GssResource *resource, const void *bytes, gsize length,
-		 char **ret_uri, GError **error)
+                 char **ret_uri, GError **error)
 {
 	Wait wait;
 	wait_init(&wait);
 	wait.bytes = bytes;
-	gss_storage_create(client, resource, NULL,
-			   &(GssSource){.length = length, .read = on_read}, on_written, &wait);
+	gss_storage_create(client, resource, NULL, &(GssSource){.length = length, .read = on_read},
+	                   on_written, &wait);
 	if (!wait_end(&wait, error))
 		return false;
 	give(ret_uri, wait.texts[0]);
@@ -283,13 +283,13 @@ bool sync_create(GssClient *client, GssResource *resource, const void *bytes, gs
 }
 
 bool sync_update(GssClient *client, GssResource *resource, const GssVersion *expected,
-		 const void *bytes, gsize length, char **ret_uri, GError **error)
+                 const void *bytes, gsize length, char **ret_uri, GError **error)
 {
 	Wait wait;
 	wait_init(&wait);
 	wait.bytes = bytes;
 	gss_storage_update(client, resource, expected, NULL,
-			   &(GssSource){.length = length, .read = on_read}, on_written, &wait);
+	                   &(GssSource){.length = length, .read = on_read}, on_written, &wait);
 	if (!wait_end(&wait, error))
 		return false;
 	give(ret_uri, wait.texts[0]);
@@ -310,8 +310,8 @@ static void on_images(const GPtrArray *images, const GError *error, void *data)
 	wait->list = g_ptr_array_new();
 	for (guint i = 0; images != NULL && i < images->len; i++) {
 		const GssImage *image = images->pdata[i];
-		g_ptr_array_add(wait->list, g_strdup_printf("%s %" G_GINT64_FORMAT, image->name,
-							    image->size));
+		g_ptr_array_add(wait->list,
+		                g_strdup_printf("%s %" G_GINT64_FORMAT, image->name, image->size));
 	}
 	wait_done(wait, error);
 }
@@ -348,7 +348,7 @@ static void on_image(const GssImage *image, const GError *error, void *data)
 }
 
 bool sync_images_info(GssImages *images, const char *name, gint64 *ret_size, gint64 *ret_mtime,
-		      GError **error)
+                      GError **error)
 {
 	Wait wait;
 	wait_init(&wait);
@@ -377,7 +377,7 @@ static bool end_text(Wait *wait, char **ret, GError **error)
 }
 
 bool sync_images_register(GssImages *images, const char *name, const char *source, char **ret,
-			  GError **error)
+                          GError **error)
 {
 	Wait wait;
 	wait_init(&wait);
@@ -386,7 +386,7 @@ bool sync_images_register(GssImages *images, const char *name, const char *sourc
 }
 
 bool sync_images_update(GssImages *images, const char *name, const char *source, char **ret,
-			GError **error)
+                        GError **error)
 {
 	Wait wait;
 	wait_init(&wait);

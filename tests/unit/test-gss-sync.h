@@ -1,6 +1,7 @@
 /* test-gss-sync.h - the GSS client, one call at a time: for tests.
  *
- * Each function starts a call, waits for its callback on the test's thread, and returns what it said.
+ * Each function starts a call, waits for its callback on the test's thread, and returns what it
+ * said.
  */
 #pragma once
 
@@ -28,21 +29,21 @@ typedef struct {
 void sync_body_clear(SyncBody *body);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SyncBody, sync_body_clear)
 bool sync_read(GssClient *client, GssResource *resource, guint64 offset, guint64 length,
-	       SyncBody *ret, GError **error);
+               SyncBody *ret, GError **error);
 
 /* `expected` and `ret_uri` may be NULL. */
 bool sync_create(GssClient *client, GssResource *resource, const void *bytes, gsize length,
-		 char **ret_uri, GError **error);
+                 char **ret_uri, GError **error);
 bool sync_update(GssClient *client, GssResource *resource, const GssVersion *expected,
-		 const void *bytes, gsize length, char **ret_uri, GError **error);
+                 const void *bytes, gsize length, char **ret_uri, GError **error);
 bool sync_remove(GssClient *client, GssResource *resource, GError **error);
 
 /* "name size" of each image, by name. */
 bool sync_images_list(GssImages *images, char ***ret, GError **error);
 bool sync_images_info(GssImages *images, const char *name, gint64 *ret_size, gint64 *ret_mtime,
-		      GError **error);
+                      GError **error);
 bool sync_images_register(GssImages *images, const char *name, const char *source, char **ret,
-			  GError **error);
+                          GError **error);
 bool sync_images_update(GssImages *images, const char *name, const char *source, char **ret,
-			GError **error);
+                        GError **error);
 bool sync_images_delete(GssImages *images, const char *name, char **ret, GError **error);

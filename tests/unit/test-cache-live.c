@@ -1,0 +1,451 @@
+/* test-cache-live.c - the cache against gss-local, whose path is the first argument; no FUSE. */
+#include "test-cache-sync.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "gss/client.h"
+
+static const char *server_path;
+
+typedef struct {
+	GSubprocess *server;
+	char *root, *dir;
+	int port;
+	GssClient *client;
+	Cache *cache;
+	CacheId home;
+} Fixture;
+
+static bool load_credentials(GssCredentials *ret, void *data, GError **error)
+{
+	ret->username = g_strdup("demo");
+	ret->project = g_strdup("demo");
+	ret->password = g_strdup("demo");
+	return true;
+}
+
+static size_t drop(char *bytes, size_t size, size_t count, void *data)
+{
+	return size * count;
+}
+
+/* POST to the server's control interface. */
+static void control(Fixture *f, const char *path, const char *body)
+{
+	CURL *easy = curl_easy_init();
+	g_autofree char *url = g_strdup_printf("http://127.0.0.1:%d/_control%s", f->port, path);
+	long status = 0;
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
+	g_assert_cmpint(curl_easy_perform(easy), ==, CURLE_OK);
+	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+	g_assert_cmpint(status, <, 300);
+	curl_easy_cleanup(easy);
+}
+
+static void start_server(Fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	int ends[2];
+	char text[16] = "";
+	g_assert_true(pipe2(ends, O_CLOEXEC) == 0);
+	g_autoptr(GSubprocessLauncher) launcher =
+		g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
+	g_subprocess_launcher_take_fd(launcher, ends[1], 3);
+	f->server = g_subprocess_launcher_spawn(launcher, &error, server_path, "--root", f->root,
+	                                        "--port", "0", "--ready-fd", "3", NULL);
+	g_assert_no_error(error);
+	g_clear_object(&launcher); /* closes our copy of the writing end */
+	gsize filled = 0;
+	gssize n;
+	while (filled < sizeof text - 1 &&
+	       (n = read(ends[0], text + filled, sizeof text - 1 - filled)) > 0)
+		filled += n;
+	close(ends[0]);
+	f->port = atoi(text);
+	g_assert_cmpint(f->port, >, 0);
+}
+
+static void start_cache(Fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	f->cache = cache_open(&(CacheOptions){.dir = f->dir,
+	                                      .platform = "http://test",
+	                                      .project = "demo",
+	                                      .storage = "it4i_anselm",
+	                                      .mountpoint = "/nowhere",
+	                                      .file_mode = 0644,
+	                                      .folder_mode = 0755},
+	                      &error);
+	g_assert_no_error(error);
+	cache_start(f->cache, f->client, NULL);
+	g_assert_true(sync_root(f->cache, "it4i_anselm://home", &f->home, &error));
+	g_assert_no_error(error);
+}
+
+static void stop_cache(Fixture *f)
+{
+	cache_stop(f->cache);
+	cache_close(f->cache);
+}
+
+static void set_up(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	f->root = g_dir_make_tmp("gss-root-XXXXXX", NULL);
+	f->dir = g_dir_make_tmp("gss-cache-XXXXXX", NULL);
+	start_server(f);
+	g_autofree char *auth =
+		g_strdup_printf("http://127.0.0.1:%d/authManager/AuthManager?wsdl", f->port);
+	g_autofree char *gss =
+		g_strdup_printf("http://127.0.0.1:%d/gss-0.1/FileUtilities?wsdl", f->port);
+	f->client = gss_client_new(&(GssClientOptions){.auth_url = auth,
+	                                               .gss_url = gss,
+	                                               .load_credentials = load_credentials},
+	                           &error);
+	g_assert_no_error(error);
+	start_cache(f);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
+{
+	return remove(path);
+}
+
+static void tear_down(Fixture *f, const void *data)
+{
+	stop_cache(f);
+	gss_client_free(f->client);
+	g_subprocess_force_exit(f->server);
+	g_subprocess_wait(f->server, NULL, NULL);
+	g_object_unref(f->server);
+	nftw(f->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	g_free(f->root);
+	g_free(f->dir);
+}
+
+/* --- what the server's folder holds --- */
+
+static char *place(Fixture *f, const char *path)
+{
+	return g_build_filename(f->root, "it4i_anselm", "home", path, NULL);
+}
+
+static void assert_there(Fixture *f, const char *path, const char *expected)
+{
+	g_autofree char *file = place(f, path), *text = NULL;
+	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+	g_assert_cmpstr(text, ==, expected);
+}
+
+static void assert_gone(Fixture *f, const char *path)
+{
+	g_autofree char *file = place(f, path);
+	g_assert_false(g_file_test(file, G_FILE_TEST_EXISTS));
+}
+
+static void put_there(Fixture *f, const char *path, const char *text)
+{
+	g_autofree char *file = place(f, path);
+	g_assert_true(g_file_set_contents(file, text, -1, NULL));
+}
+
+/* As another mount would find it: without what was asked before. */
+static void put_and_restart(Fixture *f, const char *path, const char *text)
+{
+	put_there(f, path, text);
+	stop_cache(f);
+	start_cache(f);
+}
+
+/* --- what a program does --- */
+
+static CacheId make(Fixture *f, const char *name, const char *text)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	CacheFile *file = sync_create(f->cache, f->home, name, &attr, &error);
+	g_assert_no_error(error);
+	g_assert_true(sync_write(file, 0, text, strlen(text), &error));
+	g_assert_true(cache_file_flush(file, &error));
+	cache_file_release(file);
+	return attr.id;
+}
+
+static void rewrite(Fixture *f, CacheId id, const char *text)
+{
+	g_autoptr(GError) error = NULL;
+	CacheFile *file = sync_open(f->cache, id, O_WRONLY | O_TRUNC, &error);
+	g_assert_no_error(error);
+	g_assert_true(sync_write(file, 0, text, strlen(text), &error));
+	g_assert_true(cache_file_flush(file, &error));
+	cache_file_release(file);
+}
+
+static char *content(Fixture *f, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	g_assert_true(sync_lookup(f->cache, f->home, name, &attr, &error));
+	CacheFile *file = sync_open(f->cache, attr.id, O_RDONLY, &error);
+	g_assert_no_error(error);
+	char *text = sync_read(file, 0, attr.size + 10, &error);
+	g_assert_no_error(error);
+	cache_file_release(file);
+	return text;
+}
+
+static void drain(Fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sync_drain(f->cache, &error));
+	CachePending pending;
+	cache_pending(f->cache, &pending);
+	g_assert_cmpint(pending.files, ==, 0);
+	g_assert_cmpint(pending.removals, ==, 0);
+}
+
+/* --- tests --- */
+
+static void test_create(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheId id = make(f, "a b%#?&<ü.txt", "hello");
+	g_autofree char *uri = sync_publish(f->cache, id, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(uri, ==, "it4i_anselm://home/a b%#?&<ü.txt");
+	g_assert_cmpint(cache_state(f->cache, id), ==, CACHE_STATE_CLEAN);
+	assert_there(f, "a b%#?&<ü.txt", "hello");
+	make(f, "empty", "");
+	drain(f);
+	assert_there(f, "empty", "");
+	g_autofree char *names = sync_names(f->cache, f->home, &error);
+	g_assert_cmpstr(names, ==, "a b%#?&<ü.txt empty");
+}
+
+static void test_read_remote(Fixture *f, const void *data)
+{
+	put_and_restart(f, "log", "line one\n");
+	g_autofree char *text = content(f, "log");
+	g_assert_cmpstr(text, ==, "line one\n");
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	g_assert_false(sync_lookup(f->cache, f->home, "nothing", &attr, &error));
+	g_assert_error(error, CACHE_ERROR, ENOENT);
+}
+
+static void test_rewrite(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "file", "first");
+	drain(f);
+	rewrite(f, id, "second, longer");
+	drain(f);
+	assert_there(f, "file", "second, longer");
+	g_autofree char *text = content(f, "file");
+	g_assert_cmpstr(text, ==, "second, longer");
+}
+
+/* What is not held here is fetched before the whole is sent. */
+static void test_write_in_the_middle(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	put_and_restart(f, "remote", "0123456789");
+	g_assert_true(sync_lookup(f->cache, f->home, "remote", &attr, &error));
+	CacheFile *file = sync_open(f->cache, attr.id, O_RDWR, &error);
+	g_assert_no_error(error);
+	g_assert_true(sync_write(file, 3, "xyz", 3, &error));
+	g_assert_true(cache_file_flush(file, &error));
+	cache_file_release(file);
+	drain(f);
+	assert_there(f, "remote", "012xyz6789");
+	g_assert_true(sync_truncate(f->cache, attr.id, 4, &error));
+	g_assert_true(sync_truncate(f->cache, attr.id, 6, &error));
+	drain(f);
+	g_autofree char *path = place(f, "remote"), *bytes = NULL;
+	gsize length;
+	g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+	g_assert_cmpmem(bytes, length, "012x\0\0", 6);
+}
+
+static void test_folders(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr folder;
+	g_assert_true(sync_mkdir(f->cache, f->home, "sub", &folder, &error));
+	g_assert_false(sync_mkdir(f->cache, f->home, "sub", NULL, &error));
+	g_assert_error(error, CACHE_ERROR, EEXIST);
+	g_clear_error(&error);
+	/* What only the server knows counts too. */
+	put_there(f, "sub/hidden", "x");
+	g_assert_false(sync_rmdir(f->cache, f->home, "sub", &error));
+	g_assert_error(error, CACHE_ERROR, ENOTEMPTY);
+	g_clear_error(&error);
+	assert_there(f, "sub/hidden", "x");
+	g_assert_false(sync_rename(f->cache, f->home, "sub", f->home, "other", &error));
+	g_assert_error(error, CACHE_ERROR, EXDEV);
+	g_clear_error(&error);
+	g_assert_true(sync_unlink(f->cache, folder.id, "hidden", &error) || error->code == ENOENT);
+	g_clear_error(&error);
+	CacheAttr attr;
+	if (sync_lookup(f->cache, folder.id, "hidden", &attr, NULL))
+		g_assert_true(sync_unlink(f->cache, folder.id, "hidden", &error));
+	g_assert_no_error(error);
+	g_assert_true(sync_rename(f->cache, f->home, "sub", f->home, "other", &error));
+	g_assert_no_error(error);
+	assert_gone(f, "sub");
+	g_assert_true(sync_rmdir(f->cache, f->home, "other", &error));
+	g_assert_no_error(error);
+	assert_gone(f, "other");
+}
+
+static void test_rename(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	make(f, "tmp", "new");
+	g_assert_true(sync_rename(f->cache, f->home, "tmp", f->home, "early", &error));
+	drain(f);
+	assert_there(f, "early", "new");
+	assert_gone(f, "tmp");
+	/* Published: content to the new address, then the old one goes. */
+	g_assert_true(sync_rename(f->cache, f->home, "early", f->home, "late", &error));
+	g_autofree char *names = sync_names(f->cache, f->home, &error);
+	g_assert_cmpstr(names, ==, "late");
+	drain(f);
+	assert_there(f, "late", "new");
+	assert_gone(f, "early");
+	/* Over an existing one: an editor's save. */
+	make(f, "late.tmp", "newest");
+	g_assert_true(sync_rename(f->cache, f->home, "late.tmp", f->home, "late", &error));
+	drain(f);
+	assert_there(f, "late", "newest");
+	assert_gone(f, "late.tmp");
+	g_autofree char *after = sync_names(f->cache, f->home, &error);
+	g_assert_cmpstr(after, ==, "late");
+}
+
+/* Content that is only on GSS travels through here. */
+static void test_rename_remote(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	put_there(f, "from", "remote bytes");
+	put_and_restart(f, "to", "old");
+	g_assert_true(sync_lookup(f->cache, f->home, "from", &attr, &error));
+	g_assert_true(sync_lookup(f->cache, f->home, "to", &attr, &error));
+	g_assert_true(sync_rename(f->cache, f->home, "from", f->home, "to", &error));
+	g_assert_no_error(error);
+	drain(f);
+	assert_there(f, "to", "remote bytes");
+	assert_gone(f, "from");
+}
+
+static void test_unlink(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	make(f, "gone", "x");
+	drain(f);
+	g_assert_true(sync_unlink(f->cache, f->home, "gone", &error));
+	assert_gone(f, "gone");
+	/* While open it can be read on. */
+	CacheId id = make(f, "open", "still here");
+	drain(f);
+	CacheFile *file = sync_open(f->cache, id, O_RDONLY, &error);
+	g_assert_true(sync_unlink(f->cache, f->home, "open", &error));
+	g_autofree char *text = sync_read(file, 0, 100, &error);
+	g_assert_cmpstr(text, ==, "still here");
+	cache_file_release(file);
+	g_autofree char *names = sync_names(f->cache, f->home, &error);
+	g_assert_cmpstr(names, ==, "");
+}
+
+static void test_teammate(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	put_and_restart(f, "shared", "theirs, old");
+	g_assert_true(sync_lookup(f->cache, f->home, "shared", &attr, &error));
+	CacheFile *file = sync_open(f->cache, attr.id, O_WRONLY | O_TRUNC, &error);
+	g_assert_true(sync_write(file, 0, "ours", 4, &error));
+	put_there(f, "shared", "theirs, new and longer");
+	g_assert_true(cache_file_flush(file, &error));
+	cache_file_release(file);
+	g_assert_false(sync_fsync(f->cache, attr.id, &error));
+	g_assert_error(error, CACHE_ERROR, EEXIST);
+	g_assert_cmpint(cache_state(f->cache, attr.id), ==, CACHE_STATE_CONFLICT);
+	assert_there(f, "shared", "theirs, new and longer");
+	g_autofree char *text = content(f, "shared");
+	g_assert_cmpstr(text, ==, "ours");
+}
+
+/* What was closed while GSS was out of reach arrives after the next start. */
+static void test_restart(Fixture *f, const void *data)
+{
+	control(f, "", "error-rate=100");
+	make(f, "pending", "survives");
+	stop_cache(f);
+	assert_gone(f, "pending");
+	control(f, "", "error-rate=0");
+	start_cache(f);
+	drain(f);
+	assert_there(f, "pending", "survives");
+}
+
+/* The answer of the creating request is lost: it is asked, not sent again. */
+static void test_lost_answer(Fixture *f, const void *data)
+{
+	control(f, "/fault?method=POST&path=/refissh*&cut=after", "");
+	make(f, "once", "exactly once");
+	drain(f);
+	assert_there(f, "once", "exactly once");
+}
+
+static void test_locked(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	pid_t pid = fork();
+	if (pid == 0) {
+		Cache *second = cache_open(&(CacheOptions){.dir = f->dir,
+		                                           .platform = "http://test",
+		                                           .project = "demo",
+		                                           .storage = "it4i_anselm"},
+		                           &error);
+		_exit(second || error->code != EBUSY || !strstr(error->message, "/nowhere"));
+	}
+	int status;
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_cmpint(status, ==, 0);
+}
+
+#define ADD(name, function) g_test_add("/cache/" name, Fixture, NULL, set_up, function, tear_down)
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_log_set_always_fatal(G_LOG_FATAL_MASK); /* a warning is an outcome here, not a failure */
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	server_path = argv[1];
+	ADD("create", test_create);
+	ADD("read-remote", test_read_remote);
+	ADD("rewrite", test_rewrite);
+	ADD("write-in-the-middle", test_write_in_the_middle);
+	ADD("folders", test_folders);
+	ADD("rename", test_rename);
+	ADD("rename-remote", test_rename_remote);
+	ADD("unlink", test_unlink);
+	ADD("teammate", test_teammate);
+	ADD("restart", test_restart);
+	ADD("lost-answer", test_lost_answer);
+	ADD("locked", test_locked);
+	return g_test_run();
+}

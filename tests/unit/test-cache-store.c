@@ -1,0 +1,187 @@
+/* test-cache-store.c - the journal. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache/store.h"
+
+typedef struct {
+	char *dir, *path;
+	CacheStore *store;
+} Fixture;
+
+static void set_up(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	f->dir = g_dir_make_tmp("gss-store-XXXXXX", NULL);
+	f->path = g_build_filename(f->dir, "journal.sqlite", NULL);
+	f->store = cache_store_open(f->path, &error);
+	g_assert_no_error(error);
+}
+
+static void tear_down(Fixture *f, const void *data)
+{
+	g_clear_pointer(&f->store, cache_store_close);
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	for (gsize i = 0; i < G_N_ELEMENTS(suffixes); i++) {
+		g_autofree char *file = g_strconcat(f->path, suffixes[i], NULL);
+		unlink(file);
+	}
+	rmdir(f->dir);
+	g_free(f->dir);
+	g_free(f->path);
+}
+
+static CacheRecord sample(gint64 parent, const char *name)
+{
+	return (CacheRecord){.parent = parent,
+	                     .name = g_strdup(name),
+	                     .mode = 0640,
+	                     .atime = 1,
+	                     .mtime = -2,
+	                     .ctime = G_MAXINT64,
+	                     .size = 42,
+	                     .uri = g_strdup("a://b/c"),
+	                     .remote = {.size = 7, .mtime = 8, .etag = g_strdup("\"e\"")},
+	                     .moved_from = g_strdup("a://old"),
+	                     .from = {.size = 1, .mtime = -1},
+	                     .generation = 5,
+	                     .published = 4,
+	                     .torn = true,
+	                     .attempted = true,
+	                     .state = CACHE_STATE_FAILED,
+	                     .error = ENOSPC,
+	                     .message = g_strdup("why")};
+}
+
+static void test_record(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(CacheRecord) record = sample(9, "nämé 100%"), back = {0};
+	g_assert_true(cache_store_insert(f->store, &record, &error));
+	/* As the next start finds it. */
+	cache_store_close(f->store);
+	f->store = cache_store_open(f->path, &error);
+	g_assert_no_error(error);
+	g_assert_true(cache_store_find(f->store, 9, "nämé 100%", &back, &error));
+	g_assert_cmpuint(back.id, ==, record.id);
+	g_assert_cmpint(back.mtime, ==, -2);
+	g_assert_cmpint(back.ctime, ==, G_MAXINT64);
+	g_assert_cmpint(back.size, ==, 42);
+	g_assert_cmpstr(back.uri, ==, "a://b/c");
+	g_assert_true(gss_version_equal(&back.remote, &record.remote));
+	g_assert_cmpstr(back.moved_from, ==, "a://old");
+	g_assert_cmpint(back.from.size, ==, 1);
+	g_assert_null(back.from.etag);
+	g_assert_cmpuint(back.generation, ==, 5);
+	g_assert_true(back.torn && back.attempted && !back.listed);
+	g_assert_cmpint(back.state, ==, CACHE_STATE_FAILED);
+	g_assert_cmpint(back.error, ==, ENOSPC);
+	g_assert_cmpstr(back.message, ==, "why");
+}
+
+static void test_names(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(CacheRecord) first = sample(9, "a"), second = sample(9, "a"), none = {0};
+	g_assert_true(cache_store_insert(f->store, &first, &error));
+	g_assert_false(cache_store_insert(f->store, &second, &error));
+	g_assert_error(error, CACHE_ERROR, EEXIST);
+	g_clear_error(&error);
+	/* Without a name any number may be, and ids are not used again. */
+	first.parent = CACHE_PARENT_UNLINKED;
+	g_assert_true(cache_store_update(f->store, &first, &error));
+	g_assert_true(cache_store_insert(f->store, &second, &error));
+	second.parent = CACHE_PARENT_UNLINKED;
+	g_assert_true(cache_store_update(f->store, &second, &error));
+	CacheId last = second.id;
+	g_assert_true(cache_store_remove(f->store, last, &error));
+	second.parent = 9;
+	g_assert_true(cache_store_insert(f->store, &second, &error));
+	g_assert_cmpuint(second.id, >, last);
+	g_assert_false(cache_store_find(f->store, 9, "b", &none, &error));
+	g_assert_error(error, CACHE_ERROR, ENOENT);
+}
+
+static void test_rollback(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(CacheRecord) record = sample(9, "a"), none = {0};
+	g_assert_true(cache_store_begin(f->store, &error));
+	g_assert_true(cache_store_insert(f->store, &record, &error));
+	g_assert_true(cache_store_end(f->store, false, &error));
+	g_assert_false(cache_store_find(f->store, 9, "a", &none, &error));
+	g_assert_error(error, CACHE_ERROR, ENOENT);
+}
+
+static void test_extents(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheExtents extents, back;
+	cache_extents_init(&extents);
+	cache_extents_init(&back);
+	cache_extents_add(&extents, 0, 10);
+	cache_extents_add(&extents, 20, G_GUINT64_CONSTANT(1) << 40);
+	CacheBlobId blob = cache_store_insert_blob(f->store, 1, "boot", &error);
+	g_assert_cmpuint(blob, >, 0);
+	g_assert_true(cache_store_save_extents(f->store, blob, &extents, &error));
+	g_assert_true(cache_store_load_extents(f->store, blob, &back, &error));
+	g_assert_cmpuint(cache_extents_count(&back), ==, 2);
+	g_assert_cmpuint(cache_extents_get(&back, 1).end, ==, G_GUINT64_CONSTANT(1) << 40);
+	/* No node has it: recovery would ask. */
+	g_autoptr(GArray) orphans = cache_store_orphans(f->store, &error);
+	g_assert_cmpuint(orphans->len, ==, 1);
+	g_autofree char *boot = NULL;
+	bool durable;
+	g_assert_true(cache_store_mark_blob(f->store, blob, "other", true, &error));
+	g_assert_true(cache_store_blob_info(f->store, blob, &boot, &durable, &error));
+	g_assert_cmpstr(boot, ==, "other");
+	g_assert_true(durable);
+	g_assert_true(cache_store_remove_blob(f->store, blob, &error));
+	g_assert_false(cache_store_blob_info(f->store, blob, &boot, &durable, &error));
+	g_assert_error(error, CACHE_ERROR, ENOENT);
+	cache_extents_clear(&extents);
+	cache_extents_clear(&back);
+}
+
+static void test_damage(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_clear_pointer(&f->store, cache_store_close);
+	g_assert_true(
+		g_file_set_contents(f->path, "this is not a database, whatever it says", -1, NULL));
+	f->store = cache_store_open(f->path, &error);
+	g_assert_null(f->store);
+	g_assert_error(error, CACHE_ERROR, EUCLEAN);
+}
+
+static void test_removals(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	GssVersion version = {.size = 3, .mtime = 4};
+	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, &error));
+	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, &error));
+	g_autoptr(GPtrArray) list = cache_store_removals(f->store, &error);
+	g_assert_cmpuint(list->len, ==, 1);
+	CacheRemoval *removal = g_ptr_array_index(list, 0);
+	g_assert_cmpstr(removal->uri, ==, "a://x");
+	g_assert_cmpint(removal->version.size, ==, 3);
+	g_assert_true(cache_store_remove_removal(f->store, removal->id, &error));
+	g_autoptr(GPtrArray) none = cache_store_removals(f->store, &error);
+	g_assert_cmpuint(none->len, ==, 0);
+}
+
+#define ADD(name, function) g_test_add("/store/" name, Fixture, NULL, set_up, function, tear_down)
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	ADD("record", test_record);
+	ADD("names", test_names);
+	ADD("rollback", test_rollback);
+	ADD("extents", test_extents);
+	ADD("damage", test_damage);
+	ADD("removals", test_removals);
+	return g_test_run();
+}
