@@ -26,7 +26,8 @@ static void test_random(void)
 	cache_extents_init(&extents);
 	for (int round = 0; round < 20000; round++) {
 		guint64 start = g_test_rand_int_range(0, SIZE);
-		guint64 end = MIN(start + g_test_rand_int_range(0, 30), SIZE);
+		guint64 length = g_test_rand_int_range(0, 30);
+		guint64 end = MIN(start + length, SIZE);
 		bool add = g_test_rand_bit();
 		(add ? cache_extents_add : cache_extents_remove)(&extents, start, end);
 		for (guint64 i = start; i < end; i++)
