@@ -102,6 +102,16 @@ static bool acquire(Cache *cache, const char *mountpoint, GError **error)
 void cache_set_draining(Cache *cache)
 {
 	describe(cache->lock_fd, "draining");
+	/* The kernel does not say that it forgets what it knew of a file system that is gone. */
+	g_mutex_lock(&cache->lock);
+	g_autoptr(GList) nodes = g_hash_table_get_values(cache->nodes);
+	for (GList *l = nodes; l; l = l->next)
+		cache_node_pin_locked(l->data);
+	for (GList *l = nodes; l; l = l->next) {
+		((CacheNode *)l->data)->refs = 0;
+		cache_node_put_locked(cache, l->data);
+	}
+	g_mutex_unlock(&cache->lock);
 }
 
 /* --- the journal --- */

@@ -293,14 +293,23 @@ void cache_rmdir(Cache *cache, CacheId parent, const char *name, CacheCallback c
 
 /* --- unlink --- */
 
+/* Somebody has it open, and some of what they may read is only on GSS. */
+static bool needed_locked(const CacheNode *node)
+{
+	return node->opens && !node->job && (node->r.uri || node->r.moved_from) &&
+	       !(node->content && cache_content_whole(node->content, MAX(node->r.size, 0)));
+}
+
 static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError **error)
 {
-	/* What a rename left behind goes too. */
-	if (node->r.moved_from &&
-	    (!cache_store_insert_removal(cache->store, node->r.moved_from, &node->r.from, error) ||
-	     !cache_removal_load_locked(cache, error)))
-		return false;
-	cache_folder_touch_locked(folder, node->r.name);
+	CacheRecord *r = &node->r;
+	if (needed_locked(node) && !r->moved_from) {
+		/* It is read from there until the last close: then it is removed (see bury_locked). */
+		r->moved_from = g_steal_pointer(&r->uri);
+		gss_version_copy(&r->from, &r->remote);
+		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
+	}
+	cache_folder_touch_locked(folder, r->name);
 	return cache_node_detach_locked(cache, node, error);
 }
 
@@ -418,8 +427,9 @@ void cache_unlink(Cache *cache, CacheId parent, const char *name, CacheCallback 
 	if (find_pair_locked(cache, parent, name, &folder, &node, &error)) {
 		if (node->r.folder) {
 			g_set_error(&error, CACHE_ERROR, EISDIR, "%s: is a folder", name);
-		} else if (!node->r.uri && !node->r.attempted && !node->job) {
-			/* GSS never heard of it. */
+		} else if ((!node->r.uri && !node->r.attempted && !node->job) ||
+			   needed_locked(node)) {
+			/* GSS never heard of it, or must keep it until the last close. */
 			cache_queue_cancel_locked(cache, node);
 			if (drop_locked(cache, folder, node, &error))
 				publishers = cache_publishers_take_locked(node, G_MAXUINT64);

@@ -125,13 +125,17 @@ void cache_node_free(CacheNode *node)
 	g_free(node);
 }
 
-/* The end of a node without a name: the journal forgets it and its blob. */
+/* The end of a node without a name: the journal forgets it and its blob, and what a rename or an unlink while
+ * it was open left on GSS is to be removed. */
 static void bury_locked(Cache *cache, CacheNode *node)
 {
 	g_autoptr(GError) error = NULL;
 	bool ok = cache_store_begin(cache->store, &error);
 	if (ok) {
-		ok = cache_store_remove_generations(cache->store, node->r.id, G_MAXINT64, &error) &&
+		ok = (!node->r.moved_from ||
+		      cache_store_insert_removal(cache->store, node->r.moved_from, &node->r.from,
+						 &error)) &&
+		     cache_store_remove_generations(cache->store, node->r.id, G_MAXINT64, &error) &&
 		     (!node->r.blob ||
 		      cache_store_remove_blob(cache->store, node->r.blob, &error)) &&
 		     cache_store_remove(cache->store, node->r.id, &error);
@@ -141,6 +145,12 @@ static void bury_locked(Cache *cache, CacheNode *node)
 		/* Recovery removes what is left at the next mount. */
 		g_warning("%s: %s", cache->path, error->message);
 		return;
+	}
+	if (node->r.moved_from) {
+		cache->parting -= cache->parting > 0;
+		if (!cache_removal_load_locked(cache, &error))
+			g_warning("%s: %s", cache->path, error->message);
+		cache_removal_run(cache);
 	}
 	if (node->content)
 		g_atomic_int_set(&node->content->discard, 1);
@@ -228,6 +238,7 @@ bool cache_node_detach_locked(Cache *cache, CacheNode *node, GError **error)
 		node->r.ctime = ctime;
 		return false;
 	}
+	cache->parting += node->r.moved_from != NULL;
 	cache_node_mark_clean_locked(cache, node);
 	return true;
 }

@@ -60,6 +60,7 @@ struct Cache {
 	bool stopping;
 	guint calls; /* network questions under way; cache_stop() waits for 0 */
 	GCond calls_done;
+	guint parting;      /* nodes without a name that leave something on GSS to be removed */
 	GHashTable *nodes;  /* CacheId -> CacheNode */
 	GHashTable *hidden; /* URIs that a rename leaves behind: listings don't show them */
 	/* cache/queue.c */

@@ -474,7 +474,7 @@ void cache_pending(Cache *cache, CachePending *ret)
 
 static bool drained_locked(Cache *cache)
 {
-	if (cache->removals->len)
+	if (cache->removals->len || cache->parting)
 		return false;
 	GHashTableIter iter;
 	void *key;

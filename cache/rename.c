@@ -40,9 +40,6 @@ static bool replace_locked(Cache *cache, CacheNode *node, CacheNode *target, GEr
 {
 	CacheRecord *r = &node->r, *t = &target->r;
 	cache_queue_cancel_locked(cache, target);
-	if (t->moved_from &&
-	    !cache_store_insert_removal(cache->store, t->moved_from, &t->from, error))
-		return false;
 	r->uri = g_strdup(t->uri);
 	gss_version_copy(&r->remote, &t->remote);
 	r->attempted = t->attempted || target->job;

@@ -369,6 +369,26 @@ static void test_unlink(Fixture *f, const void *data)
 	g_assert_cmpstr(names, ==, "");
 }
 
+/* What is only on GSS stays there until the last close, without a name. */
+static void test_unlink_open_remote(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	put_and_restart(f, "remote", "read me to the end");
+	g_assert_true(sync_lookup(f->cache, f->home, "remote", &attr, &error));
+	CacheFile *file = sync_open(f->cache, attr.id, O_RDONLY, &error);
+	g_assert_true(sync_unlink(f->cache, f->home, "remote", &error));
+	g_autofree char *names = sync_names(f->cache, f->home, &error);
+	g_assert_cmpstr(names, ==, "");
+	g_autofree char *text = sync_read(file, 0, 100, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(text, ==, "read me to the end");
+	cache_file_release(file);
+	cache_forget(f->cache, attr.id, 1);
+	drain(f);
+	assert_gone(f, "remote");
+}
+
 static void test_teammate(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
@@ -443,6 +463,7 @@ int main(int argc, char **argv)
 	ADD("rename", test_rename);
 	ADD("rename-remote", test_rename_remote);
 	ADD("unlink", test_unlink);
+	ADD("unlink-open-remote", test_unlink_open_remote);
 	ADD("teammate", test_teammate);
 	ADD("restart", test_restart);
 	ADD("lost-answer", test_lost_answer);

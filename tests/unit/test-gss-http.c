@@ -340,13 +340,14 @@ static void test_statuses(void)
 	resolve(&f);
 	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_autofree char *answer = g_strdup_printf(
-			"HTTP/1.1 %d Status\r\nContent-Length: 0\r\n\r\n", cases[i].status);
+			"HTTP/1.1 %d Status\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+			cases[i].status);
 		canned = answer;
 		assert_read(&f, cases[i].read);
 		assert_update(&f, 10, cases[i].update);
 	}
 	/* The status of a change says enough; the rest of the answer may be lost. */
-	canned = "HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\ncut";
+	canned = "HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: 100\r\n\r\ncut";
 	assert_update(&f, 10, 0);
 	tear_down(&f);
 }

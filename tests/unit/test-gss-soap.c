@@ -215,6 +215,8 @@ static void test_decode_refused(void)
 		ANSWER("<return>&#1;</return>"),
 		ANSWER("<return>\x01</return>"),
 		ANSWER("<return>\xff\xfe</return>"),
+		"<?xml version='1.0' encoding='UTF-16'?>" ANSWER(""),
+		"<?xml version='1.0' encoding='no-such'?>" ANSWER("<return>\xfc</return>"),
 		ENVELOPE("<otherResponse/>"),
 		ENVELOPE("<op/>"),
 		ENVELOPE(""),
