@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -430,6 +431,94 @@ static void test_lost_answer(Fixture *f, const void *data)
 	assert_there(f, "once", "exactly once");
 }
 
+/* The child changes files and dies; what it had acknowledged is what counts. */
+static void die_while_writing(Fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	CacheId home;
+	CacheAttr attr;
+	Cache *cache = cache_open(&(CacheOptions){.dir = f->dir,
+	                                          .platform = "http://test",
+	                                          .project = "demo",
+	                                          .storage = "it4i_anselm",
+	                                          .file_mode = 0644},
+	                          NULL);
+	if (!cache || !sync_root(cache, "it4i_anselm://home", &home, NULL))
+		_exit(1);
+	CacheFile *file = sync_create(cache, home, "closed", &attr, NULL);
+	if (!sync_write(file, 0, "acknowledged", 12, NULL) || !cache_file_flush(file, NULL))
+		_exit(2);
+	/* Appended after the flush, and not acknowledged. */
+	if (!sync_write(file, 12, "+", 1, NULL))
+		_exit(3);
+	file = sync_create(cache, home, "open", &attr, NULL);
+	if (!sync_write(file, 0, "half", 4, NULL))
+		_exit(4);
+	kill(getpid(), SIGKILL);
+}
+
+static void test_killed(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	stop_cache(f);
+	pid_t pid = fork();
+	if (pid == 0)
+		die_while_writing(f);
+	int status;
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_true(WIFSIGNALED(status));
+	start_cache(f);
+	g_assert_true(sync_drain(f->cache, &error));
+	assert_there(f, "closed", "acknowledged");
+	/* Never closed: kept, shown, and not uploaded as if it were whole. */
+	assert_gone(f, "open");
+	g_assert_true(sync_lookup(f->cache, f->home, "open", &attr, &error));
+	g_assert_cmpint(cache_state(f->cache, attr.id), ==, CACHE_STATE_FAILED);
+	g_autofree char *kept = content(f, "open");
+	g_assert_cmpstr(kept, ==, "half");
+	g_assert_false(sync_fsync(f->cache, attr.id, &error));
+	g_assert_error(error, CACHE_ERROR, EIO);
+	rewrite(f, attr.id, "whole");
+	drain(f);
+	assert_there(f, "open", "whole");
+}
+
+/* Not durable, and another boot: the journal may be newer than the data. */
+static void test_other_boot(Fixture *f, const void *data)
+{
+	control(f, "", "error-rate=100");
+	make(f, "new", "zeros by now");
+	stop_cache(f);
+	g_autoptr(GDir) dir = g_dir_open(f->dir, 0, NULL);
+	g_autofree char *path =
+		g_build_filename(f->dir, g_dir_read_name(dir), "journal.sqlite", NULL);
+	g_autofree char *command = g_strdup_printf(
+		"sqlite3 '%s' \"UPDATE blob SET boot_id = 'another', durable = 0\"", path);
+	int status = -1;
+	g_autofree char *program = g_find_program_in_path("sqlite3");
+	if (!program) {
+		g_test_skip("needs the program sqlite3");
+	} else {
+		g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, &status, NULL));
+		g_assert_cmpint(status, ==, 0);
+	}
+	control(f, "", "error-rate=0");
+	start_cache(f);
+	if (status == 0) {
+		g_autoptr(GError) error = NULL;
+		CacheAttr attr;
+		g_assert_true(sync_drain(f->cache, &error));
+		assert_gone(f, "new");
+		g_assert_true(sync_lookup(f->cache, f->home, "new", &attr, &error));
+		g_assert_cmpint(cache_state(f->cache, attr.id), ==, CACHE_STATE_FAILED);
+		g_autofree char *aside = g_path_get_dirname(path);
+		g_autofree char *quarantine = g_build_filename(aside, "quarantine", NULL);
+		g_autoptr(GDir) kept = g_dir_open(quarantine, 0, NULL);
+		g_assert_nonnull(g_dir_read_name(kept));
+	}
+}
+
 static void test_locked(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
@@ -467,6 +556,8 @@ int main(int argc, char **argv)
 	ADD("teammate", test_teammate);
 	ADD("restart", test_restart);
 	ADD("lost-answer", test_lost_answer);
+	ADD("killed", test_killed);
+	ADD("other-boot", test_other_boot);
 	ADD("locked", test_locked);
 	return g_test_run();
 }
