@@ -4,7 +4,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-G_DEFINE_QUARK(gss - error - quark, gss_error)
+/* clang-format off */
+G_DEFINE_QUARK(gss-error-quark, gss_error)
+/* clang-format on */
 
 bool gss_fail(GError **error, int code, const char *format, ...)
 {

@@ -18,6 +18,7 @@ typedef struct {
 	char **headers;
 	guint generation; /* of the token it was made with last */
 	gint64 started;   /* monotonic us */
+	GError *cut;      /* why an upload broke off, while the token is looked at */
 	long denied;      /* 401 or 403 while the token is looked at */
 	bool retried;
 	bool accepted; /* the answer is a success */
@@ -30,6 +31,7 @@ static void rest_free(Rest *rest)
 {
 	gss_resource_unref(rest->spec.resource);
 	g_strfreev(rest->headers);
+	g_clear_error(&rest->cut);
 	if (rest->snippet != NULL)
 		g_string_free(rest->snippet, TRUE);
 	g_free(rest);
@@ -105,6 +107,11 @@ static void on_validated(bool valid, const GError *error, void *data)
 	Rest *rest = data;
 	GssSession *session = rest->call->client->session;
 	rest->wait = NULL;
+	if (rest->cut != NULL && (valid || error != NULL)) {
+		finish(rest, NULL, g_steal_pointer(&rest->cut));
+		return;
+	}
+	g_clear_error(&rest->cut);
 	if (error != NULL) {
 		finish(rest, NULL, g_error_copy(error));
 		return;
@@ -197,7 +204,11 @@ static void on_done(const GssAnswer *answer, const GError *error, void *data)
 	/* The status says what became of a change, whatever happens to the rest of the answer. */
 	bool told = rest->spec.modifying && rest->accepted;
 	bool cancelled = g_error_matches(error, GSS_ERROR, ECANCELED);
-	if (denied && !rest->retried && !cancelled) {
+	/* A service that refuses an upload early may close before its 401 could be read. */
+	bool cut = answer->status == 0 && rest->spec.has_body &&
+	           g_error_matches(error, GSS_ERROR, EIO);
+	if ((denied || cut) && !rest->retried && !cancelled) {
+		rest->cut = cut ? g_error_copy(error) : NULL;
 		retry(rest, answer->status);
 	} else if (answer->status >= 300 && !cancelled &&
 	           (error == NULL || !g_error_matches(error, GSS_ERROR, EPROTO))) {

@@ -4,6 +4,7 @@
 #include "gss/error-private.h"
 
 #include <errno.h>
+#include <libxml/tree.h>
 #include <string.h>
 
 #define SCHEMA_DEPTH_MAX 8 /* of extensions and nested sequences */
@@ -116,13 +117,7 @@ static bool is_qualified(const GssXmlNode *schema, const GssXmlNode *element)
 
 static bool is_name(const char *name)
 {
-	if (*name == '\0' || g_ascii_isdigit(*name) || *name == '-' || *name == '.')
-		return false;
-	for (const char *p = name; *p != '\0'; p++) {
-		if (!g_ascii_isalnum(*p) && strchr("_-.", *p) == NULL && (guchar)*p < 0x80)
-			return false;
-	}
-	return strlen(name) <= GSS_XML_NAME_MAX;
+	return strlen(name) <= GSS_XML_NAME_MAX && xmlValidateNCName(BAD_CAST name, 0) == 0;
 }
 
 static bool add_parameter(GssWsdlRequest *request, const GssXmlNode *schema,

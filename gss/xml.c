@@ -3,6 +3,7 @@
 
 #include "gss/error-private.h"
 
+#include <errno.h>
 #include <libxml/parser.h>
 #include <string.h>
 
@@ -274,6 +275,39 @@ static void on_error(void *data, xmlErrorPtr problem)
 		g_error_new(GSS_ERROR, EPROTO, "malformed XML: %s (line %d)", shown, problem->line);
 }
 
+/* What libxml2 does not report to the parser (errors of the character encoding) would go to stderr.
+ */
+static void on_stray_error(void *data, xmlErrorPtr problem)
+{
+	GssXml *xml = data;
+	if (problem->level >= XML_ERR_ERROR && xml->error == NULL)
+		xml->error = g_error_new(GSS_ERROR, EPROTO,
+		                         "malformed XML: its characters cannot be read");
+}
+
+static void on_stray_text(void *data, const char *format, ...)
+{
+	GssXml *xml = data;
+	if (xml->error == NULL)
+		xml->error = g_error_new(GSS_ERROR, EPROTO,
+		                         "malformed XML: its characters cannot be read");
+}
+
+/* Those handlers belong to the thread; its own are put back. */
+static int parse_chunk(GssXml *xml, const char *bytes, gsize length, bool last)
+{
+	xmlStructuredErrorFunc structured = xmlStructuredError;
+	void *structured_data = xmlStructuredErrorContext;
+	xmlGenericErrorFunc generic = xmlGenericError;
+	void *generic_data = xmlGenericErrorContext;
+	xmlSetStructuredErrorFunc(xml, on_stray_error);
+	xmlSetGenericErrorFunc(xml, on_stray_text);
+	int code = xmlParseChunk(xml->parser, bytes, (int)length, last);
+	xmlSetStructuredErrorFunc(structured_data, structured);
+	xmlSetGenericErrorFunc(generic_data, generic);
+	return code;
+}
+
 static xmlEntityPtr no_entity(void *data, const xmlChar *name)
 {
 	return NULL;
@@ -340,7 +374,7 @@ bool gss_xml_feed(GssXml *xml, const void *bytes, gsize length, GError **error)
 		refuse(xml, "the answer is too large");
 	while (length > 0 && xml->error == NULL && code == XML_ERR_OK) {
 		gsize piece = MIN(length, FEED_MAX);
-		code = xmlParseChunk(xml->parser, rest, (int)piece, 0);
+		code = parse_chunk(xml, rest, piece, false);
 		rest += piece;
 		length -= piece;
 	}
@@ -352,7 +386,7 @@ bool gss_xml_finish(GssXml *xml, GError **error)
 	xml->finished = true;
 	int code = XML_ERR_OK;
 	if (xml->error == NULL)
-		code = xmlParseChunk(xml->parser, NULL, 0, 1);
+		code = parse_chunk(xml, NULL, 0, true);
 	return outcome(xml, code, error);
 }
 

@@ -196,7 +196,7 @@ static void test_folders(Fixture *f, const void *data)
 	sync_contains(f->client, "it4i_anselm://home/a folder", &there, &error);
 	g_assert_no_error(error);
 	g_assert_true(there);
-	g_autofree char *made = make_file(f, "it4i_anselm://home/a folder/x", "1234", 4);
+	g_free(make_file(f, "it4i_anselm://home/a folder/x", "1234", 4));
 	sync_list(f->client, "it4i_anselm://home/a folder", true, &list, &error);
 	g_assert_no_error(error);
 	g_assert_cmpuint(list->len, ==, 1);

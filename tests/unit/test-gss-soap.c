@@ -195,6 +195,7 @@ static void test_decode_faults(void)
 		g_autofree char *xml = g_strdup_printf(ENVELOPE("%s"), cases[i][0]);
 		g_autofree char *texts = decode(xml, strlen(xml), 11, &fault, &error);
 		g_assert_no_error(error);
+		g_assert_cmpstr(texts, ==, "");
 		g_assert_cmpstr(fault, ==, cases[i][1]);
 	}
 }
@@ -369,11 +370,12 @@ static void test_wsdl_imports(void)
 	g_assert_cmpuint(imports->len, ==, 3);
 	g_assert_cmpstr(imports->pdata[0], ==, "https://inner/x?xsd=1&y=2");
 	const char *text = "<schema targetNamespace='urn:i'><element "
-	                   "name='op'><complexType/></element></schema>";
+			   "name='op'><complexType/></element></schema>";
 	g_autoptr(GBytes) schema = g_bytes_new_static(text, strlen(text));
 	g_assert_true(gss_wsdl_add(wsdl, schema, imports, &error));
 	g_autoptr(GssWsdlRequest) request = gss_wsdl_request(wsdl, "op", &error);
 	g_assert_no_error(error);
+	g_assert_cmpstr(request->ns, ==, "urn:i");
 	g_assert_null(read_wsdl("<html/>", imports, &error));
 	g_assert_error(error, GSS_ERROR, EPROTO);
 	g_clear_error(&error);
@@ -391,7 +393,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	protocol_dir = g_getenv("GSSFS_PROTOCOL_DIR");
 	if (protocol_dir == NULL)
-		protocol_dir = "";
+		protocol_dir = PROTOCOL_DIR;
 	xmlInitParser();
 	xmlSetGenericErrorFunc(NULL, silent);
 	g_test_add_func("/gss/soap/encode", test_encode);

@@ -1,0 +1,433 @@
+/* test-gss-session.c - tokens, lanes, cancelling, and the life of a client, against a scripted
+ * peer. */
+#include "test-gss-client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+
+static bool want_token(Peer *peer, PeerRequest *request, int fd)
+{
+	if (!peer_authorized(peer, request))
+		return peer_answer(request, fd, "401 Unauthorized", "", "");
+	return peer_answer(request, fd, "200 OK", "", "content");
+}
+
+/* Refuses before it has read the body, and closes: the answer may be lost in the reset. */
+static bool refuse_early(Peer *peer, PeerRequest *request, int fd)
+{
+	if (peer_authorized(peer, request))
+		return peer_answer(request, fd, "200 OK", "", "");
+	peer_write(fd, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+	peer_reset(fd);
+	return false;
+}
+
+static bool forbid(Peer *peer, PeerRequest *request, int fd)
+{
+	return peer_answer(request, fd, "403 Forbidden", "", "");
+}
+
+static void test_renewal(void)
+{
+	Fixture f;
+	set_up(&f, want_token);
+	resolve(&f);
+	g_assert_cmpint(g_atomic_int_get(&f.peer->logins), ==, 1);
+	assert_read(&f, 0);
+	g_atomic_int_inc(&f.peer->token);
+	assert_read(&f, 0);
+	g_assert_cmpint(g_atomic_int_get(&f.peer->logins), ==, 2);
+	g_assert_cmpint(g_atomic_int_get(&f.peer->resolutions), ==, 2);
+	/* The resource in hand is of the token before: it is resolved, not refused, first. */
+	g_atomic_int_set(&f.peer->files, 0);
+	assert_read(&f, 0);
+	g_assert_cmpint(g_atomic_int_get(&f.peer->files), ==, 1);
+	g_assert_cmpint(g_atomic_int_get(&f.peer->logins), ==, 2);
+	/* An update is repeated whole. */
+	g_atomic_int_inc(&f.peer->token);
+	assert_update(&f, 100000, 0);
+	f.peer->file = refuse_early;
+	for (guint i = 0; i < 5; i++) {
+		resolve(&f);
+		g_atomic_int_inc(&f.peer->token);
+		assert_update(&f, LARGE, 0);
+	}
+	/* What stays forbidden is, after one look at the token and one more try. */
+	f.peer->file = forbid;
+	g_atomic_int_set(&f.peer->files, 0);
+	gint logins = g_atomic_int_get(&f.peer->logins);
+	assert_read(&f, EACCES);
+	g_assert_cmpint(g_atomic_int_get(&f.peer->files), ==, 2);
+	g_assert_cmpint(g_atomic_int_get(&f.peer->logins), ==, logins);
+	tear_down(&f);
+}
+
+typedef struct {
+	GMutex lock;
+	GCond changed;
+	guint done;
+	guint failed;
+	int code;
+} Many;
+
+static void count(Many *many, const GError *error)
+{
+	g_mutex_lock(&many->lock);
+	many->done++;
+	if (error != NULL) {
+		many->failed++;
+		many->code = error->code;
+	}
+	g_cond_signal(&many->changed);
+	g_mutex_unlock(&many->lock);
+}
+
+static void wait_for(Many *many, guint number)
+{
+	g_mutex_lock(&many->lock);
+	while (many->done < number)
+		g_cond_wait(&many->changed, &many->lock);
+	g_mutex_unlock(&many->lock);
+}
+
+static void on_resolved(GssResource *resource, const GError *error, void *data)
+{
+	count(data, error);
+}
+
+static bool on_begin(guint64 offset, gint64 length, const GssVersion *version, void *data,
+                     GError **error)
+{
+	return true;
+}
+
+static bool on_body(const void *bytes, gsize length, void *data, GError **error)
+{
+	return true;
+}
+
+static void on_done(const GError *error, void *data)
+{
+	count(data, error);
+}
+
+static const GssSink sink = {.begin = on_begin, .body = on_body, .done = on_done};
+
+static void test_single_flight(void)
+{
+	Fixture f;
+	Many many = {0};
+	set_up(&f, want_token);
+	for (guint i = 0; i < 50; i++)
+		gss_storage_resolve(f.client, "x://file", NULL, on_resolved, &many);
+	wait_for(&many, 50);
+	g_assert_cmpuint(many.failed, ==, 0);
+	g_assert_cmpint(g_atomic_int_get(&f.peer->logins), ==, 1);
+	resolve(&f);
+	g_atomic_int_inc(&f.peer->token);
+	many.done = 0;
+	for (guint i = 0; i < 50; i++)
+		gss_storage_read(f.client, f.resource, 0, 10, NULL, &sink, &many);
+	wait_for(&many, 50);
+	g_assert_cmpuint(many.failed, ==, 0);
+	g_assert_cmpint(g_atomic_int_get(&f.peer->logins), ==, 2);
+	tear_down(&f);
+}
+
+static bool hang(Peer *peer, PeerRequest *request, int fd)
+{
+	peer_wait_closed(fd);
+	return false;
+}
+
+static bool stop_in_body(Peer *peer, PeerRequest *request, int fd)
+{
+	peer_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort");
+	peer_wait_closed(fd);
+	return false;
+}
+
+static void test_lanes(void)
+{
+	Fixture f;
+	Many many = {0};
+	set_up(&f, stop_in_body);
+	resolve(&f);
+	g_autoptr(GCancellable) cancellable = g_cancellable_new();
+	for (guint i = 0; i < 50; i++)
+		gss_storage_read(f.client, f.resource, 0, 0, cancellable, &sink, &many);
+	gint64 started = g_get_monotonic_time();
+	resolve(&f);
+	g_assert_cmpint(g_get_monotonic_time() - started, <, STALL_MS * 1000);
+	g_cancellable_cancel(cancellable);
+	wait_for(&many, 50);
+	g_assert_cmpuint(many.failed, ==, 50);
+	tear_down(&f);
+}
+
+static void test_cancel(void)
+{
+	Fixture f;
+	Many many = {0};
+	set_up(&f, hang);
+	resolve(&f);
+	for (guint round = 0; round < 20; round++) {
+		g_autoptr(GCancellable) cancellable = g_cancellable_new();
+		many.done = many.failed = 0;
+		if (round == 0)
+			g_cancellable_cancel(cancellable);
+		gss_storage_read(f.client, f.resource, 0, 0, cancellable, &sink, &many);
+		gss_storage_resolve(f.client, "x://file", cancellable, on_resolved, &many);
+		g_usleep(round * 500);
+		gint64 started = g_get_monotonic_time();
+		g_cancellable_cancel(cancellable);
+		wait_for(&many, 2);
+		g_assert_cmpint(g_get_monotonic_time() - started, <, G_USEC_PER_SEC / 4);
+		g_assert_cmpuint(many.failed, >=, 1); /* the resolving may have been faster */
+		g_assert_cmpint(many.code, ==, ECANCELED);
+	}
+	/* What is under way, waits for its lane, or was just submitted ends with the client. */
+	many.done = many.failed = 0;
+	for (guint i = 0; i < 40; i++)
+		gss_storage_read(f.client, f.resource, 0, i % 2, NULL, &sink, &many);
+	g_clear_pointer(&f.client, gss_client_free);
+	g_assert_cmpuint(many.done, ==, 40);
+	g_assert_cmpuint(many.failed, ==, 40);
+	g_assert_cmpint(many.code, ==, ECANCELED);
+	tear_down(&f);
+}
+
+static bool big(Peer *peer, PeerRequest *request, int fd)
+{
+	g_autofree char *bytes = g_strnfill(100000, 'x');
+	peer_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n");
+	for (guint i = 0; i < 100; i++) {
+		if (!peer_write_bytes(fd, bytes, 100000))
+			return false;
+	}
+	return true;
+}
+
+typedef struct {
+	Many many;
+	GCancellable *cancellable;
+	guint pieces;
+} Canceller;
+
+static bool cancelling_body(const void *bytes, gsize length, void *data, GError **error)
+{
+	Canceller *canceller = data;
+	canceller->pieces++;
+	g_cancellable_cancel(canceller->cancellable);
+	return true;
+}
+
+/* The callbacks of a sink may cancel, and are not called again. */
+static void test_cancel_inside(void)
+{
+	static const GssSink cancelling = {
+		.begin = on_begin, .body = cancelling_body, .done = on_done};
+	Fixture f;
+	Canceller canceller = {.cancellable = g_cancellable_new()};
+	set_up(&f, big);
+	resolve(&f);
+	gss_storage_read(f.client, f.resource, 0, 0, canceller.cancellable, &cancelling,
+	                 &canceller);
+	wait_for(&canceller.many, 1);
+	g_assert_cmpint(canceller.many.code, ==, ECANCELED);
+	g_assert_cmpuint(canceller.pieces, ==, 1);
+	g_object_unref(canceller.cancellable);
+	tear_down(&f);
+}
+
+static void test_unreachable(void)
+{
+	g_autoptr(GError) error = NULL;
+	GssResource *resource;
+	/* A port that was just closed. */
+	Peer *peer = peer_new(hang);
+	int port = peer->port;
+	peer_free(peer);
+	GssClient *client = make_client(port);
+	g_assert_false(sync_resolve(client, "x://file", &resource, &error));
+	g_assert_error(error, GSS_ERROR, EHOSTUNREACH);
+	g_clear_error(&error);
+	g_assert_false(sync_resolve(client, "no uri", &resource, &error));
+	g_assert_error(error, GSS_ERROR, EINVAL);
+	g_clear_error(&error);
+	gss_client_free(client);
+	g_assert_null(gss_client_new(&(GssClientOptions){.auth_url = "http://elsewhere.org/",
+	                                                 .gss_url = "https://elsewhere.org/"},
+	                             &error));
+	g_assert_error(error, GSS_ERROR, EINVAL);
+}
+
+static bool fault_with_token(Peer *peer, PeerRequest *request, int fd)
+{
+	if (!peer_read_body(request, fd, G_MAXSIZE))
+		return false;
+	if (strstr(request->body->str, "getSessionToken") != NULL)
+		return peer_answer(request, fd, "200 OK", "",
+		                   "<Envelope><Body><getSessionTokenResponse><return>secret-token"
+		                   "</return></getSessionTokenResponse></Body></Envelope>");
+	if (strstr(request->body->str, "validateSessionToken") != NULL)
+		return peer_answer(request, fd, "200 OK", "",
+		                   "<Envelope><Body><validateSessionTokenResponse><return>true"
+		                   "</return></validateSessionTokenResponse></Body></Envelope>");
+	return peer_answer(request, fd, "500 Fault", "",
+	                   "<Envelope><Body><Fault><faultstring>broken: secret-token&#10;x"
+	                   "</faultstring></Fault></Body></Envelope>");
+}
+
+static void test_secrets(void)
+{
+	g_autoptr(GError) error = NULL;
+	GssResource *resource;
+	Fixture f;
+	set_up(&f, hang);
+	f.peer->soap = fault_with_token;
+	g_assert_false(sync_resolve(f.client, "x://file", &resource, &error));
+	g_assert_null(strstr(error->message, "secret-token"));
+	g_assert_null(strchr(error->message, '\n'));
+	tear_down(&f);
+}
+
+static const char *named;
+
+static bool name_it(Peer *peer, PeerRequest *request, int fd)
+{
+	peer->type = "FILE";
+	return peer_answer(request, fd, "201 Created", named, "");
+}
+
+static void test_query_for_name(void)
+{
+	static const char *const cases[][2] = {
+		{"filename: x://number/7\r\n", "x://number/7"},
+		{"Filename: not a uri\r\n", "x://true-name"},
+		{"", "x://true-name"},
+	};
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+		g_autofree char *uri = NULL;
+		Fixture f;
+		named = cases[i][0];
+		set_up(&f, name_it);
+		f.peer->type = "NOTEXIST";
+		f.peer->query_for_name = true;
+		resolve(&f);
+		sync_create(f.client, f.resource, "x", 1, &uri, &error);
+		g_assert_no_error(error);
+		g_assert_cmpstr(uri, ==, cases[i][1]);
+		tear_down(&f);
+	}
+}
+
+typedef struct {
+	Many many;
+	GssImages *images;
+	bool again;
+} Listing;
+
+static void on_images(const GPtrArray *images, const GError *error, void *data)
+{
+	Listing *listing = data;
+	bool again = listing->again;
+	listing->again = false;
+	count(&listing->many, error);
+	if (again)
+		gss_images_list(listing->images, NULL, on_images, listing);
+}
+
+/* All calls end before gss_images_free() returns, also those that callbacks make meanwhile. */
+static void test_images_free(void)
+{
+	g_autoptr(GError) error = NULL;
+	Fixture f;
+	Listing listing = {0};
+	set_up(&f, hang);
+	f.peer->soap = hang;
+	g_autofree char *url = g_strdup_printf("http://127.0.0.1:%d/Images?wsdl", f.peer->port);
+	for (guint round = 0; round < 10; round++) {
+		listing.many.done = listing.many.failed = 0;
+		listing.again = true;
+		listing.images = gss_images_new(f.client, url, &error);
+		g_assert_no_error(error);
+		gss_images_list(listing.images, NULL, on_images, &listing);
+		gss_images_list(listing.images, NULL, on_images, &listing);
+		g_usleep(round * 1000);
+		gss_images_free(listing.images);
+		g_assert_cmpuint(listing.many.done, ==, 3);
+		g_assert_cmpuint(listing.many.failed, ==, 3);
+		g_assert_cmpint(listing.many.code, ==, ECANCELED);
+	}
+	tear_down(&f);
+}
+
+static bool long_list(Peer *peer, PeerRequest *request, int fd)
+{
+	if (!peer_read_body(request, fd, G_MAXSIZE))
+		return false;
+	if (strstr(request->body->str, "getSessionToken") != NULL)
+		return peer_answer(request, fd, "200 OK", "",
+		                   "<Envelope><Body><getSessionTokenResponse><return>secret-token"
+		                   "</return></getSessionTokenResponse></Body></Envelope>");
+	g_autoptr(GString) body = g_string_new("<Envelope><Body><listFilesResponse>");
+	for (guint i = 0; i < 10000; i++)
+		g_string_append_printf(body,
+		                       "<return><type>FILE</type><uniqueName>x://%u</uniqueName>"
+		                       "<visualName>%u</visualName></return>",
+		                       i, i);
+	g_string_append(body, canned);
+	g_string_append(body, "</listFilesResponse></Body></Envelope>");
+	return peer_answer(request, fd, "200 OK", "", body->str);
+}
+
+static void test_list(void)
+{
+	static const struct {
+		const char *last;
+		int code;
+	} cases[] = {
+		{"", 0},
+		{"<return><type>FILE</type><visualName>..</visualName></return>", 0},
+		{"<return><visualName>x</visualName></return>", EPROTO},
+		{"<return><type>LINK</type></return>", EPROTO},
+		{"<return><type>FILE</type><queryForName>2</queryForName></return>", EPROTO},
+		{"<return>", EPROTO},
+	};
+	Fixture f;
+	set_up(&f, hang);
+	f.peer->soap = long_list;
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+		g_autoptr(GPtrArray) list = NULL;
+		canned = cases[i].last;
+		if (sync_list(f.client, "x://folder", false, &list, &error))
+			g_assert_cmpuint(list->len, ==, i == 0 ? 10000 : 10001);
+		else
+			g_assert_error(error, GSS_ERROR, EPROTO);
+		g_assert_true((error == NULL) == (cases[i].code == 0));
+	}
+	tear_down(&f);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_assert_cmpint(curl_global_init(CURL_GLOBAL_DEFAULT), ==, CURLE_OK);
+	g_test_add_func("/gss/session/renewal", test_renewal);
+	g_test_add_func("/gss/session/single-flight", test_single_flight);
+	g_test_add_func("/gss/session/lanes", test_lanes);
+	g_test_add_func("/gss/session/cancel", test_cancel);
+	g_test_add_func("/gss/session/cancel-inside", test_cancel_inside);
+	g_test_add_func("/gss/session/unreachable", test_unreachable);
+	g_test_add_func("/gss/session/secrets", test_secrets);
+	g_test_add_func("/gss/session/query-for-name", test_query_for_name);
+	g_test_add_func("/gss/session/images-free", test_images_free);
+	g_test_add_func("/gss/session/list", test_list);
+	int result = g_test_run();
+	curl_global_cleanup();
+	return result;
+}
