@@ -1,3 +1,5 @@
 #include "cache/error.h"
 
-G_DEFINE_QUARK(cache - error, cache_error)
+/* clang-format off: the name is turned into a string */
+G_DEFINE_QUARK(cache-error, cache_error)
+/* clang-format on */
