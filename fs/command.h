@@ -1,0 +1,41 @@
+/* fs/command.h - what the control files have the platform do: registering images. And the log of it.
+ *
+ * A command runs on although nobody waits for it any more. An equal one (verb, source, name) that is
+ * given meanwhile joins it: programs repeat a write() that a signal interrupted.
+ *
+ * Nothing is sent twice without asking: when an answer is lost (the platform's proxy answers 504 while a registration
+ * goes on), the service is asked about the image, with pauses, until it tells the outcome or
+ * `register_timeout` has passed.
+ *
+ * Threads: any; callbacks on any.
+ */
+#pragma once
+
+#include "fs/mount.h"
+#include "fs/register-line.h"
+
+FsCommands *fs_commands_new(FsMount *mount);
+void fs_commands_free(FsCommands *commands);
+
+typedef void (*FsCommandCallback)(const GError *error, void *data);
+
+typedef struct {
+	FsVerb verb;
+	FsStorage *storage;
+	CacheId source;    /* 0: none */
+	const char *shown; /* the source as it was written */
+	const char *name;  /* of the image */
+} FsCommandSpec;
+/* Takes over the reference that `source` carries. */
+void fs_commands_run(FsCommands *commands, const FsCommandSpec *spec, FsCommandCallback callback,
+                     void *data);
+/* Logs a line that became no command. */
+void fs_commands_reject(FsCommands *commands, const char *shown, const char *name,
+                        const GError *error);
+
+guint fs_commands_pending(FsCommands *commands);
+/* Calls `func` once when none is pending, or at once. */
+void fs_commands_when_idle(FsCommands *commands, void (*func)(void *data), void *data);
+
+/* Appends the log: a line each, which begins with '#'. */
+void fs_commands_print(FsCommands *commands, GString *text);

@@ -1,0 +1,175 @@
+#include "fs/credentials.h"
+
+#include "cache/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX (64 * 1024)
+#define GROUP "credentials"
+
+static void wipe(char *secret)
+{
+	if (secret != NULL)
+		explicit_bzero(secret, strlen(secret));
+	g_free(secret);
+}
+
+void fs_credentials_clear(FsCredentials *credentials)
+{
+	g_clear_pointer(&credentials->token, wipe);
+	g_clear_pointer(&credentials->username, g_free);
+	g_clear_pointer(&credentials->project, g_free);
+	g_clear_pointer(&credentials->password, wipe);
+}
+
+char *fs_credentials_path(const char *config_path)
+{
+	g_autofree char *folder = g_path_get_dirname(config_path);
+	return g_build_filename(folder, "credentials", NULL);
+}
+
+static bool fail(GError **error, int code, const char *path, const char *message)
+{
+	g_set_error(error, CACHE_ERROR, code, "%s: %s", path, message);
+	return false;
+}
+
+static bool check_file(const char *path, const struct stat *st, GError **error)
+{
+	if (!S_ISREG(st->st_mode))
+		return fail(error, EPERM, path, "credentials are read from a regular file only");
+	if (st->st_uid != geteuid())
+		return fail(error, EPERM, path,
+		            "this file belongs to somebody else, so that it is not used");
+	if ((st->st_mode & 077) != 0)
+		return fail(error, EPERM, path,
+		            "others may read this file, so that it is not used: chmod 600 it, and "
+		            "consider a new password");
+	if (st->st_size > FILE_MAX)
+		return fail(error, EINVAL, path, "too large for a file of credentials");
+	return true;
+}
+
+/* The checked file's text. *ret is NULL when there is no file. */
+static bool read_text(const char *path, bool ours, char **ret, GError **error)
+{
+	struct stat st;
+	gsize length = 0;
+
+	*ret = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return true;
+	if (fd < 0)
+		return fail(error, errno == ELOOP ? EPERM : errno, path,
+		            errno == ELOOP ? "a symbolic link is not followed for credentials"
+		                           : g_strerror(errno));
+	bool ok = fstat(fd, &st) == 0 || fail(error, errno, path, g_strerror(errno));
+	/* systemd guards its own. */
+	ok = ok && (!ours || check_file(path, &st, error));
+	char *text = ok ? g_malloc0(FILE_MAX + 1) : NULL;
+	while (ok && length < FILE_MAX) {
+		ssize_t got = read(fd, text + length, FILE_MAX - length);
+		if (got == 0)
+			break;
+		if (got < 0 && errno != EINTR)
+			ok = fail(error, errno, path, g_strerror(errno));
+		length += got > 0 ? (gsize)got : 0;
+	}
+	close(fd);
+	if (ok)
+		*ret = text;
+	else
+		wipe(text);
+	return ok;
+}
+
+static char *take(GKeyFile *file, const char *key)
+{
+	char *value = g_key_file_get_string(file, GROUP, key, NULL);
+
+	if (value != NULL && *g_strstrip(value) == '\0')
+		g_clear_pointer(&value, g_free);
+	return value;
+}
+
+static bool load_file(const char *path, bool ours, FsCredentials *ret, GError **error)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+	char *text;
+
+	if (!read_text(path, ours, &text, error))
+		return false;
+	if (text == NULL)
+		return true;
+	/* The parser's message might quote a line, and so a secret. */
+	bool ok = g_key_file_load_from_data(file, text, strlen(text), G_KEY_FILE_NONE, NULL) ||
+	          fail(error, EINVAL, path, "this is no key file with a group [credentials]");
+	wipe(text);
+	if (!ok)
+		return false;
+	*ret = (FsCredentials){
+		.token = take(file, "token"),
+		.username = take(file, "username"),
+		.project = take(file, "project"),
+		.password = take(file, "password"),
+	};
+	return true;
+}
+
+static char *environment(const char *name)
+{
+	const char *value = g_getenv(name);
+	return value != NULL && *value != '\0' ? g_strdup(value) : NULL;
+}
+
+static bool is_empty(const FsCredentials *credentials)
+{
+	return credentials->token == NULL && credentials->username == NULL &&
+	       credentials->project == NULL && credentials->password == NULL;
+}
+
+static void override(char **value, char **by)
+{
+	if (*by != NULL) {
+		wipe(*value);
+		*value = g_steal_pointer(by);
+	}
+}
+
+bool fs_credentials_load(const char *path, FsCredentials *ret, GError **error)
+{
+	const char *service = g_getenv("CREDENTIALS_DIRECTORY");
+	g_auto(FsCredentials) found = {0};
+	g_auto(FsCredentials) given = {
+		.token = environment("CFG_TOKEN"),
+		.username = environment("CFG_USERNAME"),
+		.project = environment("CFG_PROJECT"),
+		.password = environment("CFG_PASSWORD"),
+	};
+
+	if (!load_file(path, true, &found, error))
+		return false;
+	if (is_empty(&found) && service != NULL) {
+		g_autofree char *handed = g_build_filename(service, "gssfs", NULL);
+		if (!load_file(handed, false, &found, error))
+			return false;
+	}
+	/* A token of the file must not stand in for a login that the environment asks for, nor a password of the file go
+	 * with another user's name. */
+	if (given.token == NULL && (given.username != NULL || given.password != NULL))
+		g_clear_pointer(&found.token, wipe);
+	if (given.username != NULL && g_strcmp0(given.username, found.username) != 0)
+		g_clear_pointer(&found.password, wipe);
+	override(&found.token, &given.token);
+	override(&found.username, &given.username);
+	override(&found.project, &given.project);
+	override(&found.password, &given.password);
+	*ret = found;
+	found = (FsCredentials){0};
+	return true;
+}

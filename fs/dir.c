@@ -1,0 +1,322 @@
+/* Names and folders. */
+#include "fs/ops.h"
+#include "fs/virtual.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- names --- */
+
+static void on_entry(const CacheAttr *attr, const GError *error, void *data)
+{
+	FsReply *reply = data;
+	const FsStorage *storage = reply->storage;
+	struct fuse_entry_param entry;
+
+	if (error != NULL) {
+		fs_reply_error(reply, error);
+		return;
+	}
+	CacheId id = attr->id;
+	fs_entry(storage, attr, &entry);
+	if (!fs_reply_entry(reply, &entry))
+		cache_forget(storage->cache, id, 1);
+}
+
+/* The folder of a storage, looked up in the virtual root. No reference is taken: the cache holds its root. */
+static void on_storage_root(const CacheAttr *attr, const GError *error, void *data)
+{
+	FsReply *reply = data;
+	struct fuse_entry_param entry;
+
+	if (error != NULL) {
+		fs_reply_error(reply, error);
+		return;
+	}
+	fs_entry(reply->storage, attr, &entry);
+	fs_reply_entry(reply, &entry);
+}
+
+void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	FsReply *reply = fs_reply_new(req);
+	const FsVirtualClass *class = fs_virtual_class(name);
+	CacheId id = 0;
+
+	FsStorage *storage = fs_mount_resolve(reply->mount, parent, &id);
+	if (class != NULL) {
+		fs_virtual_lookup(class, &(FsFolder){storage, id}, reply);
+		return;
+	}
+	bool root = storage == NULL;
+	if (root)
+		storage = fs_mount_find(reply->mount, name);
+	if (storage == NULL) {
+		fs_reply_err(reply, ENOENT);
+		return;
+	}
+	reply->storage = storage;
+	if (!fs_reply_wait(reply))
+		return;
+	if (root)
+		cache_getattr(storage->cache, storage->root, on_storage_root, reply);
+	else
+		cache_lookup(storage->cache, id, name, on_entry, reply);
+}
+
+static void forget(FsMount *mount, fuse_ino_t ino, uint64_t count)
+{
+	CacheId id;
+	const FsStorage *storage = fs_mount_resolve(mount, ino, &id);
+
+	if (fs_ino_is_virtual(ino))
+		fs_virtual_forget(mount, ino, count);
+	else if (storage != NULL && id != storage->root)
+		cache_forget(storage->cache, id, count);
+}
+
+void fs_op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+	forget(fuse_req_userdata(req), ino, count);
+	fuse_reply_none(req);
+}
+
+void fs_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		forget(fuse_req_userdata(req), forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+/* --- changing names --- */
+
+/* The folder in which `name` may be made, removed or renamed. NULL: it may not, and that was answered. */
+static FsStorage *writable(FsReply *reply, fuse_ino_t parent, const char *name, CacheId *ret_id)
+{
+	FsStorage *storage = fs_mount_resolve(reply->mount, parent, ret_id);
+
+	/* Storages and control files are not to be made or removed. */
+	if (storage == NULL || fs_virtual_class(name) != NULL) {
+		fs_reply_err(reply, EPERM);
+		return NULL;
+	}
+	reply->storage = storage;
+	return storage;
+}
+
+static void on_done(const GError *error, void *data)
+{
+	fs_reply_error(data, error);
+}
+
+void fs_op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	FsReply *reply = fs_reply_new(req);
+	CacheId id;
+	FsStorage *storage = writable(reply, parent, name, &id);
+
+	if (storage != NULL && fs_reply_wait(reply))
+		cache_mkdir(storage->cache, id, name, mode & 07777, on_entry, reply);
+}
+
+void fs_op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	FsReply *reply = fs_reply_new(req);
+	CacheId id;
+	FsStorage *storage = writable(reply, parent, name, &id);
+
+	if (storage != NULL && fs_reply_wait(reply))
+		cache_rmdir(storage->cache, id, name, on_done, reply);
+}
+
+void fs_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	FsReply *reply = fs_reply_new(req);
+	CacheId id;
+	FsStorage *storage = writable(reply, parent, name, &id);
+
+	if (storage != NULL && fs_reply_wait(reply))
+		cache_unlink(storage->cache, id, name, on_done, reply);
+}
+
+void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                  const char *new_name, unsigned flags)
+{
+	FsReply *reply = fs_reply_new(req);
+	CacheId from, to;
+
+	FsStorage *storage = writable(reply, parent, name, &from);
+	if (storage == NULL)
+		return;
+	FsStorage *target = writable(reply, new_parent, new_name, &to);
+	if (target == NULL)
+		return;
+	if (target != storage)
+		fs_reply_err(reply, EXDEV);
+	else if (fs_reply_wait(reply))
+		cache_rename(storage->cache, from, name, to, new_name, flags, on_done, reply);
+}
+
+/* GSS holds files and folders; EPERM is what symlink(2) and link(2) give where the filesystem has no links. */
+void fs_op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
+{
+	fs_reply_err(fs_reply_new(req), EPERM);
+}
+
+void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name)
+{
+	fs_reply_err(fs_reply_new(req), EPERM);
+}
+
+/* --- listing --- */
+
+typedef struct {
+	FsHandle base;
+	FsFolder folder;
+	bool names_virtual; /* the root: control files are listed */
+	GMutex lock;
+	CacheListing *listing; /* NULL: not read yet; guarded by lock */
+} FsDir;
+
+static void dir_free(FsHandle *handle)
+{
+	FsDir *dir = (FsDir *)handle;
+
+	g_clear_pointer(&dir->listing, cache_listing_free);
+	g_mutex_clear(&dir->lock);
+	g_free(dir);
+}
+
+void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	FsReply *reply = fs_reply_new(req);
+	FsDir *dir = fs_handle_new(reply->mount, sizeof(FsDir), dir_free);
+
+	g_mutex_init(&dir->lock);
+	dir->folder.storage = fs_mount_resolve(reply->mount, ino, &dir->folder.id);
+	dir->names_virtual =
+		dir->folder.storage == NULL || dir->folder.id == dir->folder.storage->root;
+	fs_reply_open(reply, &dir->base, fi);
+}
+
+/* A READDIR being filled. Offsets count entries from 1: what follows the entry at n has offset n. */
+typedef struct {
+	fuse_req_t req;
+	char *buffer;
+	gsize size, used;
+	guint64 from, position;
+	bool full;
+} Filler;
+
+static void add(Filler *filler, const char *name, uint64_t ino, bool folder)
+{
+	struct stat st = {.st_ino = ino, .st_mode = folder ? S_IFDIR : S_IFREG};
+
+	if (filler->full || filler->position++ < filler->from)
+		return;
+	gsize need = fuse_add_direntry(filler->req, filler->buffer + filler->used,
+	                               filler->size - filler->used, name, &st,
+	                               (off_t)filler->position);
+	if (need > filler->size - filler->used)
+		filler->full = true;
+	else
+		filler->used += need;
+}
+
+static void add_listing(Filler *filler, const FsDir *dir)
+{
+	const FsStorage *storage = dir->folder.storage;
+	guint count = cache_listing_size(dir->listing);
+	guint first = 0;
+
+	/* Straight to where the last READDIR ended. */
+	if (filler->from > filler->position) {
+		first = (guint)MIN(filler->from - filler->position, count);
+		filler->position += first;
+	}
+	for (guint i = first; i < count && !filler->full; i++) {
+		CacheEntry entry;
+		cache_listing_get(dir->listing, i, &entry);
+		if (fs_virtual_class(entry.name) != NULL)
+			filler->position++; /* hidden behind the control file of that name */
+		else
+			add(filler, entry.name, fs_mount_ino(storage, entry.id), entry.folder);
+	}
+}
+
+/* The lock of `dir` is held, and a reference besides the reply's. */
+static void answer(FsReply *reply, const FsDir *dir, guint64 from)
+{
+	const FsMount *mount = reply->mount;
+	g_autofree char *buffer = g_malloc(reply->size);
+	Filler filler = {.req = reply->req, .buffer = buffer, .size = reply->size, .from = from};
+	const FsStorage *storage = dir->folder.storage;
+
+	add(&filler, ".", storage != NULL ? fs_mount_ino(storage, dir->folder.id) : FS_ROOT_INO,
+	    true);
+	add(&filler, "..", FS_ROOT_INO, true);
+	for (guint i = 0; dir->names_virtual && fs_virtual_listed[i] != NULL; i++)
+		add(&filler, fs_virtual_listed[i], FS_VIRTUAL_BIT, false);
+	for (guint i = 0; storage == NULL && i < mount->storages->len; i++) {
+		const FsStorage *child = mount->storages->pdata[i];
+		if (child->root != 0)
+			add(&filler, child->name, fs_mount_ino(child, child->root), true);
+	}
+	if (dir->listing != NULL)
+		add_listing(&filler, dir);
+	fs_reply_buf(reply, buffer, filler.used);
+}
+
+static void on_listing(CacheListing *listing, const GError *error, void *data)
+{
+	FsReply *reply = data;
+	FsDir *dir = (FsDir *)reply->handle;
+
+	if (error != NULL) {
+		fs_reply_error(reply, error);
+		return;
+	}
+	fs_handle_ref(&dir->base);
+	g_mutex_lock(&dir->lock);
+	g_clear_pointer(&dir->listing, cache_listing_free);
+	dir->listing = listing;
+	answer(reply, dir, 0);
+	g_mutex_unlock(&dir->lock);
+	fs_handle_unref(&dir->base);
+}
+
+void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                   struct fuse_file_info *fi)
+{
+	FsReply *reply = fs_reply_new(req);
+	FsDir *dir = (FsDir *)(uintptr_t)fi->fh;
+	const FsStorage *storage = dir->folder.storage;
+
+	fs_handle_ref(&dir->base);
+	reply->handle = &dir->base;
+	reply->size = size;
+	/* From the start: what is there now, as rewinddir(3) demands. Later: the snapshot of that moment, so that
+	 * removing while listing skips nothing. */
+	if (offset == 0 && storage != NULL) {
+		if (fs_reply_wait(reply))
+			cache_list(storage->cache, dir->folder.id, on_listing, reply);
+		return;
+	}
+	fs_handle_ref(&dir->base);
+	g_mutex_lock(&dir->lock);
+	answer(reply, dir, (guint64)offset);
+	g_mutex_unlock(&dir->lock);
+	fs_handle_unref(&dir->base);
+}
+
+void fs_op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	fs_handle_release((FsHandle *)(uintptr_t)fi->fh);
+	fs_reply_err(fs_reply_new(req), 0);
+}
+
+/* Names are written through, and renames journaled, before they are answered. */
+void fs_op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	fs_reply_err(fs_reply_new(req), 0);
+}

@@ -1,0 +1,148 @@
+#include "fs/drain.h"
+
+#include "fs/command.h"
+#include "fs/service.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define TERMINAL_S 1
+#define LOG_S 10
+#define SIGNALS_TO_LEAVE 2
+
+struct FsDrain {
+	FsMount *mount;
+	FsStop *stop;
+	guint waiting; /* caches and commands not through; guarded by the lock of `stop` */
+};
+
+static void on_part(void *data)
+{
+	FsDrain *drain = data;
+
+	fs_stop_lock(drain->stop);
+	drain->waiting--;
+	fs_stop_wake_locked(drain->stop);
+	fs_stop_unlock(drain->stop);
+}
+
+static void on_cache(const GError *error, void *data)
+{
+	on_part(data);
+}
+
+FsDrain *fs_drain_start(FsMount *mount, FsStop *stop)
+{
+	FsDrain *drain = g_new0(FsDrain, 1);
+
+	*drain = (FsDrain){
+		.mount = mount,
+		.stop = stop,
+		.waiting = mount->storages->len + 1,
+	};
+	for (guint i = 0; i < mount->storages->len; i++) {
+		FsStorage *storage = mount->storages->pdata[i];
+		cache_drain(storage->cache, on_cache, drain);
+	}
+	fs_commands_when_idle(mount->commands, on_part, drain);
+	return drain;
+}
+
+static void count(const FsMount *mount, CachePending *ret)
+{
+	*ret = (CachePending){0};
+	for (guint i = 0; i < mount->storages->len; i++) {
+		const FsStorage *storage = mount->storages->pdata[i];
+		CachePending one;
+		cache_pending(storage->cache, &one);
+		ret->files += one.files;
+		ret->parked += one.parked;
+		ret->bytes_total += one.bytes_total;
+		ret->bytes_done += one.bytes_done;
+		ret->removals += one.removals;
+	}
+}
+
+static char *describe(const FsMount *mount)
+{
+	GString *text = g_string_new(NULL);
+	guint commands = fs_commands_pending(mount->commands);
+	CachePending pending;
+
+	count(mount, &pending);
+	guint64 files = pending.files - pending.parked;
+	if (files > 0) {
+		g_autofree char *done = g_format_size(pending.bytes_done);
+		g_autofree char *total = g_format_size(pending.bytes_total);
+		g_string_append_printf(text, "%" G_GUINT64_FORMAT " file%s to upload, %s of %s done",
+		                       files, files == 1 ? "" : "s", done, total);
+	}
+	if (pending.removals > 0)
+		g_string_append_printf(text, "%s%" G_GUINT64_FORMAT " to remove",
+		                       text->len > 0 ? "; " : "", pending.removals);
+	if (commands > 0)
+		g_string_append_printf(text, "%s%u registration%s under way",
+		                       text->len > 0 ? "; " : "", commands,
+		                       commands == 1 ? "" : "s");
+	return g_string_free(text, FALSE);
+}
+
+static void show(const FsMount *mount, bool terminal)
+{
+	g_autofree char *text = describe(mount);
+	g_autofree char *status = g_strdup_printf("STATUS=Unmounted; %s", text);
+
+	if (*text == '\0')
+		return;
+	fs_service_notify(status);
+	if (terminal)
+		fprintf(stderr, "\r\033[Kgssfs: unmounted; %s (Ctrl-C twice: leave it for later)", text);
+	else
+		g_message("unmounted; %s", text);
+}
+
+static bool report(const FsMount *mount)
+{
+	g_autofree char *left = describe(mount);
+	CachePending pending;
+
+	count(mount, &pending);
+	if (*left != '\0')
+		g_message("left for the next mount: %s", left);
+	if (pending.parked > 0)
+		g_warning("%" G_GUINT64_FORMAT " file%s could not be uploaded and need%s you: mount "
+		          "again and see the attribute user.gss.error",
+		          pending.parked, pending.parked == 1 ? "" : "s",
+		          pending.parked == 1 ? "s" : "");
+	return *left == '\0' && pending.parked == 0;
+}
+
+bool fs_drain_wait(FsDrain *drain, guint timeout)
+{
+	bool terminal = isatty(STDERR_FILENO);
+	gint64 end = timeout > 0 ? g_get_monotonic_time() + timeout * G_USEC_PER_SEC : G_MAXINT64;
+	gint64 next = g_get_monotonic_time() + TERMINAL_S * G_USEC_PER_SEC;
+	bool shown = false;
+
+	fs_stop_lock(drain->stop);
+	while (drain->waiting > 0 && fs_stop_count_locked(drain->stop) < SIGNALS_TO_LEAVE &&
+	       g_get_monotonic_time() < end) {
+		fs_stop_wait_until_locked(drain->stop, MIN(next, end));
+		if (drain->waiting == 0 || g_get_monotonic_time() < next)
+			continue;
+		fs_stop_unlock(drain->stop);
+		show(drain->mount, terminal);
+		shown = true;
+		next = g_get_monotonic_time() + (terminal ? TERMINAL_S : LOG_S) * G_USEC_PER_SEC;
+		fs_stop_lock(drain->stop);
+	}
+	fs_stop_unlock(drain->stop);
+	if (shown && terminal)
+		fputc('\n', stderr);
+	return report(drain->mount);
+}
+
+void fs_drain_free(FsDrain *drain)
+{
+	g_free(drain);
+}

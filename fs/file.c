@@ -1,0 +1,307 @@
+/* Files: making, opening, reading, writing, closing. */
+#include "fs/ops.h"
+#include "fs/virtual.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+typedef struct {
+	FsHandle base;
+	CacheFile *file;
+} FsFile;
+
+static void file_free(FsHandle *handle)
+{
+	FsFile *file = (FsFile *)handle;
+
+	cache_file_release(file->file);
+	g_free(file);
+}
+
+static FsHandle *file_new(FsMount *mount, CacheFile *cache_file)
+{
+	FsFile *file = fs_handle_new(mount, sizeof(FsFile), file_free);
+	file->file = cache_file;
+	return &file->base;
+}
+
+static FsHandle *handle_of(const struct fuse_file_info *fi)
+{
+	return (FsHandle *)(uintptr_t)fi->fh;
+}
+
+static CacheFile *file_of(const struct fuse_file_info *fi)
+{
+	return ((FsFile *)handle_of(fi))->file;
+}
+
+/* --- making and opening --- */
+
+/* CREATE, and what it becomes when the name turns out to be taken: a lookup and an open. */
+typedef struct {
+	FsReply *reply;
+	struct fuse_file_info fi;
+	char *name;
+	CacheAttr attr; /* of what was looked up; carries a reference */
+} Create;
+
+static void create_free(Create *create)
+{
+	g_free(create->name);
+	g_free(create);
+}
+
+static void create_answer(Create *create, CacheFile *file, const CacheAttr *attr)
+{
+	const FsStorage *storage = create->reply->storage;
+	CacheId id = attr->id;
+	struct fuse_entry_param entry;
+
+	fs_entry(storage, attr, &entry);
+	FsHandle *handle = file_new(create->reply->mount, file);
+	if (!fs_reply_create(create->reply, &entry, handle, &create->fi))
+		cache_forget(storage->cache, id, 1);
+	create_free(create);
+}
+
+static void create_fail(Create *create, const GError *error)
+{
+	fs_reply_error(create->reply, error);
+	create_free(create);
+}
+
+static void on_taken_opened(CacheFile *file, bool keep, const GError *error, void *data)
+{
+	Create *create = data;
+
+	if (error != NULL) {
+		cache_forget(create->reply->storage->cache, create->attr.id, 1);
+		create_fail(create, error);
+		return;
+	}
+	create->fi.keep_cache = keep;
+	if (create->fi.flags & O_TRUNC)
+		create->attr.size = 0;
+	create_answer(create, file, &create->attr);
+}
+
+static void on_taken_found(const CacheAttr *attr, const GError *error, void *data)
+{
+	Create *create = data;
+
+	if (error != NULL) {
+		create_fail(create, error);
+		return;
+	}
+	create->attr = *attr;
+	cache_file_open(create->reply->storage->cache, attr->id, create->fi.flags, on_taken_opened,
+	                create);
+}
+
+static void on_created(CacheFile *file, const CacheAttr *attr, const GError *error, void *data)
+{
+	Create *create = data;
+	const FsReply *reply = create->reply;
+
+	if (error == NULL) {
+		create->fi.keep_cache = 1;
+		create_answer(create, file, attr);
+	} else if (error->code == EEXIST && !(create->fi.flags & O_EXCL)) {
+		/* Somebody was faster, here or on another machine: open(2) opens what is there. */
+		cache_lookup(reply->storage->cache, reply->id, create->name, on_taken_found,
+		             create);
+	} else {
+		create_fail(create, error);
+	}
+}
+
+/* The folder in which a file may be made; false: it may not, and that was answered. */
+static bool find_folder(FsReply *reply, fuse_ino_t parent, const char *name)
+{
+	reply->storage = fs_mount_resolve(reply->mount, parent, &reply->id);
+	if (reply->storage == NULL || fs_virtual_class(name) != NULL) {
+		fs_reply_err(reply, EPERM);
+		return false;
+	}
+	return fs_reply_wait(reply);
+}
+
+void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                  struct fuse_file_info *fi)
+{
+	FsReply *reply = fs_reply_new(req);
+
+	if (!find_folder(reply, parent, name))
+		return;
+	Create *create = g_new0(Create, 1);
+	*create = (Create){.reply = reply, .fi = *fi, .name = g_strdup(name)};
+	cache_file_create(reply->storage->cache, reply->id, name, mode & 07777, fi->flags,
+	                  on_created, create);
+}
+
+static void on_made(CacheFile *file, const CacheAttr *attr, const GError *error, void *data)
+{
+	FsReply *reply = data;
+	const FsStorage *storage = reply->storage;
+	struct fuse_entry_param entry;
+	g_autoptr(GError) failure = NULL;
+
+	if (error != NULL) {
+		fs_reply_error(reply, error);
+		return;
+	}
+	CacheId id = attr->id;
+	fs_entry(storage, attr, &entry);
+	bool flushed = cache_file_flush(file, &failure);
+	cache_file_release(file);
+	bool taken = flushed ? fs_reply_entry(reply, &entry) : fs_reply_error(reply, failure);
+	if (!flushed || !taken)
+		cache_forget(storage->cache, id, 1);
+}
+
+void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	FsReply *reply = fs_reply_new(req);
+
+	if (!S_ISREG(mode))
+		fs_reply_err(reply, EPERM);
+	else if (find_folder(reply, parent, name))
+		cache_file_create(reply->storage->cache, reply->id, name, mode & 07777, O_WRONLY,
+		                  on_made, reply);
+}
+
+typedef struct {
+	FsReply *reply;
+	struct fuse_file_info fi;
+} Open;
+
+static void on_opened(CacheFile *file, bool keep, const GError *error, void *data)
+{
+	g_autofree Open *open = data;
+
+	if (error != NULL) {
+		fs_reply_error(open->reply, error);
+		return;
+	}
+	open->fi.keep_cache = keep;
+	fs_reply_open(open->reply, file_new(open->reply->mount, file), &open->fi);
+}
+
+void fs_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	FsReply *reply = fs_reply_new(req);
+
+	reply->storage = fs_mount_resolve(reply->mount, ino, &reply->id);
+	if (fs_ino_is_virtual(ino)) {
+		fs_virtual_open(reply, ino, fi);
+	} else if (reply->storage == NULL) {
+		fs_reply_err(reply, EISDIR);
+	} else if (fs_reply_wait(reply)) {
+		Open *open = g_new(Open, 1);
+		*open = (Open){reply, *fi};
+		cache_file_open(reply->storage->cache, reply->id, fi->flags, on_opened, open);
+	}
+}
+
+/* --- contents --- */
+
+static void on_read(const CacheSpan *span, const GError *error, void *data)
+{
+	FsReply *reply = data;
+
+	if (error != NULL) {
+		fs_reply_error(reply, error);
+		return;
+	}
+	struct fuse_bufvec source = FUSE_BUFVEC_INIT(span->length);
+	source.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	source.buf[0].fd = span->fd;
+	source.buf[0].pos = (off_t)span->offset;
+	if (span->length == 0)
+		fs_reply_buf(reply, NULL, 0);
+	else
+		fs_reply_data(reply, &source);
+}
+
+void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                struct fuse_file_info *fi)
+{
+	FsReply *reply = fs_reply_new(req);
+
+	fs_handle_ref(handle_of(fi));
+	reply->handle = handle_of(fi);
+	if (fs_ino_is_virtual(ino))
+		fs_virtual_read(reply, ino, handle_of(fi), (guint64)offset, size);
+	else if (fs_reply_wait(reply))
+		cache_file_read(file_of(fi), (guint64)offset, size, on_read, reply);
+}
+
+void fs_op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *data, off_t offset,
+                     struct fuse_file_info *fi)
+{
+	FsReply *reply = fs_reply_new(req);
+	g_autoptr(GError) error = NULL;
+	gsize size = fuse_buf_size(data);
+	CacheSpan span;
+
+	fs_handle_ref(handle_of(fi));
+	reply->handle = handle_of(fi);
+	if (fs_ino_is_virtual(ino)) {
+		fs_virtual_write(reply, ino, handle_of(fi), data);
+		return;
+	}
+	CacheFile *file = file_of(fi);
+	if (!cache_file_write_begin(file, (guint64)offset, size, &span, &error)) {
+		fs_reply_error(reply, error);
+		return;
+	}
+	struct fuse_bufvec target = FUSE_BUFVEC_INIT(span.length);
+	target.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	target.buf[0].fd = span.fd;
+	target.buf[0].pos = (off_t)span.offset;
+	ssize_t written = fuse_buf_copy(&target, data, 0);
+	/* Fewer bytes than asked for are no loss: the writer is told the number. */
+	cache_file_write_end(file, &span, written > 0 ? (gsize)written : 0,
+	                     written < 0 ? (int)-written : 0);
+	if (written < 0)
+		fs_reply_err(reply, (int)-written);
+	else
+		fs_reply_write(reply, (gsize)written);
+}
+
+/* --- closing --- */
+
+void fs_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	FsReply *reply = fs_reply_new(req);
+	g_autoptr(GError) error = NULL;
+
+	if (fs_ino_is_virtual(ino)) {
+		fs_virtual_flush(reply, ino, handle_of(fi));
+		return;
+	}
+	cache_file_flush(file_of(fi), &error);
+	fs_reply_error(reply, error);
+}
+
+void fs_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	fs_handle_release(handle_of(fi));
+	fs_reply_err(fs_reply_new(req), 0);
+}
+
+static void on_synced(const GError *error, void *data)
+{
+	fs_reply_error(data, error);
+}
+
+void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	FsReply *reply = fs_reply_new(req);
+
+	reply->storage = fs_mount_resolve(reply->mount, ino, &reply->id);
+	if (reply->storage == NULL)
+		fs_reply_err(reply, 0); /* a control file: all that was written has run */
+	else if (fs_reply_wait(reply))
+		cache_fsync(reply->storage->cache, reply->id, on_synced, reply);
+}

@@ -1,0 +1,173 @@
+#include "fs/images-wire.h"
+
+#include "gss/error.h"
+#include "gss/images.h"
+
+#include <errno.h>
+
+struct FsImagesWire {
+	GssClient *client;
+	char *storage;
+	FsImagesAddress address;
+	void *data;
+	FsImages face;
+	GMutex lock;
+	/* Guarded by lock. Services whose address has changed may still have calls under way, and end with the
+	 * wire. */
+	char *url; /* of the newest */
+	GPtrArray *services; /* GssImages, the newest last */
+};
+
+/* The service to use now; lives as long as the wire. NULL with ENOTSUP, or EINVAL for a bad address. */
+static GssImages *current(FsImagesWire *wire, GError **error)
+{
+	g_autofree char *url = wire->address(wire->storage, wire->data);
+	GssImages *images = NULL;
+
+	if (url == NULL) {
+		g_set_error(error, GSS_ERROR, ENOTSUP,
+		            "%s has no Images service configured (option images=, or a group "
+		            "[storage %s] in gssfs.conf)",
+		            wire->storage, wire->storage);
+		return NULL;
+	}
+	g_mutex_lock(&wire->lock);
+	if (g_strcmp0(url, wire->url) == 0) {
+		images = wire->services->pdata[wire->services->len - 1];
+	} else {
+		images = gss_images_new(wire->client, url, error);
+		if (images != NULL) {
+			g_ptr_array_add(wire->services, images);
+			g_free(wire->url);
+			wire->url = g_steal_pointer(&url);
+		}
+	}
+	g_mutex_unlock(&wire->lock);
+	return images;
+}
+
+static bool check(void *data, const char *name, GError **error)
+{
+	return current(data, error) != NULL && gss_image_name_check(name, error);
+}
+
+typedef struct {
+	FsImageCallback info;
+	FsImagesDone done;
+	void *data;
+} Call;
+
+static Call *call_new(FsImageCallback info, FsImagesDone done, void *data)
+{
+	Call *call = g_new(Call, 1);
+	*call = (Call){info, done, data};
+	return call;
+}
+
+static void on_info(const GssImage *image, const GError *error, void *data)
+{
+	g_autofree Call *call = data;
+	FsImage seen = {.size = -1, .date = ""};
+
+	if (image != NULL)
+		seen = (FsImage){.size = image->size, .date = image->last_modified};
+	call->info(error == NULL ? &seen : NULL, error, call->data);
+}
+
+static void on_text(const char *text, const GError *error, void *data)
+{
+	g_autofree Call *call = data;
+
+	if (error == NULL)
+		g_debug("the Images service says: %s", text);
+	call->done(error, call->data);
+}
+
+static void info(void *data, const char *name, FsImageCallback callback, void *callback_data)
+{
+	g_autoptr(GError) error = NULL;
+	GssImages *images = current(data, &error);
+
+	if (images == NULL)
+		callback(NULL, error, callback_data);
+	else
+		gss_images_info(images, name, NULL, on_info, call_new(callback, NULL, callback_data));
+}
+
+static void add(void *data, const char *name, const char *source, FsImagesDone done,
+                void *done_data)
+{
+	g_autoptr(GError) error = NULL;
+	GssImages *images = current(data, &error);
+
+	if (images == NULL)
+		done(error, done_data);
+	else
+		gss_images_register(images, name, source, NULL, on_text,
+		                    call_new(NULL, done, done_data));
+}
+
+static void replace(void *data, const char *name, const char *source, FsImagesDone done,
+                    void *done_data)
+{
+	g_autoptr(GError) error = NULL;
+	GssImages *images = current(data, &error);
+
+	if (images == NULL)
+		done(error, done_data);
+	else
+		gss_images_update(images, name, source, NULL, on_text,
+		                  call_new(NULL, done, done_data));
+}
+
+static void delete(void *data, const char *name, FsImagesDone done, void *done_data)
+{
+	g_autoptr(GError) error = NULL;
+	GssImages *images = current(data, &error);
+
+	if (images == NULL)
+		done(error, done_data);
+	else
+		gss_images_delete(images, name, NULL, on_text, call_new(NULL, done, done_data));
+}
+
+static void service_free(void *images)
+{
+	gss_images_free(images);
+}
+
+FsImagesWire *fs_images_wire_new(GssClient *client, const char *storage, FsImagesAddress address,
+                                 void *data)
+{
+	FsImagesWire *wire = g_new0(FsImagesWire, 1);
+
+	*wire = (FsImagesWire){
+		.client = client,
+		.storage = g_strdup(storage),
+		.address = address,
+		.data = data,
+		.face = {.check = check,
+	                 .info = info,
+	                 .add = add,
+	                 .replace = replace,
+	                 .remove = delete,
+	                 .images = wire},
+		.services = g_ptr_array_new_with_free_func(service_free),
+	};
+	g_mutex_init(&wire->lock);
+	return wire;
+}
+
+const FsImages *fs_images_wire_face(FsImagesWire *wire)
+{
+	return &wire->face;
+}
+
+void fs_images_wire_free(FsImagesWire *wire)
+{
+	g_ptr_array_unref(wire->services);
+	g_mutex_clear(&wire->lock);
+	g_free(wire->url);
+	g_free(wire->storage);
+	g_free(wire);
+}

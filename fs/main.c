@@ -1,0 +1,196 @@
+/* gssfs - mounts GSS storage as a local folder. The life of the process: options, background, platform,
+ * session, drain. */
+#include "fs/background.h"
+#include "fs/drain.h"
+#include "fs/log.h"
+#include "fs/mountpoint.h"
+#include "fs/options.h"
+#include "fs/platform.h"
+#include "fs/service.h"
+#include "fs/session.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "fs/fuse.h"
+
+#define EXIT_USAGE 2
+
+typedef struct {
+	const FsOptions *options;
+	char *mountpoint, *config_path; /* absolute */
+	FsBackground *background;       /* NULL: in the foreground, or ready */
+	char *note;                     /* for the user, once the mount is up */
+} Program;
+
+static void limit_resources(void)
+{
+	struct rlimit none = {0, 0};
+	struct rlimit files;
+
+	/* No core dumps, which would have the token in them; crash handlers honour the limit. Not
+	 * PR_SET_DUMPABLE, which takes /proc/self away from us and from our own user's tools. */
+	if (setrlimit(RLIMIT_CORE, &none) != 0)
+		g_debug("setrlimit: %s", g_strerror(errno));
+	/* One for each blob in use. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+			g_debug("setrlimit: %s", g_strerror(errno));
+	}
+}
+
+/* On a FUSE worker: the kernel has said hello. */
+static void on_ready(void *data)
+{
+	Program *program = data;
+
+	if (program->background != NULL) {
+		fs_log_background();
+		fs_background_ready(g_steal_pointer(&program->background), program->note);
+	}
+	if (program->note != NULL)
+		g_message("%s", program->note);
+	g_message("%s is mounted at %s", program->options->source, program->mountpoint);
+	fs_service_notify("READY=1");
+}
+
+static int report(Program *program, const GError *error)
+{
+	if (program->background != NULL)
+		fs_background_fail(g_steal_pointer(&program->background), error->message,
+		                   EXIT_FAILURE);
+	else
+		g_critical("%s", error->message);
+	return EXIT_FAILURE;
+}
+
+/* The session's end: what is left goes to GSS. */
+static int finish(Program *program, FsMount *mount, FsPlatform *platform, FsSession *session,
+                  FsStop *stop, const GError *error)
+{
+	FsDrain *drain = NULL;
+	bool clean = false;
+
+	if (error != NULL)
+		g_warning("%s", error->message);
+	fs_stop_session_over(stop);
+	fs_session_close(session);
+	fs_service_notify("STOPPING=1");
+	if (!fs_platform_is_foreign(platform)) {
+		drain = fs_drain_start(mount, stop);
+		clean = fs_drain_wait(drain, program->options->drain_timeout);
+	}
+	fs_mount_stop(mount);
+	fs_session_free(session);
+	fs_platform_close(platform);
+	if (drain != NULL)
+		fs_drain_free(drain);
+	fs_stop_free(stop);
+	return clean && error == NULL ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int run_session(Program *program, FsMount *mount)
+{
+	const FsOptions *options = program->options;
+	g_autoptr(GError) error = NULL;
+	const FsSessionOptions session_options = {
+		.source = options->source,
+		.mountpoint = program->mountpoint,
+		.mount = options->mount,
+		.read_only = options->read_only,
+		.allow_other = options->allow_other,
+		.allow_root = options->allow_root,
+		.ready = on_ready,
+		.data = program,
+	};
+
+	FsPlatform *platform = fs_platform_open(options, program->config_path, mount,
+	                                        &program->note, &error);
+	if (platform == NULL)
+		return report(program, error);
+	FsSession *session = fs_session_mount(mount, &session_options, &error);
+	if (session == NULL) {
+		fs_mount_stop(mount);
+		fs_platform_close(platform);
+		return report(program, error);
+	}
+	FsStop *stop = fs_stop_new(mount, session);
+	fs_session_run(session, &error);
+	return finish(program, mount, platform, session, stop, error);
+}
+
+static int run(Program *program)
+{
+	const FsOptions *options = program->options;
+	const FsMountOptions mount_options = {
+		.owner = getuid(),
+		.uid = options->uid,
+		.gid = options->gid,
+		.umask = options->umask_given ? options->umask : 0,
+		.all = g_str_equal(options->source, "all"),
+		.register_timeout = options->register_timeout,
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	FsMount *mount = fs_mount_new(&mount_options);
+	int status = run_session(program, mount);
+	fs_mount_free(mount);
+	curl_global_cleanup();
+	return status;
+}
+
+/* What can be said before anything is started, and from where everything is absolute. */
+static bool prepare(Program *program, GError **error)
+{
+	const FsOptions *options = program->options;
+
+	program->mountpoint = g_canonicalize_filename(options->mountpoint, NULL);
+	program->config_path = options->config != NULL
+	                               ? g_canonicalize_filename(options->config, NULL)
+	                               : fs_config_default_path();
+	return fs_platform_check_source(options->source, error) &&
+	       fs_mountpoint_check(program->mountpoint, options, error);
+}
+
+static int print_version(void)
+{
+	printf("gssfs %s (libfuse %s)\n", GSSFS_VERSION, fuse_pkgversion());
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	g_auto(FsOptions) options = {0};
+	g_autoptr(GError) error = NULL;
+	int status = EXIT_SUCCESS;
+
+	fs_log_start();
+	if (!fs_options_parse(argc, argv, &options, &error)) {
+		fprintf(stderr, "gssfs: %s\nSee: gssfs --help\n", error->message);
+		return EXIT_USAGE;
+	}
+	if (options.help) {
+		fs_options_print_help();
+		return EXIT_SUCCESS;
+	}
+	if (options.version)
+		return print_version();
+	if (options.debug)
+		fs_log_debug();
+	Program program = {.options = &options};
+	limit_resources();
+	if (!prepare(&program, &error))
+		status = report(&program, error);
+	else if (options.foreground || (program.background = fs_background_fork(&status)) != NULL)
+		status = run(&program);
+	g_free(program.mountpoint);
+	g_free(program.config_path);
+	g_free(program.note);
+	return status;
+}

@@ -1,0 +1,25 @@
+/* fs/notify.h - telling the kernel that what it has cached is no longer true.
+ *
+ * A thread does nothing else. It may block in the kernel for as long as a page is locked by a read under way; it holds
+ * nothing meanwhile, and nobody waits for it. Equal notifications that wait are made one.
+ *
+ * Threads: any; fs_notifier_stop() from a thread that no read waits for.
+ */
+#pragma once
+
+#include "fs/fuse.h"
+
+#include <glib.h>
+
+typedef struct FsNotifier FsNotifier;
+
+FsNotifier *fs_notifier_new(void);
+/* Begins; until then everything is dropped, for the kernel has nothing cached. */
+void fs_notifier_start(FsNotifier *notifier, struct fuse_session *session);
+/* Ends the thread. What waits is dropped. */
+void fs_notifier_stop(FsNotifier *notifier);
+void fs_notifier_free(FsNotifier *notifier);
+
+/* As CacheNotify.inode: a length below 0 means the attributes only, 0 to the end. */
+void fs_notifier_inode(FsNotifier *notifier, uint64_t ino, gint64 offset, gint64 length);
+void fs_notifier_entry(FsNotifier *notifier, uint64_t parent, const char *name);

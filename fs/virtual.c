@@ -1,0 +1,175 @@
+#include "fs/virtual.h"
+
+#include "fs/register.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct FsVirtuals {
+	GMutex lock;
+	GHashTable *nodes; /* ino (gint64) -> FsVirtual; guarded by lock, as is the next */
+	guint64 last;
+};
+
+const char *const fs_virtual_listed[] = {FS_REGISTER_NAME, NULL};
+
+FsVirtuals *fs_virtuals_new(void)
+{
+	FsVirtuals *virtuals = g_new0(FsVirtuals, 1);
+	g_mutex_init(&virtuals->lock);
+	virtuals->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+	return virtuals;
+}
+
+void fs_virtuals_free(FsVirtuals *virtuals)
+{
+	g_hash_table_unref(virtuals->nodes);
+	g_mutex_clear(&virtuals->lock);
+	g_free(virtuals);
+}
+
+const FsVirtualClass *fs_virtual_class(const char *name)
+{
+	return strcmp(name, FS_REGISTER_NAME) == 0 ? &fs_register_class : NULL;
+}
+
+/* The node; the kernel knows it, so that it stays for the length of its request. */
+static FsVirtual *find(FsMount *mount, uint64_t ino)
+{
+	g_mutex_lock(&mount->virtuals->lock);
+	FsVirtual *node = g_hash_table_lookup(mount->virtuals->nodes, &ino);
+	g_mutex_unlock(&mount->virtuals->lock);
+	return node;
+}
+
+static void fill(const FsMount *mount, const FsVirtual *node, struct stat *ret)
+{
+	*ret = (struct stat){
+		.st_ino = node->ino,
+		.st_mode = node->class->mode,
+		.st_nlink = 1,
+		.st_uid = mount->options.uid,
+		.st_gid = mount->options.gid,
+		.st_blksize = 4096,
+		.st_atim = node->time,
+		.st_mtim = node->time,
+		.st_ctim = node->time,
+	};
+}
+
+void fs_virtual_lookup(const FsVirtualClass *class, const FsFolder *folder, FsReply *reply)
+{
+	FsMount *mount = reply->mount;
+	FsVirtuals *virtuals = mount->virtuals;
+	FsVirtual *node = g_new0(FsVirtual, 1);
+	struct fuse_entry_param entry = {.attr_timeout = FS_ATTR_TIMEOUT, .entry_timeout = 0};
+
+	*node = (FsVirtual){.class = class, .folder = *folder, .lookups = 1};
+	clock_gettime(CLOCK_REALTIME, &node->time);
+	g_mutex_lock(&virtuals->lock);
+	node->ino = FS_VIRTUAL_BIT | ++virtuals->last;
+	entry.ino = node->ino;
+	fill(mount, node, &entry.attr);
+	g_hash_table_insert(virtuals->nodes, &node->ino, node);
+	g_mutex_unlock(&virtuals->lock);
+	if (!fs_reply_entry(reply, &entry))
+		fs_virtual_forget(mount, entry.ino, 1);
+}
+
+void fs_virtual_forget(FsMount *mount, uint64_t ino, guint64 count)
+{
+	FsVirtuals *virtuals = mount->virtuals;
+
+	g_mutex_lock(&virtuals->lock);
+	FsVirtual *node = g_hash_table_lookup(virtuals->nodes, &ino);
+	if (node != NULL) {
+		node->lookups -= MIN(count, node->lookups);
+		if (node->lookups == 0)
+			g_hash_table_remove(virtuals->nodes, &node->ino);
+	}
+	g_mutex_unlock(&virtuals->lock);
+}
+
+void fs_virtual_getattr(FsReply *reply, uint64_t ino)
+{
+	const FsVirtual *node = find(reply->mount, ino);
+	struct stat attr;
+
+	if (node == NULL) {
+		fs_reply_err(reply, ENOENT);
+		return;
+	}
+	fill(reply->mount, node, &attr);
+	fs_reply_attr(reply, &attr);
+}
+
+/* `: > FILE`, `truncate` and `touch` do nothing and succeed; who may use it is not to be changed. */
+void fs_virtual_setattr(FsReply *reply, uint64_t ino, const struct stat *attr, int set)
+{
+	if (set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		fs_reply_err(reply, EPERM);
+	else
+		fs_virtual_getattr(reply, ino);
+}
+
+void fs_virtual_open(FsReply *reply, uint64_t ino, struct fuse_file_info *fi)
+{
+	const FsMountOptions *options = &reply->mount->options;
+	uid_t caller = fuse_req_ctx(reply->req)->uid;
+	FsVirtual *node = find(reply->mount, ino);
+
+	if (node == NULL) {
+		fs_reply_err(reply, ENOENT);
+		return;
+	}
+	/* Not left to the mode alone: a control file acts with the credentials of who mounted. Root reaches
+	 * a mount of somebody else only where that user has allowed it. */
+	if (caller != options->uid && caller != options->owner && caller != 0) {
+		fs_reply_err(reply, EACCES);
+		return;
+	}
+	fi->direct_io = 1;
+	fi->keep_cache = 0;
+	node->class->open(node, reply, fi);
+}
+
+void fs_virtual_read(FsReply *reply, uint64_t ino, FsHandle *handle, guint64 offset, gsize size)
+{
+	const FsVirtual *node = find(reply->mount, ino);
+
+	if (node == NULL || handle == NULL)
+		fs_reply_err(reply, EBADF);
+	else
+		node->class->read(handle, reply, offset, size);
+}
+
+void fs_virtual_write(FsReply *reply, uint64_t ino, FsHandle *handle, struct fuse_bufvec *data)
+{
+	const FsVirtual *node = find(reply->mount, ino);
+	gsize size = fuse_buf_size(data);
+	struct fuse_bufvec copy = FUSE_BUFVEC_INIT(size);
+
+	if (node == NULL || handle == NULL) {
+		fs_reply_err(reply, EBADF);
+		return;
+	}
+	copy.buf[0].mem = g_malloc(size);
+	ssize_t length = fuse_buf_copy(&copy, data, 0);
+	if (length < 0) {
+		g_free(copy.buf[0].mem);
+		fs_reply_err(reply, (int)-length);
+		return;
+	}
+	g_autoptr(GBytes) bytes = g_bytes_new_take(copy.buf[0].mem, (gsize)length);
+	node->class->write(handle, reply, bytes);
+}
+
+void fs_virtual_flush(FsReply *reply, uint64_t ino, FsHandle *handle)
+{
+	const FsVirtual *node = find(reply->mount, ino);
+
+	if (node == NULL || handle == NULL)
+		fs_reply_err(reply, EBADF);
+	else
+		node->class->flush(handle, reply);
+}

@@ -1,0 +1,62 @@
+/* fs/virtual.h - nodes that are no file of GSS: control files such as .register.
+ *
+ * A virtual node is made by a LOOKUP, each time anew, so that the kernel's lock of one inode never makes one
+ * user of a control file wait for another; FORGET ends it. What it does is in its class.
+ *
+ * The virtual root of SOURCE `all` is not among them: it has no state, fs/dir.c and fs/attr.c
+ * show it.
+ *
+ * Threads: any.
+ */
+#pragma once
+
+#include "fs/reply.h"
+
+#define FS_VIRTUAL_BIT (G_GUINT64_CONSTANT(1) << 63)
+
+/* A folder of the mount: a node of a storage, or the virtual root (storage NULL). */
+typedef struct {
+	FsStorage *storage;
+	CacheId id;
+} FsFolder;
+
+typedef struct FsVirtual FsVirtual;
+
+/* All functions answer the reply they are given. */
+typedef struct {
+	const char *name;
+	mode_t mode; /* with type */
+	/* Gives a handle to the kernel; the access check was made. */
+	void (*open)(FsVirtual *node, FsReply *reply, struct fuse_file_info *fi);
+	void (*read)(FsHandle *handle, FsReply *reply, guint64 offset, gsize size);
+	void (*write)(FsHandle *handle, FsReply *reply, GBytes *bytes);
+	void (*flush)(FsHandle *handle, FsReply *reply);
+} FsVirtualClass;
+
+struct FsVirtual {
+	const FsVirtualClass *class;
+	uint64_t ino;
+	FsFolder folder; /* where it was looked up */
+	struct timespec time;
+	guint64 lookups; /* guarded by the lock of FsVirtuals */
+};
+
+FsVirtuals *fs_virtuals_new(void);
+void fs_virtuals_free(FsVirtuals *virtuals);
+
+/* The class of a name that control files have in every folder; NULL: it has none. */
+const FsVirtualClass *fs_virtual_class(const char *name);
+/* The names of those that the root lists; NULL-terminated. */
+extern const char *const fs_virtual_listed[];
+
+/* LOOKUP of a control file: answers with a new node. */
+void fs_virtual_lookup(const FsVirtualClass *class, const FsFolder *folder, FsReply *reply);
+void fs_virtual_forget(FsMount *mount, uint64_t ino, guint64 count);
+
+/* The operations on a virtual inode; they answer. */
+void fs_virtual_getattr(FsReply *reply, uint64_t ino);
+void fs_virtual_setattr(FsReply *reply, uint64_t ino, const struct stat *attr, int set);
+void fs_virtual_open(FsReply *reply, uint64_t ino, struct fuse_file_info *fi);
+void fs_virtual_read(FsReply *reply, uint64_t ino, FsHandle *handle, guint64 offset, gsize size);
+void fs_virtual_write(FsReply *reply, uint64_t ino, FsHandle *handle, struct fuse_bufvec *data);
+void fs_virtual_flush(FsReply *reply, uint64_t ino, FsHandle *handle);

@@ -1,0 +1,362 @@
+"""Folders, and what cannot be in them; removing, renaming."""
+
+import ctypes
+import errno
+import os
+import socket
+import stat
+
+import pytest
+
+from world import fails_with, random_bytes, settled, until
+
+RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
+AT_FDCWD = -100
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def rename2(old, new, flags):
+    if libc.renameat2(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), flags) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def names(folder):
+    return sorted(n for n in os.listdir(folder) if n != ".register")
+
+
+# ---- making and removing ----
+
+
+def test_mkdir_and_rmdir(home, platform):
+    (home / "a" / "b").mkdir(parents=True)
+    assert (platform.home / "a" / "b").is_dir()
+    with fails_with(errno.EEXIST):
+        (home / "a").mkdir()
+    with fails_with(errno.ENOENT):
+        (home / "missing" / "c").mkdir()
+    with fails_with(errno.ENOTEMPTY):
+        (home / "a").rmdir()
+    (home / "a" / "b").rmdir()
+    (home / "a").rmdir()
+    assert list(platform.home.iterdir()) == []
+    with fails_with(errno.ENOENT):
+        (home / "a").rmdir()
+
+
+def test_rmdir_never_deletes_what_is_inside(home, platform):
+    """GSS deletes recursively: whatever anybody put there meanwhile must keep the folder."""
+    (home / "a").mkdir()
+    assert names(home / "a") == []
+    # Put there by a teammate a moment ago; our listing does not know it.
+    (platform.home / "a" / "precious").write_text("keep me")
+    with fails_with(errno.ENOTEMPTY):
+        (home / "a").rmdir()
+    assert (platform.home / "a" / "precious").read_text() == "keep me"
+
+
+def test_rmdir_counts_names_that_cannot_be_shown(home, platform):
+    (home / "a").mkdir()
+    hidden = b"""<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>
+        <g:listFilesMinimalResponse xmlns:g="http://gss.sintef.no/"><return><visualName>..</visualName>
+        <uniqueName>it4i_anselm://home/a/x</uniqueName><type>FILE</type></return>
+        </g:listFilesMinimalResponse></e:Body></e:Envelope>"""
+    for operation in ("listFilesMinimal", "listFiles"):
+        platform.fault(hidden.replace(b"listFilesMinimal", operation.encode()), operation=operation, status=200,
+                       type="text/xml", times=5)
+    with fails_with(errno.ENOTEMPTY):
+        (home / "a").rmdir()
+    assert (platform.home / "a").is_dir()
+
+
+def test_rmdir_counts_what_is_not_uploaded_yet(home, platform):
+    (home / "a").mkdir()
+    platform.fault(method="POST", path="*/a/f", status=503, times=1000)
+    (home / "a" / "f").write_text("x")
+    with fails_with(errno.ENOTEMPTY):
+        (home / "a").rmdir()
+    platform.control("/reset")
+    settled(home / "a" / "f")
+
+
+def test_rmdir_of_a_file_and_unlink_of_a_folder(home):
+    (home / "file").touch()
+    (home / "folder").mkdir()
+    with fails_with(errno.ENOTDIR):
+        os.rmdir(home / "file")
+    with fails_with(errno.EISDIR, errno.EPERM):
+        os.unlink(home / "folder")
+    assert names(home.path) == ["file", "folder"]
+
+
+def test_roots_cannot_be_changed(mount):
+    root = mount("it4i_anselm://")
+    assert names(root.path) == ["home", "scratch"]
+    with fails_with(errno.EACCES, errno.EPERM, errno.EINVAL, errno.EIO, errno.ENOTSUP):
+        (root / "new").mkdir()
+    (root / "home" / "x").touch()
+    with fails_with(errno.ENOTEMPTY):
+        (root / "home").rmdir()
+    assert names(root.path) == ["home", "scratch"]
+
+
+def test_rm_r(home, platform, world):
+    tree = home / "tree"
+    for i in range(4):
+        (tree / f"{i}" / "deep" / "er").mkdir(parents=True)
+        for j in range(8):
+            (tree / f"{i}" / "deep" / f"file {j}").write_bytes(random_bytes(100 * j))
+    (home / "stays").write_text("x")
+    world.run("rm", "-r", tree)
+    assert names(home.path) == ["stays"]
+    assert home.unmount() == 0
+    assert [p.name for p in platform.home.iterdir()] == ["stays"]
+
+
+def test_rm_r_of_what_was_uploaded(mount, platform, world):
+    for i in range(30):
+        (platform.home / "tree" / f"{i % 3}").mkdir(parents=True, exist_ok=True)
+        (platform.home / "tree" / f"{i % 3}" / f"{i}").write_text("x")
+    home = mount()
+    world.run("rm", "-r", home / "tree")
+    assert not (platform.home / "tree").exists()
+
+
+def test_removed_while_it_is_listed(home):
+    (home / "d").mkdir()
+    for i in range(300):
+        (home / "d" / f"{i:03}").touch()
+    with os.scandir(home / "d") as entries:
+        for entry in entries:
+            os.unlink(entry.path)
+    assert names(home / "d") == []
+
+
+def test_a_big_folder(mount, platform):
+    (platform.home / "big").mkdir()
+    want = [f"entry number {i:05}" for i in range(3000)]
+    for name in want:
+        (platform.home / "big" / name).touch()
+    home = mount()
+    assert names(home / "big") == want
+    counters = platform.counters()
+    assert counters.get("gss.listFiles", 0) + counters.get("gss.listFilesMinimal", 0) < 5
+    assert counters.get("gss.getResourceInformation", 0) < 50, "listing names must not ask for each"
+
+
+def test_ls_l_tells_sizes_and_dates(mount, platform, world):
+    for i in range(40):
+        (platform.home / f"f{i}").write_bytes(bytes(i))
+        os.utime(platform.home / f"f{i}", (1_600_000_000 + i, 1_600_000_000 + i))
+    home = mount()
+    listing = world.run("ls", "-l", "--time-style=+%s", home.path).stdout
+    for i in range(40):
+        fields = next(line.split() for line in listing.splitlines() if line.endswith(f" f{i}"))
+        assert (fields[4], fields[5]) == (str(i), str(1_600_000_000 + i))
+
+
+def test_an_unreachable_service_is_no_empty_folder(home, platform):
+    (home / "d").mkdir()
+    (platform.home / "d" / "f").write_text("x")
+    platform.fault(path="*FileUtilities*", status=503, times=10_000)
+    with pytest.raises(OSError) as info:
+        os.listdir(home / "d")
+        # Its listing of a moment ago may still be told; then it must not be told for long.
+        until(lambda: os.listdir(home / "d") and False, timeout=15)
+    assert info.value.errno not in (errno.ENOENT, errno.ENOTDIR)
+    platform.control("/reset")
+    until(lambda: names(home / "d") == ["f"], timeout=30)
+
+
+# ---- what GSS cannot hold ----
+
+
+def test_links_and_devices(home):
+    (home / "f").write_text("x")
+    with fails_with(errno.EPERM):
+        os.symlink("f", home / "symlink")
+    with fails_with(errno.EPERM):
+        os.link(home / "f", home / "hardlink")
+    with fails_with(errno.EPERM):
+        os.mkfifo(home / "fifo")
+    with fails_with(errno.EPERM):
+        with socket.socket(socket.AF_UNIX) as unix:
+            os.chdir(home.path)
+            try:
+                unix.bind("socket")
+            finally:
+                os.chdir("/")
+    if os.getuid() == 0:
+        with fails_with(errno.EPERM):
+            os.mknod(home / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    os.mknod(home / "plain", stat.S_IFREG | 0o600)
+    assert names(home.path) == ["f", "plain"]
+
+
+# ---- rename ----
+
+
+def test_rename_within_a_folder(home, platform):
+    (home / "a").write_text("content")
+    settled(home / "a")
+    os.rename(home / "a", home / "b")
+    assert names(home.path) == ["b"]
+    assert (home / "b").read_text() == "content"
+    with fails_with(errno.ENOENT):
+        (home / "a").stat()
+    assert home.unmount() == 0
+    assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"b": "content"}
+
+
+def test_rename_across_folders(home, platform, world):
+    (home / "from").mkdir()
+    (home / "to").mkdir()
+    (home / "from" / "a").write_bytes(random_bytes(100_000))
+    settled(home / "from" / "a")
+    world.run("mv", home / "from" / "a", home / "to" / "b")
+    assert (names(home / "from"), names(home / "to")) == ([], ["b"])
+    # The old name is still being removed behind: that is no reason to refuse.
+    (home / "from").rmdir()
+    assert home.unmount() == 0
+    assert [p.name for p in platform.home.iterdir()] == ["to"]
+    assert (platform.home / "to" / "b").read_bytes() == random_bytes(100_000)
+
+
+def test_rename_before_it_is_uploaded(home, platform):
+    platform.fault(method="POST", path="*/files/*", status=503, times=1)
+    (home / "a").write_text("content")
+    os.rename(home / "a", home / "b")
+    os.rename(home / "b", home / "c")
+    assert home.unmount() == 0
+    assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"c": "content"}
+
+
+def test_rename_while_it_is_being_sent(home, platform):
+    (home / "d").mkdir()
+    platform.set(bandwidth=1 << 20)
+    data = random_bytes(3 << 20)
+    (home / "a").write_bytes(data)
+    until(lambda: os.getxattr(home / "a", "user.gss.state") == b"uploading")
+    os.rename(home / "a", home / "d" / "b")
+    assert (home / "d" / "b").read_bytes() == data
+    platform.set(bandwidth=0)
+    assert home.unmount() == 0
+    assert [p.name for p in platform.home.iterdir()] == ["d"]
+    assert (platform.home / "d" / "b").read_bytes() == data
+
+
+def test_rename_over_an_existing_file(home, platform):
+    (home / "target").write_text("old")
+    settled(home / "target")
+    (home / "source").write_text("new content")
+    os.rename(home / "source", home / "target")
+    assert names(home.path) == ["target"]
+    assert (home / "target").read_text() == "new content"
+    assert home.unmount() == 0
+    assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"target": "new content"}
+
+
+def test_write_temporary_then_rename_is_one_put(home, platform):
+    """An editor's way of saving: the name on GSS never disappears."""
+    (home / "text").write_text("version 1")
+    settled(home / "text")
+    before = platform.counters()
+    with open(home / ".text.swp", "w") as file:
+        file.write("version 2")
+    os.rename(home / ".text.swp", home / "text")
+    settled(home / "text")
+    assert home.unmount() == 0
+    assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"text": "version 2"}
+    after = platform.counters()
+    assert after.get("rest.PUT", 0) - before.get("rest.PUT", 0) >= 1
+    deleted = [e for e in platform.log() if e["method"] == "DELETE" and e["target"].endswith("/text")]
+    assert deleted == []
+
+
+def test_rename_over_a_published_file_by_a_published_one(home, platform):
+    for name in ("a", "b"):
+        (home / name).write_text(name)
+        settled(home / name)
+    os.rename(home / "a", home / "b")
+    assert (home / "b").read_text() == "a"
+    assert home.unmount() == 0
+    assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"b": "a"}
+
+
+def test_rename_flags(home):
+    (home / "a").write_text("a")
+    (home / "b").write_text("b")
+    with fails_with(errno.EEXIST):
+        rename2(home / "a", home / "b", RENAME_NOREPLACE)
+    rename2(home / "a", home / "c", RENAME_NOREPLACE)
+    with fails_with(errno.EINVAL):
+        rename2(home / "c", home / "b", RENAME_EXCHANGE)
+    with fails_with(errno.EINVAL):
+        rename2(home / "c", home / "d", RENAME_WHITEOUT)
+    assert {n: (home / n).read_text() for n in names(home.path)} == {"b": "b", "c": "a"}
+
+
+def test_rename_noreplace_asks_the_service(home, platform):
+    (home / "a").write_text("a")
+    assert names(home.path) == ["a"]
+    (platform.home / "target").write_text("a teammate's")
+    until(lambda: "target" in names(home.path), timeout=30)
+    with fails_with(errno.EEXIST):
+        rename2(home / "a", home / "target", RENAME_NOREPLACE)
+    assert (home / "target").read_text() == "a teammate's"
+
+
+def test_rename_of_wrong_kinds(home):
+    (home / "file").touch()
+    (home / "folder").mkdir()
+    (home / "full").mkdir()
+    (home / "full" / "x").touch()
+    with fails_with(errno.EISDIR):
+        os.rename(home / "file", home / "folder")
+    with fails_with(errno.ENOTDIR):
+        os.rename(home / "folder", home / "file")
+    with fails_with(errno.ENOTEMPTY, errno.EEXIST):
+        os.rename(home / "folder", home / "full")
+    with fails_with(errno.EINVAL):
+        os.rename(home / "folder", home / "folder" / "inside")
+    with fails_with(errno.ENOENT):
+        os.rename(home / "missing", home / "x")
+
+
+def test_rename_of_an_empty_folder(home, platform):
+    (home / "a").mkdir()
+    os.rename(home / "a", home / "b")
+    (home / "b" / "f").write_text("x")
+    assert names(home.path) == ["b"]
+    assert home.unmount() == 0
+    assert [p.name for p in platform.home.iterdir()] == ["b"]
+    assert (platform.home / "b" / "f").read_text() == "x"
+
+
+def test_mv_of_a_folder_with_content_copies(home, platform, world):
+    (home / "a" / "sub").mkdir(parents=True)
+    (home / "a" / "sub" / "f").write_text("x")
+    (home / "a" / "g").write_text("y")
+    for path in (home / "a" / "sub" / "f", home / "a" / "g"):
+        settled(path)
+    with fails_with(errno.EXDEV):
+        os.rename(home / "a", home / "b")
+    world.run("mv", home / "a", home / "b")
+    assert home.unmount() == 0
+    found = {str(p.relative_to(platform.home)) for p in platform.home.rglob("*")}
+    assert found == {"b", "b/sub", "b/sub/f", "b/g"}
+    assert (platform.home / "b" / "sub" / "f").read_text() == "x"
+
+
+def test_a_rename_is_resumed_by_the_next_mount(home, mount, platform):
+    (home / "a").write_text("content")
+    settled(home / "a")
+    platform.fault(method="*", path="/refissh*", status=503, times=10_000)
+    os.rename(home / "a", home / "b")
+    home.kill()
+    platform.control("/reset")
+    again = mount()
+    assert names(again.path) == ["b"]
+    assert (again / "b").read_text() == "content"
+    assert again.unmount() == 0
+    assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"b": "content"}
