@@ -89,6 +89,13 @@ bool cache_blob_exists(const CacheBlobs *blobs, CacheBlobId id)
 	return faccessat(blobs->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+bool cache_blob_stat(const CacheBlobs *blobs, CacheBlobId id, struct stat *ret)
+{
+	char name[NAME_SIZE];
+	blob_name(id, name);
+	return fstatat(blobs->dir, name, ret, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 bool cache_blob_remove(const CacheBlobs *blobs, CacheBlobId id, GError **error)
 {
 	char name[NAME_SIZE];

@@ -7,6 +7,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 typedef guint64 CacheBlobId; /* 0: none */
 
@@ -24,6 +25,8 @@ void cache_blobs_close(CacheBlobs *blobs);
 int cache_blob_create(const CacheBlobs *blobs, CacheBlobId id, GError **error);
 int cache_blob_open(const CacheBlobs *blobs, CacheBlobId id, GError **error);
 bool cache_blob_exists(const CacheBlobs *blobs, CacheBlobId id);
+bool cache_blob_stat(const CacheBlobs *blobs, CacheBlobId id,
+                     struct stat *ret); /* false: not there */
 bool cache_blob_remove(const CacheBlobs *blobs, CacheBlobId id, GError **error);
 /* Copies [0, length) of one open blob to another, empty one: shares extents where the disk can. */
 bool cache_blob_clone(int from, int to, guint64 length, GError **error);

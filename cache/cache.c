@@ -180,6 +180,16 @@ static bool read_boot_id(Cache *cache, GError **error)
 	return true;
 }
 
+/* A tenth of the disk. */
+static bool default_limit(Cache *cache, GError **error)
+{
+	struct statvfs st;
+	if (fstatvfs(cache->blobs.dir, &st) < 0)
+		return fail_errno(error, cache->path, "cannot ask for the size of the disk");
+	cache->size_limit = (guint64)st.f_blocks * st.f_frsize / 10;
+	return true;
+}
+
 /* --- life --- */
 
 Cache *cache_open(const CacheOptions *options, GError **error)
@@ -209,7 +219,8 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	if (g_mkdir_with_parents(cache->path, 0700) < 0)
 		ok = fail_errno(error, cache->path, "cannot make the cache's folder");
 	ok = ok && acquire(cache, options->mountpoint, error) && read_boot_id(cache, error) &&
-	     cache_blobs_open(&cache->blobs, cache->path, error) && open_journal(cache, error);
+	     cache_blobs_open(&cache->blobs, cache->path, error) && open_journal(cache, error) &&
+	     (cache->size_limit || default_limit(cache, error));
 	if (ok) {
 		cache->syncer = cache_syncer_new(cache);
 		ok = cache_recover(cache, error);
@@ -231,6 +242,7 @@ void cache_start(Cache *cache, GssClient *client, const CacheNotify *notify)
 	g_hash_table_iter_init(&iter, cache->dirty);
 	while (g_hash_table_iter_next(&iter, &node, NULL))
 		cache_queue_consider_locked(cache, node);
+	cache_evict_soon_locked(cache);
 	g_mutex_unlock(&cache->lock);
 	cache_removal_run(cache);
 }
@@ -271,6 +283,8 @@ void cache_stop(Cache *cache)
 	GSList *publishers = NULL, *contents = NULL;
 	g_mutex_lock(&cache->lock);
 	cache->stopping = true;
+	cache_worker_cancel(&cache->evict_timer);
+	cache_worker_cancel(&cache->removal_timer);
 	GHashTableIter iter;
 	void *value;
 	g_hash_table_iter_init(&iter, cache->nodes);

@@ -44,6 +44,7 @@ static void transfer_free(CacheTransfer *transfer)
 	Cache *cache = transfer->cache;
 	cache_content_put(transfer->content);
 	g_mutex_lock(&cache->lock);
+	cache_evict_soon_locked(cache);
 	cache_node_put_locked(cache, transfer->node);
 	g_mutex_unlock(&cache->lock);
 	g_object_unref(transfer->cancellable);

@@ -302,6 +302,10 @@ void cache_file_release(CacheFile *file)
 	/* The descriptor is worth keeping only while somebody uses it. */
 	if (!node->opens && node->content && !node->job)
 		idle = cache_content_ref(node->content);
+	/* Eviction goes by when a blob was used last; a failure only makes it a worse guess. */
+	static const struct timespec now[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+	if (node->content && futimens(node->content->fd, now) < 0)
+		g_debug("%s: cannot note its use", node->r.name);
 	/* The kernel flushes before it releases, but at a session's end it may do neither. */
 	if (file->writer && !cache_change_flush_locked(cache, node, &error))
 		g_warning("%s: %s", node->r.name, error->message);

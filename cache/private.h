@@ -73,6 +73,7 @@ struct Cache {
 	GPtrArray *removals; /* Removal, not yet made */
 	guint removing;      /* under way */
 	GSource *removal_timer;
+	GSource *evict_timer;    /* cache/evict.c */
 	GSList *removal_waiters; /* CacheCall: told when a removal was made */
 };
 
@@ -345,6 +346,11 @@ void cache_removal_run(Cache *cache); /* looks for work; any thread, no lock hel
  * listings. */
 bool cache_removal_load_locked(Cache *cache, GError **error);
 void cache_removal_clear_locked(Cache *cache);
+
+/* --- eviction (cache/evict.c) --- */
+
+/* Something was added: looks at the limit before long. */
+void cache_evict_soon_locked(Cache *cache);
 
 /* --- recovery (cache/recovery.c) --- */
 bool cache_recover(Cache *cache, GError **error);

@@ -350,6 +350,7 @@ static void succeeded_locked(CacheJob *job)
 			      : NULL);
 	if (!cache_node_dirty(node))
 		cache_node_mark_clean_locked(cache, node);
+	cache_evict_soon_locked(cache);
 	CacheNode *folder = g_hash_table_lookup(cache->nodes, &job->parent);
 	if (folder)
 		cache_folder_touch_locked(folder, job->name);

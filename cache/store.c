@@ -39,7 +39,7 @@ static const char schema[] =
 typedef enum {
 	BEGIN, COMMIT, ROLLBACK, GET_META, SET_META,
 	INSERT_NODE, UPDATE_NODE, REMOVE_NODE, LOAD_NODE, FIND_NODE, FIND_URI, CHILDREN, DIRTY,
-	INSERT_BLOB, MARK_BLOB, BLOB_INFO, REMOVE_BLOB, BLOBS, ORPHANS,
+	INSERT_BLOB, MARK_BLOB, BLOB_INFO, REMOVE_BLOB, BLOBS, ORPHANS, CLEAN_BLOBS,
 	ADD_EXTENT, CLEAR_EXTENTS, EXTENTS,
 	INSERT_GENERATION, FIND_GENERATION, REMOVE_GENERATIONS,
 	INSERT_REMOVAL, REMOVE_REMOVAL, REMOVALS, N_STATEMENTS
@@ -71,6 +71,8 @@ static const char *const statements[N_STATEMENTS] = {
 	[BLOBS] = "SELECT id FROM blob",
 	[ORPHANS] = "SELECT id FROM blob WHERE id NOT IN (SELECT blob FROM node)"
 		" AND id NOT IN (SELECT blob FROM generation)",
+	[CLEAN_BLOBS] = "SELECT blob, id FROM node WHERE blob != 0 AND parent >= 0"
+		" AND generation = published",
 	[ADD_EXTENT] = "INSERT INTO extent VALUES (?, ?, ?)",
 	[CLEAR_EXTENTS] = "DELETE FROM extent WHERE blob = ?",
 	[EXTENTS] = "SELECT start, end FROM extent WHERE blob = ? ORDER BY start",
@@ -599,6 +601,20 @@ GArray *cache_store_blobs(CacheStore *store, GError **error)
 GArray *cache_store_orphans(CacheStore *store, GError **error)
 {
 	return list_blobs(store, ORPHANS, error);
+}
+
+bool cache_store_clean_blobs(CacheStore *store, CacheBlobFunc func, void *data, GError **error)
+{
+	g_rec_mutex_lock(&store->lock);
+	sqlite3_stmt *stmt = statement(store, CLEAN_BLOBS);
+	int result;
+	bool more = true;
+	while (more && (result = sqlite3_step(stmt)) == SQLITE_ROW)
+		more = func(sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1), data);
+	bool ok = !more || result == SQLITE_DONE || fail(store->db, error);
+	sqlite3_reset(stmt);
+	g_rec_mutex_unlock(&store->lock);
+	return ok;
 }
 
 bool cache_store_save_extents(CacheStore *store, CacheBlobId id, const CacheExtents *extents,

@@ -114,6 +114,9 @@ bool cache_store_remove_blob(CacheStore *store, CacheBlobId id, GError **error);
 GArray *cache_store_blobs(CacheStore *store, GError **error); /* of CacheBlobId */
 /* Those that no node and no sealed generation has. */
 GArray *cache_store_orphans(CacheStore *store, GError **error);
+/* Those of files that are clean and have a name. */
+typedef bool (*CacheBlobFunc)(CacheBlobId blob, CacheId node, void *data);
+bool cache_store_clean_blobs(CacheStore *store, CacheBlobFunc func, void *data, GError **error);
 bool cache_store_save_extents(CacheStore *store, CacheBlobId id, const CacheExtents *extents,
                               GError **error);
 bool cache_store_load_extents(CacheStore *store, CacheBlobId id, CacheExtents *extents,

@@ -23,6 +23,7 @@ typedef struct {
 	GssClient *client;
 	Cache *cache;
 	CacheId home;
+	guint64 limit; /* of the cache, 0 default */
 } Fixture;
 
 static bool load_credentials(GssCredentials *ret, void *data, GError **error)
@@ -80,6 +81,7 @@ static void start_cache(Fixture *f)
 {
 	g_autoptr(GError) error = NULL;
 	f->cache = cache_open(&(CacheOptions){.dir = f->dir,
+	                                      .size_limit = f->limit,
 	                                      .platform = "http://test",
 	                                      .project = "demo",
 	                                      .storage = "it4i_anselm",
@@ -519,6 +521,40 @@ static void test_other_boot(Fixture *f, const void *data)
 	}
 }
 
+static guint blobs(Fixture *f)
+{
+	g_autoptr(GDir) dir = g_dir_open(f->dir, 0, NULL);
+	g_autofree char *path = g_build_filename(f->dir, g_dir_read_name(dir), "blobs", NULL);
+	g_autoptr(GDir) list = g_dir_open(path, 0, NULL);
+	guint count = 0;
+	while (g_dir_read_name(list))
+		count++;
+	return count;
+}
+
+/* Over the limit, what GSS has too goes, and is fetched again when it is wanted. */
+static void test_evict(Fixture *f, const void *data)
+{
+	make(f, "one", "first");
+	make(f, "two", "second");
+	drain(f);
+	control(f, "", "error-rate=100");
+	make(f, "dirty", "only here");
+	g_assert_cmpuint(blobs(f), ==, 3);
+	stop_cache(f);
+	f->limit = 1;
+	start_cache(f);
+	gint64 deadline = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+	while (blobs(f) > 1 && g_get_monotonic_time() < deadline)
+		g_usleep(20000);
+	g_assert_cmpuint(blobs(f), ==, 1);
+	control(f, "", "error-rate=0");
+	g_autofree char *text = content(f, "one");
+	g_assert_cmpstr(text, ==, "first");
+	drain(f);
+	assert_there(f, "dirty", "only here");
+}
+
 static void test_locked(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
@@ -558,6 +594,7 @@ int main(int argc, char **argv)
 	ADD("lost-answer", test_lost_answer);
 	ADD("killed", test_killed);
 	ADD("other-boot", test_other_boot);
+	ADD("evict", test_evict);
 	ADD("locked", test_locked);
 	return g_test_run();
 }
