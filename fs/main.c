@@ -87,8 +87,8 @@ static int finish(Program *program, FsMount *mount, FsPlatform *platform, FsSess
 		clean = fs_drain_wait(drain, program->options->drain_timeout);
 	}
 	fs_mount_stop(mount);
-	fs_session_free(session);
 	fs_platform_close(platform);
+	fs_session_free(session);
 	if (drain != NULL)
 		fs_drain_free(drain);
 	fs_stop_free(stop);

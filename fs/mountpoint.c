@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -70,18 +69,17 @@ static bool check_empty(const char *path, const struct stat *st, GError **error)
 
 static bool check_device(GError **error)
 {
-	int fd = open(FUSE_DEVICE, O_RDWR | O_CLOEXEC);
-
-	if (fd >= 0) {
-		close(fd);
+	if (access(FUSE_DEVICE, R_OK | W_OK) == 0)
 		return true;
-	}
-	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
-		return fail(error, ENODEV,
-		            FUSE_DEVICE " is missing: the kernel has no FUSE (modprobe fuse), or this "
-		                        "container may not use it (docker: --device /dev/fuse "
-		                        "--cap-add SYS_ADMIN)");
-	return fail(error, errno, FUSE_DEVICE ": %s", g_strerror(errno));
+	/* libfuse opens it itself before it turns to fusermount3. */
+	if (errno == EACCES || errno == EPERM)
+		return fail(error, errno,
+		            "you may not open " FUSE_DEVICE ", which is for everybody elsewhere (mode "
+		            "0666): root can chmod it");
+	return fail(error, ENODEV,
+	            FUSE_DEVICE " is missing: the kernel has no FUSE (modprobe fuse), or this "
+	                        "container may not use it (docker: --device /dev/fuse --cap-add "
+	                        "SYS_ADMIN)");
 }
 
 static bool others_allowed(void)

@@ -163,15 +163,25 @@ static bool start_client(FsPlatform *platform, GError **error)
 
 static bool start_stores(FsPlatform *platform);
 
-static bool is_rejected(const GError *error)
+/* No credentials at all are no rejection; a token without a password to follow it is one. */
+static bool is_rejected(const FsPlatform *platform, const GError *error)
 {
-	return error->code == EKEYREJECTED || error->code == EACCES || error->code == EPERM;
+	switch (error->code) {
+	case EKEYREJECTED:
+	case EACCES:
+	case EPERM:
+		return true;
+	case ENOKEY:
+		return platform->ready_token;
+	default:
+		return false;
+	}
 }
 
 /* What the login found; false with the error of a verdict against this mount. */
 static bool judge(FsPlatform *platform, const Login *login, GError **error)
 {
-	if (login->error != NULL && is_rejected(login->error))
+	if (login->error != NULL && is_rejected(platform, login->error))
 		return fail(error, login->error->code,
 		            "%s; check CFG_TOKEN, CFG_USERNAME, CFG_PROJECT, CFG_PASSWORD and %s",
 		            login->error->message, platform->credentials_path);
@@ -398,12 +408,11 @@ static bool find_root(Store *store, bool *ret_known, GError **error)
 	if (root.error == NULL)
 		return true;
 	int code = root.error->code;
-	const char *remedy = code == ENOENT    ? ": GSS has no such storage or folder"
-	                     : code == ENOTDIR ? ""
-	                     : code == ENOKEY  ? ""
-	                                       : "; it has never been mounted from here, so that "
-	                                         "it cannot be shown without the service";
-	fail(error, code, "%s: %s%s", store->uri, root.error->message, remedy);
+	bool unreachable = code == EHOSTUNREACH || code == ETIMEDOUT || code == EAGAIN;
+	fail(error, code, "%s%s", root.error->message,
+	     unreachable ? "; it has never been mounted from here, so that it cannot be shown without "
+			   "the service"
+			 : "");
 	g_error_free(root.error);
 	return false;
 }

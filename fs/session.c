@@ -223,12 +223,11 @@ void fs_session_close(FsSession *session)
 	fuse_session_unmount(session->fuse);
 	fs_notifier_stop(mount->notifier);
 	fs_handles_close(mount->handles);
-	fuse_session_destroy(session->fuse);
-	session->fuse = NULL;
 }
 
 void fs_session_free(FsSession *session)
 {
+	fuse_session_destroy(session->fuse);
 	session->mount->session = NULL;
 	g_free(session);
 }

@@ -25,5 +25,5 @@ bool fs_session_run(FsSession *session, GError **error);
 void fs_session_end(FsSession *session);
 /* Unmounts if that has not been done, ends what waits, closes what is open. */
 void fs_session_close(FsSession *session);
-/* After the mount's loop has been stopped. */
+/* After the mount's loop and all threads that have answered requests: libfuse keeps a pipe for each of them, until they end. */
 void fs_session_free(FsSession *session);

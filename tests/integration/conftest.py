@@ -12,19 +12,24 @@ import signal
 
 import pytest
 
-from world import TEST_TIMEOUT, World
+from world import SANITIZE, TEST_TIMEOUT, World
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest's own plugin reads xmlpath when it is configured
 def pytest_configure(config):
     """Each file's results as XML where GSSFS_JUNIT_DIR says, for tests/run.sh to count."""
+    config.addinivalue_line("markers", "slow: waits for a deadline; not run with GSSFS_QUICK=1 or sanitizers")
     folder = os.environ.get("GSSFS_JUNIT_DIR")
     if folder and not config.option.xmlpath:
         names = [pathlib.Path(a.split("::")[0]).stem for a in config.args]
         config.option.xmlpath = os.path.join(folder, "-".join(names) + ".xml")
 
 
-# pytest's own plugin reads xmlpath when it is configured: be earlier.
-pytest_configure = pytest.hookimpl(tryfirst=True)(pytest_configure)
+def pytest_collection_modifyitems(items):
+    if os.environ.get("GSSFS_QUICK") or SANITIZE != "none":
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow"))
 
 
 @pytest.hookimpl(hookwrapper=True)

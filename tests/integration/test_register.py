@@ -130,7 +130,8 @@ def test_the_shell_sees_the_failure(home, register, world):
     assert "No such file" in result.stderr
 
 
-@pytest.mark.parametrize("text", ["a.simg", "a.simg\nb.simg", "a.simg\n\0\n", "\udcff\n", "x" * 5000 + "\n"])
+@pytest.mark.parametrize("text", ["a.simg", "a.simg\nb.simg", "a.simg\n\0\n", "\udcff\n", "x" * 5000 + "\n"],
+                         ids=["no newline", "tail", "nul", "no utf-8", "long"])
 def test_what_is_no_whole_line_runs_nothing(home, platform, register, text):
     (home / "a.simg").write_bytes(b"a")
     fd = os.open(register, os.O_WRONLY)
