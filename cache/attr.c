@@ -76,6 +76,7 @@ static void finish(void *data)
 		question->error =
 			g_error_new(CACHE_ERROR, ENOENT, "%s: is not on GSS any more", name);
 	node->validate_running = false;
+	cache_late_clear_locked(&node->validate_late);
 	GSList *waiting = g_steal_pointer(&node->validating);
 	g_mutex_unlock(&cache->lock);
 
@@ -170,6 +171,7 @@ bool cache_attr_validate_locked(Cache *cache, CacheNode *node, gint64 lease, Cac
 		cache_worker_post(cache, ask, question);
 	}
 	node->validating = cache_calls_add(node->validating, ready, data);
+	cache_late_arm_locked(cache, &node->validate_late, &node->validating);
 	return false;
 }
 

@@ -81,5 +81,5 @@ static gboolean run(void *data)
 void cache_evict_soon_locked(Cache *cache)
 {
 	if (!cache->evict_timer && !cache->stopping)
-		cache->evict_timer = cache_worker_after(cache, DELAY_MS, run, cache);
+		cache->evict_timer = cache_worker_after(cache, DELAY_MS, run, cache, NULL);
 }

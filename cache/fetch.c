@@ -204,11 +204,15 @@ static void kick(Cache *cache, CacheContent *content)
 	start_all(starting);
 }
 
+static void put(void *content)
+{
+	cache_content_put(content);
+}
+
 static gboolean on_retry(void *data)
 {
 	CacheContent *content = data;
 	kick(content->cache, content);
-	cache_content_put(content);
 	return G_SOURCE_REMOVE;
 }
 
@@ -245,7 +249,7 @@ static void on_done(const GError *error, void *data)
 	transfer_free(transfer);
 	cache_worker_post(cache, save_extents, cache_content_ref(content));
 	if (retry)
-		g_source_unref(cache_worker_after(cache, delay, on_retry, content));
+		g_source_unref(cache_worker_after(cache, delay, on_retry, content, put));
 	else {
 		kick(cache, content);
 		cache_content_put(content);

@@ -262,6 +262,7 @@ static void finish(void *data)
 		folder->list_until = listing->asked_at + CACHE_LIST_LEASE_US;
 	}
 	folder->list_running = false;
+	cache_late_clear_locked(&folder->list_late);
 	g_clear_pointer(&folder->touched, g_hash_table_unref);
 	GSList *waiting = g_steal_pointer(&folder->listing);
 	CacheId id = folder->r.id;
@@ -304,6 +305,7 @@ bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady rea
 		return true;
 	if (folder->list_running) {
 		folder->listing = cache_calls_add(folder->listing, ready, data);
+		cache_late_arm_locked(cache, &folder->list_late, &folder->listing);
 		return false;
 	}
 	if (folder->list_error && folder->list_failed_until > now) {
@@ -324,6 +326,7 @@ bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady rea
 	folder->list_running = true;
 	folder->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	folder->listing = cache_calls_add(folder->listing, ready, data);
+	cache_late_arm_locked(cache, &folder->list_late, &folder->listing);
 	cache_worker_post(cache, ask, listing);
 	return false;
 }

@@ -304,7 +304,8 @@ static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError
 {
 	CacheRecord *r = &node->r;
 	if (needed_locked(node) && !r->moved_from) {
-		/* It is read from there until the last close: then it is removed (see bury_locked). */
+		/* It is read from there until the last close: then it is removed (see bury_locked).
+		 */
 		r->moved_from = g_steal_pointer(&r->uri);
 		gss_version_copy(&r->from, &r->remote);
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
@@ -428,7 +429,7 @@ void cache_unlink(Cache *cache, CacheId parent, const char *name, CacheCallback 
 		if (node->r.folder) {
 			g_set_error(&error, CACHE_ERROR, EISDIR, "%s: is a folder", name);
 		} else if ((!node->r.uri && !node->r.attempted && !node->job) ||
-			   needed_locked(node)) {
+		           needed_locked(node)) {
 			/* GSS never heard of it, or must keep it until the last close. */
 			cache_queue_cancel_locked(cache, node);
 			if (drop_locked(cache, folder, node, &error))

@@ -120,13 +120,15 @@ void cache_node_free(CacheNode *node)
 	g_clear_error(&node->list_error);
 	cache_worker_cancel(&node->retry);
 	cache_worker_cancel(&node->deadline);
+	cache_worker_cancel(&node->validate_late.timer);
+	cache_worker_cancel(&node->list_late.timer);
 	g_cond_clear(&node->clone_done);
 	cache_record_clear(&node->r);
 	g_free(node);
 }
 
-/* The end of a node without a name: the journal forgets it and its blob, and what a rename or an unlink while
- * it was open left on GSS is to be removed. */
+/* The end of a node without a name: the journal forgets it and its blob, and what a rename or an
+ * unlink while it was open left on GSS is to be removed. */
 static void bury_locked(Cache *cache, CacheNode *node)
 {
 	g_autoptr(GError) error = NULL;
@@ -134,7 +136,7 @@ static void bury_locked(Cache *cache, CacheNode *node)
 	if (ok) {
 		ok = (!node->r.moved_from ||
 		      cache_store_insert_removal(cache->store, node->r.moved_from, &node->r.from,
-						 &error)) &&
+		                                 &error)) &&
 		     cache_store_remove_generations(cache->store, node->r.id, G_MAXINT64, &error) &&
 		     (!node->r.blob ||
 		      cache_store_remove_blob(cache->store, node->r.blob, &error)) &&
@@ -277,4 +279,36 @@ void cache_ready_later(Cache *cache, CacheReady ready, void *data, int code, con
 	                 .data = data,
 	                 .error = code ? g_error_new_literal(CACHE_ERROR, code, message) : NULL};
 	cache_worker_post(cache, run_later, later);
+}
+
+static gboolean on_late(void *data)
+{
+	const CacheLateArm *arm = data;
+	Cache *cache = arm->cache;
+	g_autoptr(GError) error =
+		g_error_new_literal(CACHE_ERROR, ETIMEDOUT, "GSS did not answer in time");
+	g_mutex_lock(&cache->lock);
+	GSList *waiting = g_steal_pointer(arm->waiting);
+	arm->late->slow = true;
+	cache_worker_cancel(&arm->late->timer); /* frees arm */
+	g_mutex_unlock(&cache->lock);
+	cache_calls_run(cache, waiting, error);
+	return G_SOURCE_REMOVE;
+}
+
+void cache_late_arm_locked(Cache *cache, CacheLate *late, GSList **waiting)
+{
+	if (late->timer)
+		return;
+	CacheLateArm *arm = g_new(CacheLateArm, 1);
+	*arm = (CacheLateArm){cache, waiting, late};
+	late->timer = cache_worker_after(
+		cache, late->slow ? CACHE_SLOW_DEADLINE_MS : CACHE_NAMESPACE_DEADLINE_MS, on_late,
+		arm, g_free);
+}
+
+void cache_late_clear_locked(CacheLate *late)
+{
+	cache_worker_cancel(&late->timer);
+	late->slow = false;
 }

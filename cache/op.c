@@ -44,7 +44,8 @@ static void run_step(void *data)
 static void run_first(void *data)
 {
 	CacheOp *op = data;
-	op->timer = cache_worker_after(op->cache, CACHE_NAMESPACE_DEADLINE_MS, on_deadline, op);
+	op->timer =
+		cache_worker_after(op->cache, CACHE_NAMESPACE_DEADLINE_MS, on_deadline, op, NULL);
 	op->step(op);
 }
 

@@ -22,6 +22,7 @@
 #include "gss/storage.h"
 
 #define CACHE_NAMESPACE_DEADLINE_MS 20000
+#define CACHE_SLOW_DEADLINE_MS 1000
 #define CACHE_PROGRESS_DEADLINE_US (60 * G_USEC_PER_SEC)
 #define CACHE_LIST_LEASE_US (10 * G_USEC_PER_SEC)
 #define CACHE_ATTR_LEASE_US (10 * G_USEC_PER_SEC)
@@ -90,6 +91,20 @@ void cache_calls_run(Cache *cache, GSList *calls, const GError *error);
 
 /* --- nodes (cache/node.c) --- */
 
+/* The deadline of those who wait for a question, which itself goes on: the kernel holds locks
+ * meanwhile. */
+typedef struct {
+	GSource *timer;
+	bool slow; /* it was missed once: whoever comes now waits for a moment only */
+} CacheLate;
+typedef struct {
+	Cache *cache;
+	GSList **waiting; /* CacheCall, of a pinned node */
+	CacheLate *late;
+} CacheLateArm;
+void cache_late_arm_locked(Cache *cache, CacheLate *late, GSList **waiting);
+void cache_late_clear_locked(CacheLate *late); /* on the worker: the answer is there */
+
 struct CacheNode {
 	CacheRecord r; /* the journaled part; r.size is current also before it is journaled */
 	guint64 refs;  /* the kernel's lookups */
@@ -98,12 +113,14 @@ struct CacheNode {
 	gint64 attr_until;     /* monotonic us: until then size and date need no question */
 	GSList *validating;    /* CacheCall: wait for the question under way */
 	bool validate_running;
+	CacheLate validate_late;
 
 	/* folder */
 	gint64 list_until; /* the listing is fresh until then */
 	gint64 list_failed_until;
 	GError *list_error; /* why the last listing failed */
 	bool list_running;
+	CacheLate list_late;
 	GSList *listing;     /* CacheCall: wait for the listing under way */
 	GHashTable *touched; /* names changed here while a listing is under way: it may not know */
 	GHashTable *resources; /* name -> GssResource of children not in memory, from the last
@@ -361,8 +378,10 @@ CacheWorker *cache_worker_new(Cache *cache);
 void cache_worker_free(CacheWorker *worker); /* runs what was posted, then joins */
 typedef void (*CacheFunc)(void *data);
 void cache_worker_post(Cache *cache, CacheFunc func, void *data);
-/* A timer on the worker; returns a reference, to be given to cache_worker_cancel(). */
-GSource *cache_worker_after(Cache *cache, guint ms, GSourceFunc func, void *data);
+/* A timer on the worker; returns a reference, to be given to cache_worker_cancel(). `destroy` (may
+ * be NULL) frees data with the timer. */
+GSource *cache_worker_after(Cache *cache, guint ms, GSourceFunc func, void *data,
+                            GDestroyNotify destroy);
 void cache_worker_cancel(GSource **timer);
 
 CacheSyncer *cache_syncer_new(Cache *cache);

@@ -68,9 +68,8 @@ static void arm_locked(Cache *cache, CacheNode *node)
 	Deadline *deadline = g_new(Deadline, 1);
 	*deadline = (Deadline){cache, node};
 	node->progress_at = g_get_monotonic_time();
-	node->deadline =
-		cache_worker_after(cache, CACHE_PROGRESS_DEADLINE_US / 1000, on_deadline, deadline);
-	g_source_set_callback(node->deadline, on_deadline, deadline, g_free);
+	node->deadline = cache_worker_after(cache, CACHE_PROGRESS_DEADLINE_US / 1000, on_deadline,
+	                                    deadline, g_free);
 }
 
 /* True: answered by what is in ret_uri or error. */

@@ -384,8 +384,7 @@ static void try_again_locked(CacheJob *job, const GError *error)
 	stub->cache = cache;
 	stub->node = node;
 	cache_worker_cancel(&node->retry);
-	node->retry = cache_worker_after(cache, delay, on_retry, stub);
-	g_source_set_callback(node->retry, on_retry, stub, g_free);
+	node->retry = cache_worker_after(cache, delay, on_retry, stub, g_free);
 }
 
 static GSList *failed_locked(CacheJob *job, const GError *error)

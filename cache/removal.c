@@ -184,7 +184,7 @@ static void run(void *data)
 	}
 	if (next != G_MAXINT64 && !cache->stopping)
 		cache->removal_timer =
-			cache_worker_after(cache, (next - now) / 1000 + 1, on_timer, cache);
+			cache_worker_after(cache, (next - now) / 1000 + 1, on_timer, cache, NULL);
 	g_mutex_unlock(&cache->lock);
 	starting = g_slist_reverse(starting);
 	for (GSList *l = starting; l; l = l->next) {

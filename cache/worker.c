@@ -34,17 +34,18 @@ static gboolean quit(void *data)
 	return G_SOURCE_REMOVE;
 }
 
-static GSource *attach(CacheWorker *worker, GSource *source, GSourceFunc func, void *data)
+static GSource *attach(CacheWorker *worker, GSource *source, GSourceFunc func, void *data,
+                       GDestroyNotify destroy)
 {
 	g_source_set_priority(source, G_PRIORITY_DEFAULT);
-	g_source_set_callback(source, func, data, NULL);
+	g_source_set_callback(source, func, data, destroy);
 	g_source_attach(source, worker->context);
 	return source;
 }
 
 void cache_worker_free(CacheWorker *worker)
 {
-	g_source_unref(attach(worker, g_idle_source_new(), quit, worker->loop));
+	g_source_unref(attach(worker, g_idle_source_new(), quit, worker->loop, NULL));
 	g_thread_join(worker->thread);
 	g_main_loop_unref(worker->loop);
 	g_main_context_unref(worker->context);
@@ -67,12 +68,13 @@ void cache_worker_post(Cache *cache, CacheFunc func, void *data)
 {
 	Post *post = g_new(Post, 1);
 	*post = (Post){func, data};
-	g_source_unref(attach(cache->worker, g_idle_source_new(), run_post, post));
+	g_source_unref(attach(cache->worker, g_idle_source_new(), run_post, post, NULL));
 }
 
-GSource *cache_worker_after(Cache *cache, guint ms, GSourceFunc func, void *data)
+GSource *cache_worker_after(Cache *cache, guint ms, GSourceFunc func, void *data,
+                            GDestroyNotify destroy)
 {
-	return attach(cache->worker, g_timeout_source_new(ms), func, data);
+	return attach(cache->worker, g_timeout_source_new(ms), func, data, destroy);
 }
 
 void cache_worker_cancel(GSource **timer)
