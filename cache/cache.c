@@ -7,11 +7,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define TAKE_OVER_MS 30000
+#define WORD_MS 5000
 
 static bool fail_errno(GError **error, const char *path, const char *what)
 {
@@ -52,7 +54,7 @@ static pid_t holder(int fd, char *text, gsize size)
 static void describe(int fd, const char *text)
 {
 	/* Only for messages: a failure changes nothing else. */
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) < 0)
+	if (pwrite(fd, text, strlen(text), 0) < 0 || ftruncate(fd, strlen(text)) < 0)
 		g_debug("cannot describe the lock: %s", g_strerror(errno));
 }
 
@@ -70,6 +72,42 @@ static void take_over(pid_t pid)
 	close(pidfd);
 }
 
+static bool is_mounted(const char *path)
+{
+	g_autofree char *table = NULL;
+	if (!g_file_get_contents("/proc/self/mountinfo", &table, NULL, NULL))
+		return true;
+	g_auto(GStrv) lines = g_strsplit(table, "\n", -1);
+	bool found = false;
+	for (char **line = lines; *line && !found; line++) {
+		g_auto(GStrv) fields = g_strsplit(*line, " ", 6);
+		if (g_strv_length(fields) < 6)
+			continue;
+		g_autofree char *mounted = g_strcompress(fields[4]); /* octal escapes */
+		found = g_str_equal(mounted, path);
+	}
+	return found;
+}
+
+/* A holder whose mount is gone is about to say that it drains: waits for it to write that. */
+static bool wait_for_word(const char *lock_path, int fd, char *text, gsize size)
+{
+	static const char prefix[] = "mounted at ";
+	if (!g_str_has_prefix(text, prefix) || is_mounted(text + strlen(prefix)))
+		return false;
+	int watch = inotify_init1(IN_CLOEXEC);
+	if (watch < 0)
+		return false;
+	struct pollfd poll_fd = {.fd = watch, .events = POLLIN};
+	bool watching = inotify_add_watch(watch, lock_path, IN_MODIFY | IN_CLOSE_WRITE) >= 0;
+	/* It may have been written before the watch was set. */
+	holder(fd, text, size);
+	if (watching && !g_str_has_prefix(text, "draining"))
+		poll(&poll_fd, 1, WORD_MS);
+	close(watch);
+	return true;
+}
+
 static bool acquire(Cache *cache, const char *mountpoint, GError **error)
 {
 	g_autofree char *path = g_build_filename(cache->path, "lock", NULL);
@@ -81,6 +119,8 @@ static bool acquire(Cache *cache, const char *mountpoint, GError **error)
 		if (errno != EACCES && errno != EAGAIN)
 			return fail_errno(error, path, "cannot lock the cache");
 		pid_t pid = holder(cache->lock_fd, text, sizeof text);
+		if (pid && tries == 0 && wait_for_word(path, cache->lock_fd, text, sizeof text))
+			pid = holder(cache->lock_fd, text, sizeof text);
 		if (pid && g_str_has_prefix(text, "draining") && tries == 0) {
 			g_message("%s: taking over from the draining process %d", cache->path,
 			          (int)pid);

@@ -203,13 +203,15 @@ static void folder_begin(CacheOp *op)
 
 typedef struct {
 	Cache *cache;
-	bool fixed; /* something below is known to GSS, or may be */
+	bool any;   /* something is below */
+	bool fixed; /* and is known to GSS, or may be */
 } Below;
 
 static bool note_fixed(const CacheRecord *record, void *data)
 {
 	Below *below = data;
 	CacheNode *node = g_hash_table_lookup(below->cache->nodes, &record->id);
+	below->any = true;
 	below->fixed = record->folder || record->uri || record->attempted || (node && node->job);
 	return !below->fixed;
 }
@@ -262,6 +264,10 @@ static CacheOp *folder_op_locked(Cache *cache, const Places *places, GError **er
 	    (places->target &&
 	     !cache_store_children(cache->store, places->target->r.id, note_fixed, &target, error)))
 		return NULL;
+	if (target.fixed || target.any) {
+		g_set_error(error, CACHE_ERROR, ENOTEMPTY, "%s: not empty", places->target->r.name);
+		return NULL;
+	}
 	if (source.fixed) {
 		g_set_error(error, CACHE_ERROR, EXDEV,
 		            "%s: a folder with content cannot be renamed on GSS",
