@@ -10,7 +10,8 @@
 #define XATTR_ERROR "user.gss.error"
 
 #define NAME_BYTES_MAX 255
-#define PREFERRED_BLOCK (1024 * 1024) /* st_blksize: what cp and cat take as buffer, one request */
+#define PREFERRED_BLOCK (1024 * 1024) /* st_blksize: what cp and cat take as buffer, one request \
+	                               */
 
 void fs_stat(const FsStorage *storage, const CacheAttr *attr, struct stat *ret)
 {
@@ -18,8 +19,8 @@ void fs_stat(const FsStorage *storage, const CacheAttr *attr, struct stat *ret)
 
 	*ret = (struct stat){
 		.st_ino = fs_mount_ino(storage, attr->id),
-		.st_mode = (attr->folder ? S_IFDIR : S_IFREG) |
-	                   (attr->mode & 07777 & ~options->umask),
+		.st_mode =
+			(attr->folder ? S_IFDIR : S_IFREG) | (attr->mode & 07777 & ~options->umask),
 		.st_nlink = attr->folder ? 2 : 1,
 		.st_uid = options->uid,
 		.st_gid = options->gid,
@@ -87,7 +88,8 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 }
 
-/* Giving a file to whom it belongs already is fine; GSS knows no owners, so that nothing else can be kept. */
+/* Giving a file to whom it belongs already is fine; GSS knows no owners, so that nothing else can
+ * be kept. */
 static bool keeps_owner(const FsMountOptions *options, const struct stat *attr, int set)
 {
 	if ((set & FUSE_SET_ATTR_UID) && attr->st_uid != options->uid)

@@ -1,11 +1,12 @@
-/* fs/command.h - what the control files have the platform do: registering images. And the log of it.
+/* fs/command.h - what the control files have the platform do: registering images. And the log of
+ * it.
  *
- * A command runs on although nobody waits for it any more. An equal one (verb, source, name) that is
- * given meanwhile joins it: programs repeat a write() that a signal interrupted.
+ * A command runs on although nobody waits for it any more. An equal one (verb, source, name) that
+ * is given meanwhile joins it: programs repeat a write() that a signal interrupted.
  *
- * Nothing is sent twice without asking: when an answer is lost (the platform's proxy answers 504 while a registration
- * goes on), the service is asked about the image, with pauses, until it tells the outcome or
- * `register_timeout` has passed.
+ * Nothing is sent twice without asking: when an answer is lost (the platform's proxy answers 504
+ * while a registration goes on), the service is asked about the image, with pauses, until it tells
+ * the outcome or `register_timeout` has passed.
  *
  * Threads: any; callbacks on any.
  */

@@ -142,8 +142,7 @@ bool fs_config_load(const char *path, bool required, FsConfig *ret, GError **err
 		.names = g_ptr_array_new(),
 	};
 
-	if (!load_key_file(file, path, required, error) ||
-	    !read_file(file, path, &config, error))
+	if (!load_key_file(file, path, required, error) || !read_file(file, path, &config, error))
 		return false;
 	bool named = config.names->len > 0;
 	for (guint i = 0; !named && i < G_N_ELEMENTS(published); i++)

@@ -159,8 +159,8 @@ bool fs_credentials_load(const char *path, FsCredentials *ret, GError **error)
 		if (!load_file(handed, false, &found, error))
 			return false;
 	}
-	/* A token of the file must not stand in for a login that the environment asks for, nor a password of the file go
-	 * with another user's name. */
+	/* A token of the file must not stand in for a login that the environment asks for, nor a
+	 * password of the file go with another user's name. */
 	if (given.token == NULL && (given.username != NULL || given.password != NULL))
 		g_clear_pointer(&found.token, wipe);
 	if (given.username != NULL && g_strcmp0(given.username, found.username) != 0)

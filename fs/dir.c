@@ -23,7 +23,8 @@ static void on_entry(const CacheAttr *attr, const GError *error, void *data)
 		cache_forget(storage->cache, id, 1);
 }
 
-/* The folder of a storage, looked up in the virtual root. No reference is taken: the cache holds its root. */
+/* The folder of a storage, looked up in the virtual root. No reference is taken: the cache holds
+ * its root. */
 static void on_storage_root(const CacheAttr *attr, const GError *error, void *data)
 {
 	FsReply *reply = data;
@@ -90,7 +91,8 @@ void fs_op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *f
 
 /* --- changing names --- */
 
-/* The folder in which `name` may be made, removed or renamed. NULL: it may not, and that was answered. */
+/* The folder in which `name` may be made, removed or renamed. NULL: it may not, and that was
+ * answered. */
 static FsStorage *writable(FsReply *reply, fuse_ino_t parent, const char *name, CacheId *ret_id)
 {
 	FsStorage *storage = fs_mount_resolve(reply->mount, parent, ret_id);
@@ -157,7 +159,8 @@ void fs_op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 		cache_rename(storage->cache, from, name, to, new_name, flags, on_done, reply);
 }
 
-/* GSS holds files and folders; EPERM is what symlink(2) and link(2) give where the filesystem has no links. */
+/* GSS holds files and folders; EPERM is what symlink(2) and link(2) give where the filesystem has
+ * no links. */
 void fs_op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
 {
 	fs_reply_err(fs_reply_new(req), EPERM);
@@ -199,7 +202,8 @@ void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fs_reply_open(reply, &dir->base, fi);
 }
 
-/* A READDIR being filled. Offsets count entries from 1: what follows the entry at n has offset n. */
+/* A READDIR being filled. Offsets count entries from 1: what follows the entry at n has offset n.
+ */
 typedef struct {
 	fuse_req_t req;
 	char *buffer;
@@ -214,9 +218,9 @@ static void add(Filler *filler, const char *name, uint64_t ino, bool folder)
 
 	if (filler->full || filler->position++ < filler->from)
 		return;
-	gsize need = fuse_add_direntry(filler->req, filler->buffer + filler->used,
-	                               filler->size - filler->used, name, &st,
-	                               (off_t)filler->position);
+	gsize need =
+		fuse_add_direntry(filler->req, filler->buffer + filler->used,
+	                          filler->size - filler->used, name, &st, (off_t)filler->position);
 	if (need > filler->size - filler->used)
 		filler->full = true;
 	else
@@ -295,8 +299,8 @@ void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	fs_handle_ref(&dir->base);
 	reply->handle = &dir->base;
 	reply->size = size;
-	/* From the start: what is there now, as rewinddir(3) demands. Later: the snapshot of that moment, so that
-	 * removing while listing skips nothing. */
+	/* From the start: what is there now, as rewinddir(3) demands. Later: the snapshot of that
+	 * moment, so that removing while listing skips nothing. */
 	if (offset == 0 && storage != NULL) {
 		if (fs_reply_wait(reply))
 			cache_list(storage->cache, dir->folder.id, on_listing, reply);

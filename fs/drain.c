@@ -8,7 +8,6 @@
 
 #define TERMINAL_S 1
 #define LOG_S 10
-#define SIGNALS_TO_LEAVE 2
 
 struct FsDrain {
 	FsMount *mount;
@@ -42,6 +41,7 @@ FsDrain *fs_drain_start(FsMount *mount, FsStop *stop)
 	};
 	for (guint i = 0; i < mount->storages->len; i++) {
 		FsStorage *storage = mount->storages->pdata[i];
+		cache_set_draining(storage->cache);
 		cache_drain(storage->cache, on_cache, drain);
 	}
 	fs_commands_when_idle(mount->commands, on_part, drain);
@@ -74,7 +74,8 @@ static char *describe(const FsMount *mount)
 	if (files > 0) {
 		g_autofree char *done = g_format_size(pending.bytes_done);
 		g_autofree char *total = g_format_size(pending.bytes_total);
-		g_string_append_printf(text, "%" G_GUINT64_FORMAT " file%s to upload, %s of %s done",
+		g_string_append_printf(text,
+		                       "%" G_GUINT64_FORMAT " file%s to upload, %s of %s done",
 		                       files, files == 1 ? "" : "s", done, total);
 	}
 	if (pending.removals > 0)
@@ -96,7 +97,8 @@ static void show(const FsMount *mount, bool terminal)
 		return;
 	fs_service_notify(status);
 	if (terminal)
-		fprintf(stderr, "\r\033[Kgssfs: unmounted; %s (Ctrl-C twice: leave it for later)", text);
+		fprintf(stderr, "\r\033[Kgssfs: unmounted; %s (Ctrl-C twice: leave it for later)",
+		        text);
 	else
 		g_message("unmounted; %s", text);
 }
@@ -110,7 +112,8 @@ static bool report(const FsMount *mount)
 	if (*left != '\0')
 		g_message("left for the next mount: %s", left);
 	if (pending.parked > 0)
-		g_warning("%" G_GUINT64_FORMAT " file%s could not be uploaded and need%s you: mount "
+		g_warning("%" G_GUINT64_FORMAT
+		          " file%s could not be uploaded and need%s you: mount "
 		          "again and see the attribute user.gss.error",
 		          pending.parked, pending.parked == 1 ? "" : "s",
 		          pending.parked == 1 ? "s" : "");
@@ -125,7 +128,7 @@ bool fs_drain_wait(FsDrain *drain, guint timeout)
 	bool shown = false;
 
 	fs_stop_lock(drain->stop);
-	while (drain->waiting > 0 && fs_stop_count_locked(drain->stop) < SIGNALS_TO_LEAVE &&
+	while (drain->waiting > 0 && fs_stop_count_locked(drain->stop) < FS_STOP_LEAVE &&
 	       g_get_monotonic_time() < end) {
 		fs_stop_wait_until_locked(drain->stop, MIN(next, end));
 		if (drain->waiting == 0 || g_get_monotonic_time() < next)

@@ -9,8 +9,8 @@
 typedef struct FsDrain FsDrain;
 
 FsDrain *fs_drain_start(FsMount *mount, FsStop *stop);
-/* Waits until nothing is pending but what needs the user, `timeout` (s, 0: none) has passed, or we are told
- * to end once more. Returns true when nothing at all is left; says what is. */
+/* Waits until nothing is pending but what needs the user, `timeout` (s, 0: none) has passed, or we
+ * are told to end once more. Returns true when nothing at all is left; says what is. */
 bool fs_drain_wait(FsDrain *drain, guint timeout);
 /* After the caches have stopped. */
 void fs_drain_free(FsDrain *drain);

@@ -1,8 +1,8 @@
 /* fs/handle.h - what fi->fh points to: a thing that a process has open.
  *
- * A handle is one reference of the kernel's, which RELEASE gives back, and one of each request that uses it and
- * outlives its handler. The kernel need not send RELEASE when a mount ends: the session closes what is
- * left (fs_handles_close).
+ * A handle is one reference of the kernel's, which RELEASE gives back, and one of each request that
+ * uses it and outlives its handler. The kernel need not send RELEASE when a mount ends: the session
+ * closes what is left (fs_handles_close).
  *
  * Threads: any.
  */

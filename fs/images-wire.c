@@ -12,13 +12,14 @@ struct FsImagesWire {
 	void *data;
 	FsImages face;
 	GMutex lock;
-	/* Guarded by lock. Services whose address has changed may still have calls under way, and end with the
-	 * wire. */
-	char *url; /* of the newest */
+	/* Guarded by lock. Services whose address has changed may still have calls under way, and
+	 * end with the wire. */
+	char *url;           /* of the newest */
 	GPtrArray *services; /* GssImages, the newest last */
 };
 
-/* The service to use now; lives as long as the wire. NULL with ENOTSUP, or EINVAL for a bad address. */
+/* The service to use now; lives as long as the wire. NULL with ENOTSUP, or EINVAL for a bad
+ * address. */
 static GssImages *current(FsImagesWire *wire, GError **error)
 {
 	g_autofree char *url = wire->address(wire->storage, wire->data);
@@ -91,7 +92,8 @@ static void info(void *data, const char *name, FsImageCallback callback, void *c
 	if (images == NULL)
 		callback(NULL, error, callback_data);
 	else
-		gss_images_info(images, name, NULL, on_info, call_new(callback, NULL, callback_data));
+		gss_images_info(images, name, NULL, on_info,
+		                call_new(callback, NULL, callback_data));
 }
 
 static void add(void *data, const char *name, const char *source, FsImagesDone done,
@@ -120,7 +122,7 @@ static void replace(void *data, const char *name, const char *source, FsImagesDo
 		                  call_new(NULL, done, done_data));
 }
 
-static void delete(void *data, const char *name, FsImagesDone done, void *done_data)
+static void delete (void *data, const char *name, FsImagesDone done, void *done_data)
 {
 	g_autoptr(GError) error = NULL;
 	GssImages *images = current(data, &error);

@@ -1,4 +1,5 @@
-/* fs/images-wire.h - the Images service of a storage, as the control files want it (fs/images.h), made of gss/images.h.
+/* fs/images-wire.h - the Images service of a storage, as the control files want it (fs/images.h),
+ * made of gss/images.h.
  *
  * Its address is looked up at each use, so that a changed configuration counts at once.
  */

@@ -1,10 +1,9 @@
-/* fs/images.h - what the control files want of a storage's Images service. The program hands it in, so that
- * fs/ knows nothing of gss/.
+/* fs/images.h - what the control files want of a storage's Images service. The program hands it in,
+ * so that fs/ knows nothing of gss/.
  *
- * Threads: called from any thread, never blocking; callbacks run once, on any thread, and must not block.
- * Errors carry a positive errno as their code; two of them matter here:
- *   ENOENT       no image of that name (info), or no such image or source
- *   EEXIST       an image of that name exists
+ * Threads: called from any thread, never blocking; callbacks run once, on any thread, and must not
+ * block. Errors carry a positive errno as their code; two of them matter here: ENOENT       no
+ * image of that name (info), or no such image or source EEXIST       an image of that name exists
  *   EINPROGRESS  the request was sent and its answer is lost: ask before anything is sent again
  */
 #pragma once
@@ -21,8 +20,8 @@ typedef void (*FsImageCallback)(const FsImage *image, const GError *error, void 
 typedef void (*FsImagesDone)(const GError *error, void *data);
 
 typedef struct {
-	/* Before anything is sent: is this a name that the platform takes (EINVAL), is there a service
-	 * (ENOTSUP)? The message says why not. */
+	/* Before anything is sent: is this a name that the platform takes (EINVAL), is there a
+	 * service (ENOTSUP)? The message says why not. */
 	bool (*check)(void *images, const char *name, GError **error);
 	void (*info)(void *images, const char *name, FsImageCallback callback, void *data);
 	/* `source` is a GSS URI. */

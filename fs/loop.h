@@ -1,7 +1,7 @@
 /* fs/loop.h - a thread with timers and signals: the pauses of commands, the end of the session.
  *
- * Threads: every function from any thread; functions posted run on the loop's own and must not block for
- * long.
+ * Threads: every function from any thread; functions posted run on the loop's own and must not
+ * block for long.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
-/* gssfs - mounts GSS storage as a local folder. The life of the process: options, background, platform,
- * session, drain. */
+/* gssfs - mounts GSS storage as a local folder. The life of the process: options, background,
+ * platform, session, drain. */
 #include "fs/background.h"
 #include "fs/drain.h"
 #include "fs/log.h"
@@ -110,8 +110,8 @@ static int run_session(Program *program, FsMount *mount)
 		.data = program,
 	};
 
-	FsPlatform *platform = fs_platform_open(options, program->config_path, mount,
-	                                        &program->note, &error);
+	FsPlatform *platform =
+		fs_platform_open(options, program->config_path, mount, &program->note, &error);
 	if (platform == NULL)
 		return report(program, error);
 	FsSession *session = fs_session_mount(mount, &session_options, &error);

@@ -1,12 +1,12 @@
-/* fs/mount.h - one mount: the storages it shows, whose it is, and the rooms that its handlers share.
+/* fs/mount.h - one mount: the storages it shows, whose it is, and the rooms that its handlers
+ * share.
  *
  * Inode numbers are arithmetic, there is no inode table: the kernel's lookups are counted by the
  * caches themselves (cache_forget), and of virtual nodes in fs/virtual.c.
  *
- *   1                        the mount's root: a folder of the one storage, or the virtual root that
- *                            shows all storages as folders (SOURCE `all`)
- *   (index + 1) << 48 | id   the node `id` of the storage `index`
- *   1 << 63 | number         a virtual node
+ *   1                        the mount's root: a folder of the one storage, or the virtual root
+ * that shows all storages as folders (SOURCE `all`) (index + 1) << 48 | id   the node `id` of the
+ * storage `index` 1 << 63 | number         a virtual node
  *
  * Threads: the fields are constant once the session runs; the rooms behind pointers are locked
  * inside. FUSE workers and the threads of the caches use a mount at the same time.
@@ -50,8 +50,8 @@ typedef struct {
 	uid_t owner; /* who mounted */
 	uid_t uid;   /* of all files */
 	gid_t gid;
-	mode_t umask;  /* taken from all permission bits */
-	bool all;      /* the root shows the storages */
+	mode_t umask;           /* taken from all permission bits */
+	bool all;               /* the root shows the storages */
 	guint register_timeout; /* s a registration may take */
 } FsMountOptions;
 
@@ -72,8 +72,8 @@ struct FsMount {
 FsMount *fs_mount_new(const FsMountOptions *options);
 /* Before the session runs. `name` is copied. */
 FsStorage *fs_mount_add(FsMount *mount, const char *name, Cache *cache, const FsImages *images);
-/* Ends timers and the notifier. After it the mount starts nothing any more; called before the caches and the
- * Images services end. */
+/* Ends timers and the notifier. After it the mount starts nothing any more; called before the
+ * caches and the Images services end. */
 void fs_mount_stop(FsMount *mount);
 /* After they have ended: no callback comes any more. */
 void fs_mount_free(FsMount *mount);

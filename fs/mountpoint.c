@@ -57,10 +57,11 @@ static bool check_empty(const char *path, const struct stat *st, GError **error)
 	if (empty)
 		return true;
 	if (is_mounted(path, st))
-		return fail(error, EBUSY,
-		            "something is mounted at %s already: fusermount3 -u %s, or take another "
-		            "folder",
-		            path, path);
+		return fail(
+			error, EBUSY,
+			"something is mounted at %s already: fusermount3 -u %s, or take another "
+			"folder",
+			path, path);
 	return fail(error, ENOTEMPTY,
 	            "mountpoint %s is not empty, the mount would hide what is in it: take an empty "
 	            "folder",
@@ -74,7 +75,8 @@ static bool check_device(GError **error)
 	/* libfuse opens it itself before it turns to fusermount3. */
 	if (errno == EACCES || errno == EPERM)
 		return fail(error, errno,
-		            "you may not open " FUSE_DEVICE ", which is for everybody elsewhere (mode "
+		            "you may not open " FUSE_DEVICE
+		            ", which is for everybody elsewhere (mode "
 		            "0666): root can chmod it");
 	return fail(error, ENODEV,
 	            FUSE_DEVICE " is missing: the kernel has no FUSE (modprobe fuse), or this "

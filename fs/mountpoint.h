@@ -6,6 +6,6 @@
 
 #include "fs/options.h"
 
-/* `path` is absolute. ENOENT, ENOTDIR, ENOTEMPTY, ENOTCONN (a dead mount is there), EACCES, ENODEV (no /dev/fuse), EPERM
- * (allow_other). */
+/* `path` is absolute. ENOENT, ENOTDIR, ENOTEMPTY, ENOTCONN (a dead mount is there), EACCES, ENODEV
+ * (no /dev/fuse), EPERM (allow_other). */
 bool fs_mountpoint_check(const char *path, const FsOptions *options, GError **error);

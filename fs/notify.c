@@ -4,8 +4,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Beyond this many waiting notifications those that time cures (attributes, names: a second) are dropped.
- * Contents are always told; they are at most one for each file whose pages the kernel has. */
+/* Beyond this many waiting notifications those that time cures (attributes, names: a second) are
+ * dropped. Contents are always told; they are at most one for each file whose pages the kernel has.
+ */
 #define WAITING_MAX 65536
 
 typedef struct {
@@ -62,9 +63,9 @@ static void tell(struct fuse_session *session, const Item *item)
 		result = fuse_lowlevel_notify_inval_entry(session, item->ino, item->name,
 		                                          strlen(item->name));
 	else
-		result = fuse_lowlevel_notify_inval_inode(
-			session, item->ino, item->length < 0 ? -1 : item->offset,
-			item->length < 0 ? 0 : item->length);
+		result = fuse_lowlevel_notify_inval_inode(session, item->ino,
+		                                          item->length < 0 ? -1 : item->offset,
+		                                          item->length < 0 ? 0 : item->length);
 	/* ENOENT: the kernel has no such thing cached, which is as well. */
 	if (result != 0 && result != -ENOENT)
 		g_debug("notifying the kernel: %s", g_strerror(-result));
@@ -132,7 +133,8 @@ static void merge(Item *into, const Item *item)
 	}
 	gint64 offset = MIN(into->offset, item->offset);
 	if (into->length > 0 && item->length > 0)
-		into->length = MAX(into->offset + into->length, item->offset + item->length) - offset;
+		into->length =
+			MAX(into->offset + into->length, item->offset + item->length) - offset;
 	else
 		into->length = 0;
 	into->offset = offset;

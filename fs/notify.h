@@ -1,7 +1,8 @@
 /* fs/notify.h - telling the kernel that what it has cached is no longer true.
  *
- * A thread does nothing else. It may block in the kernel for as long as a page is locked by a read under way; it holds
- * nothing meanwhile, and nobody waits for it. Equal notifications that wait are made one.
+ * A thread does nothing else. It may block in the kernel for as long as a page is locked by a read
+ * under way; it holds nothing meanwhile, and nobody waits for it. Equal notifications that wait are
+ * made one.
  *
  * Threads: any; fs_notifier_stop() from a thread that no read waits for.
  */

@@ -1,8 +1,8 @@
 #include "fs/ops.h"
 
 #define MIB (1024 * 1024)
-/* Reads that wait for the network are background requests; the default of 12 would let a few stuck ones stop
- * all others. */
+/* Reads that wait for the network are background requests; the default of 12 would let a few stuck
+ * ones stop all others. */
 #define MAX_BACKGROUND 512
 #define CONGESTION (MAX_BACKGROUND * 3 / 4)
 
@@ -16,6 +16,9 @@ static void want(struct fuse_conn_info *conn, unsigned capability, bool on)
 
 void fs_ops_negotiate(struct fuse_conn_info *conn)
 {
+	/* With a page less, the pipe of a user who isn't root would hold a request, and writes
+	 * would be spliced. Measured: no gain over copying (1.7 s for 5 x 256 MiB either way, the
+	 * same processor time). */
 	conn->max_write = MIB;
 	conn->max_readahead = MIB;
 	conn->max_background = MAX_BACKGROUND;
@@ -24,16 +27,17 @@ void fs_ops_negotiate(struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_ATOMIC_O_TRUNC, true);
 	want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
 	want(conn, FUSE_CAP_ASYNC_READ, true);
-	/* We tell the kernel what changed (fs/notify.h) and keep the rest: an mtime that merely became known must not
-	 * cost the page cache. Without the one the other stays as the kernel has it. */
+	/* We tell the kernel what changed (fs/notify.h) and keep the rest: an mtime that merely
+	 * became known must not cost the page cache. Without the one the other stays as the kernel
+	 * has it. */
 	if (conn->capable & FUSE_CAP_EXPLICIT_INVAL_DATA) {
 		want(conn, FUSE_CAP_EXPLICIT_INVAL_DATA, true);
 		want(conn, FUSE_CAP_AUTO_INVAL_DATA, false);
 	}
 	/* With it the kernel would own size and mtime. */
 	want(conn, FUSE_CAP_WRITEBACK_CACHE, false);
-	/* Not used: an entry whose size is not proven can carry no attributes, and proving it costs a request
-	 * each; `ls -l` asks for those in parallel. */
+	/* Not used: an entry whose size is not proven can carry no attributes, and proving it costs
+	 * a request each; `ls -l` asks for those in parallel. */
 	want(conn, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO, false);
 	/* The kernel clears set-user-ID bits itself, through setattr. */
 	want(conn, FUSE_CAP_HANDLE_KILLPRIV, false);
@@ -70,7 +74,8 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.listxattr = fs_op_listxattr,
 	.removexattr = fs_op_removexattr,
 	.create = fs_op_create,
-	/* Not there, so that the kernel does them in its own way: access (default_permissions), fallocate (EOPNOTSUPP: room
-	 * can't be reserved), lseek for data and holes (files have no holes), copy_file_range, locks (of
-	 * this machine only), readlink, ioctl, poll (always ready). */
+	/* Not there, so that the kernel does them in its own way: access (default_permissions),
+         * fallocate (EOPNOTSUPP: room can't be reserved), lseek for data and holes (files have no
+         * holes), copy_file_range, locks (of this machine only), readlink, ioctl, poll (always
+         * ready). */
 };

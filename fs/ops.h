@@ -1,8 +1,8 @@
-/* fs/ops.h - the handlers of FUSE requests, by kind: fs/dir.c (names and folders), fs/attr.c (attributes),
- * fs/file.c (contents). fs/ops.c makes the table of them.
+/* fs/ops.h - the handlers of FUSE requests, by kind: fs/dir.c (names and folders), fs/attr.c
+ * (attributes), fs/file.c (contents). fs/ops.c makes the table of them.
  *
- * Handlers run in FUSE workers. They touch memory and the local disk; what may need the network goes to the
- * cache with a callback and answers later (fs/reply.h).
+ * Handlers run in FUSE workers. They touch memory and the local disk; what may need the network
+ * goes to the cache with a callback and answers later (fs/reply.h).
  */
 #pragma once
 

@@ -59,8 +59,8 @@ static bool parse_number(const char *name, const char *text, guint base, guint64
 {
 	if (g_ascii_string_to_unsigned(text, base, 0, limit, ret, NULL))
 		return true;
-	return fail(error, "option %s: “%s” is no %snumber from 0 to %" G_GUINT64_FORMAT, name, text,
-	            base == 8 ? "octal " : "", limit);
+	return fail(error, "option %s: “%s” is no %snumber from 0 to %" G_GUINT64_FORMAT, name,
+	            text, base == 8 ? "octal " : "", limit);
 }
 
 /* Options with a text as value. */
@@ -96,12 +96,33 @@ static bool *switch_field(FsOptions *options, const char *name)
 static bool is_ignored(const char *name)
 {
 	static const char *const names[] = {
-		"default_permissions", "auto",        "noauto",   "user",     "nouser",
-		"users",               "nousers",     "owner",    "noowner",  "group",
-		"nogroup",             "defaults",    "_netdev",  "nofail",   "comment",
-		"relatime",            "strictatime", "lazytime", "nolazytime", "noiversion",
-		"fsname",              "subtype",     "silent",   "loud",     "_rnetdev",
-		"X-mount.mkdir",       NULL,
+		"default_permissions",
+		"auto",
+		"noauto",
+		"user",
+		"nouser",
+		"users",
+		"nousers",
+		"owner",
+		"noowner",
+		"group",
+		"nogroup",
+		"defaults",
+		"_netdev",
+		"nofail",
+		"comment",
+		"relatime",
+		"strictatime",
+		"lazytime",
+		"nolazytime",
+		"noiversion",
+		"fsname",
+		"subtype",
+		"silent",
+		"loud",
+		"_rnetdev",
+		"X-mount.mkdir",
+		NULL,
 	};
 	return g_strv_contains(names, name) || g_str_has_prefix(name, "x-") ||
 	       g_str_has_prefix(name, "X-");
@@ -111,10 +132,10 @@ static bool is_ignored(const char *name)
 static bool is_passed_on(const char *name)
 {
 	static const char *const names[] = {
-		"rw",         "suid",          "nosuid",      "dev",          "nodev",  "exec",
-		"noexec",     "async",         "sync",        "dirsync",      "atime",  "noatime",
-		"nodiratime", "nostrictatime", "norelatime",  "auto_unmount", "context", "fscontext",
-		"defcontext", "rootcontext",   "max_read",    NULL,
+		"rw",         "suid",          "nosuid",     "dev",          "nodev",   "exec",
+		"noexec",     "async",         "sync",       "dirsync",      "atime",   "noatime",
+		"nodiratime", "nostrictatime", "norelatime", "auto_unmount", "context", "fscontext",
+		"defcontext", "rootcontext",   "max_read",   NULL,
 	};
 	return g_strv_contains(names, name);
 }
@@ -151,8 +172,8 @@ static bool set_numbers(FsOptions *options, const char *name, const char *value,
 static bool set_option(FsOptions *options, const char *text, GError **error)
 {
 	const char *equals = strchr(text, '=');
-	g_autofree char *name = equals != NULL ? g_strndup(text, (gsize)(equals - text))
-	                                       : g_strdup(text);
+	g_autofree char *name =
+		equals != NULL ? g_strndup(text, (gsize)(equals - text)) : g_strdup(text);
 	const char *value = equals != NULL ? equals + 1 : NULL;
 	char **field = text_field(options, name);
 	bool *toggle = switch_field(options, name);
@@ -241,10 +262,14 @@ static int on_argument(void *data, const char *text, int key, struct fuse_args *
 bool fs_options_parse(int argc, char **argv, FsOptions *ret, GError **error)
 {
 	static const struct fuse_opt keys[] = {
-		FUSE_OPT_KEY("-f", KEY_FOREGROUND),   FUSE_OPT_KEY("-d", KEY_DEBUG),
-		FUSE_OPT_KEY("--debug", KEY_DEBUG),   FUSE_OPT_KEY("-h", KEY_HELP),
-		FUSE_OPT_KEY("--help", KEY_HELP),     FUSE_OPT_KEY("-V", KEY_VERSION),
-		FUSE_OPT_KEY("--version", KEY_VERSION), FUSE_OPT_KEY("-s", KEY_SINGLE),
+		FUSE_OPT_KEY("-f", KEY_FOREGROUND),
+		FUSE_OPT_KEY("-d", KEY_DEBUG),
+		FUSE_OPT_KEY("--debug", KEY_DEBUG),
+		FUSE_OPT_KEY("-h", KEY_HELP),
+		FUSE_OPT_KEY("--help", KEY_HELP),
+		FUSE_OPT_KEY("-V", KEY_VERSION),
+		FUSE_OPT_KEY("--version", KEY_VERSION),
+		FUSE_OPT_KEY("-s", KEY_SINGLE),
 		FUSE_OPT_END,
 	};
 	g_auto(FsOptions) options = {

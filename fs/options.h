@@ -16,8 +16,8 @@ typedef struct {
 	/* Where the platform is; NULL: as configured. */
 	char *auth, *gss, *images;
 	bool allow_http;
-	char *config;    /* path of the configuration file, NULL: the usual one */
-	char *cache_dir; /* NULL: the usual one */
+	char *config;       /* path of the configuration file, NULL: the usual one */
+	char *cache_dir;    /* NULL: the usual one */
 	guint64 cache_size; /* bytes, 0: by the disk's size */
 	bool fsync_local, read_only;
 	bool allow_other, allow_root;
@@ -27,7 +27,7 @@ typedef struct {
 	mode_t umask;
 	guint drain_timeout;    /* s, 0: none */
 	guint register_timeout; /* s */
-	GPtrArray *mount; /* char: mount options that are passed on to libfuse */
+	GPtrArray *mount;       /* char: mount options that are passed on to libfuse */
 } FsOptions;
 void fs_options_clear(FsOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsOptions, fs_options_clear)

@@ -15,14 +15,15 @@
 #include <unistd.h>
 
 #define SOURCE_ALL "all"
-#define VERDICT_US (3 * G_USEC_PER_SEC) /* how long a mount that can do without waits for the login */
+#define VERDICT_US \
+	(3 * G_USEC_PER_SEC) /* how long a mount that can do without waits for the login */
 
 /* A login, and who waits for its verdict. */
 typedef struct {
 	GMutex lock;
 	GCond done;
-	bool over;  /* guarded by lock, as are the next */
-	bool late;  /* nobody waits: the verdict is to be acted upon when it comes */
+	bool over; /* guarded by lock, as are the next */
+	bool late; /* nobody waits: the verdict is to be acted upon when it comes */
 	GError *error;
 	char *project, *user;
 } Login;
@@ -34,7 +35,7 @@ typedef struct {
 	Cache *cache;
 	CacheNotify notify;
 	FsImagesWire *images;
-	char *uri;     /* of the folder that is shown */
+	char *uri; /* of the folder that is shown */
 	bool started;
 } Store;
 
@@ -45,11 +46,11 @@ struct FsPlatform {
 	char *auth, *gss; /* URLs */
 	GssClient *client;
 	char *project, *user; /* as configured, or as the login said; NULL unknown */
-	bool ready_token; /* a token was given: only the login tells its project */
+	bool ready_token;     /* a token was given: only the login tells its project */
 	GPtrArray *stores;
 	Login login;
 	bool journal_known; /* all folders are known here */
-	gint foreign; /* atomic */
+	gint foreign;       /* atomic */
 	/* The configuration as last read; guarded by config_lock. */
 	GMutex config_lock;
 	FsConfig config;
@@ -78,7 +79,8 @@ bool fs_platform_check_source(const char *source, GError **error)
 
 /* --- configuration --- */
 
-/* The Images service that counts now. A configuration that has become unreadable leaves the last one. */
+/* The Images service that counts now. A configuration that has become unreadable leaves the last
+ * one. */
 static char *images_address(const char *storage, void *data)
 {
 	FsPlatform *platform = data;
@@ -235,8 +237,8 @@ static void on_login(const GssIdentity *identity, const GError *error, void *dat
 		fs_loop_after(platform->mount->loop, 0, act_late, platform);
 }
 
-/* Waits for the verdict until `until` (monotonic us); false: there is none yet, and it will be acted upon
- * late. */
+/* Waits for the verdict until `until` (monotonic us); false: there is none yet, and it will be
+ * acted upon late. */
 static bool wait_login(FsPlatform *platform, gint64 until)
 {
 	Login *login = &platform->login;
@@ -256,8 +258,8 @@ static bool login(FsPlatform *platform, GError **error)
 
 	gss_client_login(platform->client, NULL, on_login, platform);
 	/* Without the project there is not even a cache to look into. */
-	bool over = wait_login(platform, project_known ? g_get_monotonic_time() + VERDICT_US
-	                                               : G_MAXINT64);
+	bool over = wait_login(platform,
+	                       project_known ? g_get_monotonic_time() + VERDICT_US : G_MAXINT64);
 	if (!over)
 		return true;
 	if (!judge(platform, login, error))
@@ -265,16 +267,17 @@ static bool login(FsPlatform *platform, GError **error)
 	if (project_known)
 		return true;
 	if (login->error != NULL)
-		return fail(error, login->error->code,
-		            "%s%s", login->error->message,
-		            platform->ready_token
-		                    ? "; with CFG_PROJECT set, what is cached of that project can be "
-				      "mounted without the service"
-		                    : "");
+		return fail(
+			error, login->error->code, "%s%s", login->error->message,
+			platform->ready_token
+				? "; with CFG_PROJECT set, what is cached of that project can be "
+				  "mounted without the service"
+				: "");
 	if (*login->project == '\0')
-		return fail(error, EPROTO,
-		            "the authentication manager does not tell the project of this token: set "
-		            "CFG_PROJECT");
+		return fail(
+			error, EPROTO,
+			"the authentication manager does not tell the project of this token: set "
+			"CFG_PROJECT");
 	platform->project = g_strdup(login->project);
 	return true;
 }
@@ -295,7 +298,8 @@ static void store_free(void *data)
 
 static char *default_cache_dir(void)
 {
-	/* Not ~/.cache, which people and programs wipe: bytes that are not uploaded yet live here. */
+	/* Not ~/.cache, which people and programs wipe: bytes that are not uploaded yet live here.
+	 */
 	return g_build_filename(g_get_user_state_dir(), "gssfs", NULL);
 }
 
@@ -305,8 +309,10 @@ static bool open_store(FsPlatform *platform, const char *name, const char *uri, 
 	g_autofree char *dir = options->cache_dir != NULL
 	                               ? g_canonicalize_filename(options->cache_dir, NULL)
 	                               : default_cache_dir();
+	g_autofree char *mountpoint = g_canonicalize_filename(options->mountpoint, NULL);
 	const CacheOptions cache = {
 		.dir = dir,
+		.mountpoint = mountpoint,
 		.platform = platform->gss,
 		.project = platform->project,
 		.storage = name,
@@ -410,9 +416,10 @@ static bool find_root(Store *store, bool *ret_known, GError **error)
 	int code = root.error->code;
 	bool unreachable = code == EHOSTUNREACH || code == ETIMEDOUT || code == EAGAIN;
 	fail(error, code, "%s%s", root.error->message,
-	     unreachable ? "; it has never been mounted from here, so that it cannot be shown without "
-			   "the service"
-			 : "");
+	     unreachable
+	             ? "; it has never been mounted from here, so that it cannot be shown without "
+	               "the service"
+	             : "");
 	g_error_free(root.error);
 	return false;
 }
@@ -460,8 +467,9 @@ static bool settle_login(FsPlatform *platform, char **ret_note, GError **error)
 	g_mutex_unlock(&login->lock);
 	*ret_note = NULL;
 	if (!over)
-		*ret_note = g_strdup("the service does not answer yet; mounted without it, from what "
-		                     "is cached here. Changes are uploaded when it answers");
+		*ret_note =
+			g_strdup("the service does not answer yet; mounted without it, from what "
+		                 "is cached here. Changes are uploaded when it answers");
 	else if (login->error != NULL)
 		*ret_note = g_strdup_printf("%s. Mounted without the service, from what is cached "
 		                            "here; changes are uploaded when that is cured",
@@ -477,8 +485,8 @@ static bool open_all(FsPlatform *platform, char **ret_note, GError **error)
 	g_mutex_lock(&platform->login.lock);
 	bool over = platform->login.over;
 	g_mutex_unlock(&platform->login.lock);
-	/* A password logs in to the project we have opened the caches of. Of a ready token the verdict must say so
-	 * first: nothing may be uploaded to another project. */
+	/* A password logs in to the project we have opened the caches of. Of a ready token the
+	 * verdict must say so first: nothing may be uploaded to another project. */
 	if (over || !platform->ready_token)
 		start_stores(platform);
 	return find_roots(platform, error) && settle_login(platform, ret_note, error);

@@ -1,5 +1,5 @@
-/* fs/platform.h - puts the parts together: configuration and credentials, the client (gss/), a cache a
- * storage, the Images services; and takes them apart.
+/* fs/platform.h - puts the parts together: configuration and credentials, the client (gss/), a
+ * cache a storage, the Images services; and takes them apart.
  *
  * Threads: one (main); the client and the caches have their own.
  */
@@ -11,9 +11,10 @@
 
 typedef struct FsPlatform FsPlatform;
 
-/* Logs in, opens the caches, finds the folders to show, and adds the storages to `mount`. `config_path` is absolute. What
- * is known in the journals can be mounted without the network: then `ret_note` says so, to be freed with g_free(), else
- * it is NULL. The message of an error says what to do. */
+/* Logs in, opens the caches, finds the folders to show, and adds the storages to `mount`.
+ * `config_path` is absolute. What is known in the journals can be mounted without the network: then
+ * `ret_note` says so, to be freed with g_free(), else it is NULL. The message of an error says what
+ * to do. */
 FsPlatform *fs_platform_open(const FsOptions *options, const char *config_path, FsMount *mount,
                              char **ret_note, GError **error);
 /* The login came too late to stop the mount and is of another project: nothing may be uploaded. */

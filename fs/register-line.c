@@ -103,6 +103,12 @@ bool fs_line_parse(const char *text, FsLine *ret, bool *ret_empty, GError **erro
 	int count;
 
 	*ret_empty = false;
+	/* g_shell_parse_argv() takes a comment without words for an open quote. */
+	text += strspn(text, " \t");
+	if (*text == '#') {
+		*ret_empty = true;
+		return true;
+	}
 	if (g_shell_parse_argv(text, &count, &words, &failure))
 		return take_words(words, (guint)count, ret, error);
 	if (g_error_matches(failure, G_SHELL_ERROR, G_SHELL_ERROR_EMPTY_STRING)) {

@@ -5,8 +5,8 @@
  *	update SOURCE [NAME]      the image must exist
  *	remove NAME
  *
- * Words are split and quoted as a shell does; blank lines and comments (#) are nothing. A source of one of
- * these names is written ./register.
+ * Words are split and quoted as a shell does; blank lines and comments (#) are nothing. A source of
+ *one of these names is written ./register.
  *
  * Pure functions, any thread.
  */
@@ -15,7 +15,7 @@
 #include <glib.h>
 #include <stdbool.h>
 
-#define FS_LINE_MAX 4096 /* bytes, without the newline */
+#define FS_LINE_MAX 4096  /* bytes, without the newline */
 #define FS_LINES_MAX 1000 /* in one write */
 
 typedef enum {
@@ -38,8 +38,8 @@ typedef struct {
 	gsize end; /* bytes of the write up to and with its newline */
 } FsLineText;
 
-/* The lines of a write (FsLineText, to be freed with g_ptr_array_unref()). EINVAL: a tail without a newline, a
- * byte 0, invalid UTF-8, a line or a number of lines beyond the limits. */
+/* The lines of a write (FsLineText, to be freed with g_ptr_array_unref()). EINVAL: a tail without a
+ * newline, a byte 0, invalid UTF-8, a line or a number of lines beyond the limits. */
 GPtrArray *fs_lines_split(const char *bytes, gsize length, GError **error);
 
 /* EINVAL, and the message says why. `ret_empty`: there is nothing to do. */

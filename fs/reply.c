@@ -73,8 +73,8 @@ static void report(int result)
 }
 
 /* Called by libfuse with the request's lock held, in the thread that reads the interrupt, or within
- * fs_reply_wait() when the interrupt was first. In the latter case the request must not be answered here:
- * libfuse goes on to use it. In the former libfuse holds a reference to the request. */
+ * fs_reply_wait() when the interrupt was first. In the latter case the request must not be answered
+ * here: libfuse goes on to use it. In the former libfuse holds a reference to the request. */
 static void on_interrupt(fuse_req_t req, void *data)
 {
 	FsReply *reply = data;
@@ -239,9 +239,9 @@ static bool sent(FsReply *reply, int result)
 }
 
 /* Ends the request's life; `send` is evaluated by whoever claims it. */
-#define ANSWER(reply, send)                                                                        \
-	bool taken = claim(reply) && sent(reply, send);                                            \
-	reply_unref(reply);                                                                        \
+#define ANSWER(reply, send)                             \
+	bool taken = claim(reply) && sent(reply, send); \
+	reply_unref(reply);                             \
 	return taken
 
 bool fs_reply_err(FsReply *reply, int err)
@@ -313,8 +313,8 @@ bool fs_reply_buf(FsReply *reply, const void *bytes, gsize length)
 
 bool fs_reply_data(FsReply *reply, struct fuse_bufvec *data)
 {
-	/* Spliced, but not FUSE_BUF_SPLICE_MOVE: that would take the pages out of the blob's page cache, and the
-	 * next reader, or the upload, would fetch them from the disk again. */
+	/* Spliced, but not FUSE_BUF_SPLICE_MOVE: that would take the pages out of the blob's page
+	 * cache, and the next reader, or the upload, would fetch them from the disk again. */
 	ANSWER(reply, fuse_reply_data(reply->req, data, 0));
 }
 

@@ -1,12 +1,12 @@
 /* fs/reply.h - answering the kernel: the only place that does, apart from INIT and FORGET.
  *
- * Each request gets one FsReply, which is answered by one of the fs_reply_*() functions; these free it. A
- * request that waits for a callback is announced with fs_reply_wait() first. From then on it may also
- * be answered by an interrupt (EINTR) or by the session's end (ENOTCONN); whoever claims it first
- * answers it, and the others' answers are dropped.
+ * Each request gets one FsReply, which is answered by one of the fs_reply_*() functions; these free
+ * it. A request that waits for a callback is announced with fs_reply_wait() first. From then on it
+ * may also be answered by an interrupt (EINTR) or by the session's end (ENOTCONN); whoever claims
+ * it first answers it, and the others' answers are dropped.
  *
- * So the functions return whether the kernel took the answer. When it did not, the caller gives back
- * what the answer would have handed over: a lookup's reference, an open file.
+ * So the functions return whether the kernel took the answer. When it did not, the caller gives
+ * back what the answer would have handed over: a lookup's reference, an open file.
  *
  * Threads: any. fs_reply_wait() and what comes before it in the FUSE worker that got the request.
  */
@@ -28,7 +28,7 @@ struct FsReply {
 	/* fs/reply.c */
 	bool announced; /* may be interrupted */
 	/* Guarded by the lock of FsReplies. */
-	GList link;         /* in the list of those that wait */
+	GList link; /* in the list of those that wait */
 	bool listed;
 	guint references;
 	bool claimed;
@@ -39,12 +39,13 @@ struct FsReply {
 
 FsReplies *fs_replies_new(void);
 void fs_replies_free(FsReplies *replies);
-/* Answers all that wait with ENOTCONN, and from now on every announcement at once. Returns when nobody is about to
- * answer any more: then the session may be destroyed. */
+/* Answers all that wait with ENOTCONN, and from now on every announcement at once. Returns when
+ * nobody is about to answer any more: then the session may be destroyed. */
 void fs_replies_abort(FsReplies *replies);
 
 FsReply *fs_reply_new(fuse_req_t req);
-/* Announces a wait. False: it has been answered already (and freed), the operation must not start. */
+/* Announces a wait. False: it has been answered already (and freed), the operation must not start.
+ */
 bool fs_reply_wait(FsReply *reply);
 /* From now on an interrupt tells the writer that `bytes` were written. */
 void fs_reply_set_partial(FsReply *reply, gsize bytes);

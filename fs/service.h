@@ -1,5 +1,5 @@
-/* fs/service.h - telling systemd (Type=notify) how things stand. Does nothing where gssfs was built without libsystemd or runs
- * outside of a service. */
+/* fs/service.h - telling systemd (Type=notify) how things stand. Does nothing where gssfs was built
+ * without libsystemd or runs outside of a service. */
 #pragma once
 
 /* "READY=1", "STOPPING=1", "STATUS=..."; see sd_notify(3). */

@@ -16,7 +16,7 @@
 /* Workers touch memory and the local disk only; each has a buffer of the size of a request. */
 #define WORKERS_MAX 8
 #define KICK_MS 50
-#define KICK_SIGNAL SIGUSR1
+#define KICK_SIGNAL SIGUSR2 /* SIGUSR1 is for fs/stop.h */
 
 struct FsSession {
 	FsMount *mount;
@@ -37,6 +37,8 @@ static void on_init(void *data, struct fuse_conn_info *conn)
 	session->ready(session->data);
 }
 
+static void on_fuse_log(enum fuse_log_level level, const char *format, va_list arguments)
+	G_GNUC_PRINTF(2, 0);
 static void on_fuse_log(enum fuse_log_level level, const char *format, va_list arguments)
 {
 	g_autofree char *text = g_strdup_vprintf(format, arguments);
@@ -193,8 +195,8 @@ bool fs_session_run(FsSession *session, GError **error)
 	return false;
 }
 
-/* The loop sleeps in a semaphore and looks at the flag only when a signal interrupts that; one that comes just before it
- * sleeps is lost, hence again. */
+/* The loop sleeps in a semaphore and looks at the flag only when a signal interrupts that; one that
+ * comes just before it sleeps is lost, hence again. */
 static void kick(void *data)
 {
 	FsSession *session = data;
@@ -207,8 +209,8 @@ static void kick(void *data)
 
 void fs_session_end(FsSession *session)
 {
-	/* While there are workers: a notification may wait for a page whose read waits for us. From now on all
-	 * requests are answered at once. */
+	/* While there are workers: a notification may wait for a page whose read waits for us. From
+	 * now on all requests are answered at once. */
 	fs_replies_abort(session->mount->replies);
 	fs_notifier_stop(session->mount->notifier);
 	fuse_session_exit(session->fuse);

@@ -1,7 +1,7 @@
 /* fs/source.h - finding the file that a line of a control file names.
  *
- * A source is a path relative to the folder of the control file, which may contain `..` but not leave the
- * mount, or the full GSS URI of something on a storage of the mount.
+ * A source is a path relative to the folder of the control file, which may contain `..` but not
+ * leave the mount, or the full GSS URI of something on a storage of the mount.
  *
  * Threads: any; the callback as those of the cache.
  */

@@ -37,6 +37,18 @@ static void on_hangup(void *data)
 	told(data, true);
 }
 
+/* The next mount of the same cache wants what is left (cache_open). */
+static void on_successor(void *data)
+{
+	FsStop *stop = data;
+
+	g_mutex_lock(&stop->lock);
+	if (stop->session == NULL)
+		stop->count = FS_STOP_LEAVE;
+	g_cond_broadcast(&stop->changed);
+	g_mutex_unlock(&stop->lock);
+}
+
 FsStop *fs_stop_new(FsMount *mount, FsSession *session)
 {
 	FsStop *stop = g_new0(FsStop, 1);
@@ -47,6 +59,7 @@ FsStop *fs_stop_new(FsMount *mount, FsSession *session)
 	fs_loop_signal(mount->loop, SIGTERM, on_terminate, stop);
 	fs_loop_signal(mount->loop, SIGINT, on_terminate, stop);
 	fs_loop_signal(mount->loop, SIGHUP, on_hangup, stop);
+	fs_loop_signal(mount->loop, SIGUSR1, on_successor, stop);
 	return stop;
 }
 

@@ -1,7 +1,8 @@
 /* fs/stop.h - being told to end: SIGTERM, SIGINT and SIGHUP.
  *
- * The first ends the session, and gssfs goes on to upload what is left. A second SIGTERM or SIGINT gives
- * that up. A SIGHUP while uploading changes nothing: the terminal may go.
+ * The first ends the session, and gssfs goes on to upload what is left. A second SIGTERM or SIGINT
+ * gives that up, and so does SIGUSR1, by which the next mount of the same cache takes the queue
+ * over. A SIGHUP while uploading changes nothing: the terminal may go.
  *
  * Threads: any. Signals are handled on the mount's loop.
  */
@@ -11,6 +12,8 @@
 
 typedef struct FsStop FsStop;
 
+#define FS_STOP_LEAVE 2 /* told so often, what is left is left for the next mount */
+
 /* Takes the signals over. */
 FsStop *fs_stop_new(FsMount *mount, FsSession *session);
 /* The session is about to be closed. */
@@ -18,7 +21,8 @@ void fs_stop_session_over(FsStop *stop);
 /* After the mount's loop has been stopped. */
 void fs_stop_free(FsStop *stop);
 
-/* To be locked when waiting for `changed`, which is broadcast at each signal and by fs_stop_wake(). */
+/* To be locked when waiting for `changed`, which is broadcast at each signal and by fs_stop_wake().
+ */
 void fs_stop_lock(FsStop *stop);
 void fs_stop_unlock(FsStop *stop);
 void fs_stop_wait_until_locked(FsStop *stop, gint64 monotonic_us);

@@ -103,7 +103,8 @@ void fs_virtual_getattr(FsReply *reply, uint64_t ino)
 	fs_reply_attr(reply, &attr);
 }
 
-/* `: > FILE`, `truncate` and `touch` do nothing and succeed; who may use it is not to be changed. */
+/* `: > FILE`, `truncate` and `touch` do nothing and succeed; who may use it is not to be changed.
+ */
 void fs_virtual_setattr(FsReply *reply, uint64_t ino, const struct stat *attr, int set)
 {
 	if (set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
@@ -122,8 +123,8 @@ void fs_virtual_open(FsReply *reply, uint64_t ino, struct fuse_file_info *fi)
 		fs_reply_err(reply, ENOENT);
 		return;
 	}
-	/* Not left to the mode alone: a control file acts with the credentials of who mounted. Root reaches
-	 * a mount of somebody else only where that user has allowed it. */
+	/* Not left to the mode alone: a control file acts with the credentials of who mounted. Root
+	 * reaches a mount of somebody else only where that user has allowed it. */
 	if (caller != options->uid && caller != options->owner && caller != 0) {
 		fs_reply_err(reply, EACCES);
 		return;

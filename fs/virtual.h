@@ -1,7 +1,7 @@
 /* fs/virtual.h - nodes that are no file of GSS: control files such as .register.
  *
- * A virtual node is made by a LOOKUP, each time anew, so that the kernel's lock of one inode never makes one
- * user of a control file wait for another; FORGET ends it. What it does is in its class.
+ * A virtual node is made by a LOOKUP, each time anew, so that the kernel's lock of one inode never
+ * makes one user of a control file wait for another; FORGET ends it. What it does is in its class.
  *
  * The virtual root of SOURCE `all` is not among them: it has no state, fs/dir.c and fs/attr.c
  * show it.

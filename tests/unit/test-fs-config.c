@@ -106,7 +106,7 @@ static void test_config_wrong(Fixture *fixture, gconstpointer data)
 	}
 }
 
-#define FILE_TEXT                                                                                  \
+#define FILE_TEXT \
 	"[credentials]\nusername=alice\nproject=experiment\npassword=secret\ntoken=filetoken\n"
 
 static void test_credentials(Fixture *fixture, gconstpointer data)

@@ -72,8 +72,8 @@ static void test_escaped(void)
 	g_auto(FsOptions) options = {0};
 	g_autoptr(GError) error = NULL;
 
-	g_assert_true(parse("gssfs -d a:// m -o 'cache_dir=/x\\,y,drain_timeout=7'", &options,
-	                    &error));
+	g_assert_true(
+		parse("gssfs -d a:// m -o 'cache_dir=/x\\,y,drain_timeout=7'", &options, &error));
 	g_assert_no_error(error);
 	g_assert_cmpstr(options.cache_dir, ==, "/x,y");
 	g_assert_cmpuint(options.drain_timeout, ==, 7);

@@ -50,8 +50,8 @@ static void test_empty(void)
 static void test_wrong(void)
 {
 	static const char *const lines[] = {
-		"a b c", "register a b c", "remove a b", "'unbalanced", "sub/", "''", "a ''",
-		"back\\",
+		"a b c", "register a b c", "remove a b", "'unbalanced", "sub/",
+		"''",    "a ''",           "back\\",
 	};
 
 	for (guint i = 0; i < G_N_ELEMENTS(lines); i++) {
