@@ -9,6 +9,8 @@ typedef struct {
 	GssVersion version;
 	GError *error;
 	bool gone;
+	char *uri; /* and generation: what was asked about */
+	guint64 generation;
 	bool stale_resource; /* the resource was from before: ask anew if it does not work */
 } Question;
 
@@ -64,7 +66,9 @@ static void finish(void *data)
 	gint64 parent = node->r.parent;
 	g_autofree char *name = g_strdup(node->r.name);
 	/* A local change that began meanwhile wins. */
-	if (!cache_node_dirty(node) && node->r.parent != CACHE_PARENT_UNLINKED) {
+	bool same = g_strcmp0(node->r.uri, question->uri) == 0 &&
+	            node->r.generation == question->generation;
+	if (same && !cache_node_dirty(node) && node->r.parent != CACHE_PARENT_UNLINKED) {
 		if (question->gone) {
 			forget_name_locked(cache, node);
 			vanished = true;
@@ -72,7 +76,7 @@ static void finish(void *data)
 			outdated = apply_locked(cache, node, &question->version);
 		}
 	}
-	if (question->gone && !question->error)
+	if (question->gone && same && !question->error)
 		question->error =
 			g_error_new(CACHE_ERROR, ENOENT, "%s: is not on GSS any more", name);
 	node->validate_running = false;
@@ -91,6 +95,7 @@ static void finish(void *data)
 	g_mutex_unlock(&cache->lock);
 	g_clear_error(&question->error);
 	gss_version_clear(&question->version);
+	g_free(question->uri);
 	g_free(question);
 	cache_call_end(cache);
 }
@@ -104,8 +109,8 @@ static void on_version(const GssVersion *version, const GError *error, void *dat
 		/* The description may have aged, the file may be gone or a folder now: GSS knows.
 		 */
 		question->stale_resource = false;
-		gss_storage_resolve(question->cache->client, question->node->r.uri,
-		                    question->cache->stop, on_resolved, question);
+		gss_storage_resolve(question->cache->client, question->uri, question->cache->stop,
+		                    on_resolved, question);
 		return;
 	}
 	if (error && error->code == ENOENT)
@@ -142,7 +147,7 @@ static void ask(void *data)
 	g_mutex_lock(&cache->lock);
 	g_autoptr(GssResource) resource =
 		question->node->resource ? gss_resource_ref(question->node->resource) : NULL;
-	g_autofree char *uri = g_strdup(question->node->r.uri);
+	const char *uri = question->uri;
 	g_mutex_unlock(&cache->lock);
 	question->stale_resource = resource != NULL;
 	if (resource && g_strcmp0(gss_resource_uri(resource), uri) == 0)
@@ -166,6 +171,8 @@ bool cache_attr_validate_locked(Cache *cache, CacheNode *node, gint64 lease, Cac
 		Question *question = g_new0(Question, 1);
 		*question = (Question){.cache = cache,
 		                       .node = cache_node_pin_locked(node),
+		                       .uri = g_strdup(node->r.uri),
+		                       .generation = node->r.generation,
 		                       .version = GSS_VERSION_INIT};
 		node->validate_running = true;
 		cache_worker_post(cache, ask, question);
@@ -215,7 +222,7 @@ static bool set_locked(Cache *cache, CacheNode *node, CacheSetMask mask, const C
 			g_set_error_literal(error, CACHE_ERROR, EISDIR, "is a folder");
 			return false;
 		}
-		if (!cache_change_truncate_locked(cache, node, wanted->size, error))
+		if (!cache_change_truncate_locked(cache, node, wanted->size, false, error))
 			return false;
 		cache_queue_consider_locked(cache, node);
 	}

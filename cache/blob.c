@@ -131,7 +131,9 @@ bool cache_blob_clone(int from, int to, guint64 length, GError **error)
 		}
 		position = hole;
 	}
-	return true;
+	/* A hole at the end is part of the length. */
+	if (ftruncate(to, length) == 0)
+		return true;
 failed:;
 	int errnum = errno;
 	g_set_error(error, CACHE_ERROR, errnum, "cannot copy a blob: %s", g_strerror(errnum));

@@ -335,6 +335,8 @@ void cache_stop(Cache *cache)
 			g_cancellable_cancel(node->job->cancellable);
 		if (node->content)
 			contents = g_slist_prepend(contents, cache_content_ref(node->content));
+		if (node->job && node->job->content != node->content)
+			contents = g_slist_prepend(contents, cache_content_ref(node->job->content));
 		publishers =
 			g_slist_concat(publishers, cache_publishers_take_locked(node, G_MAXUINT64));
 	}

@@ -89,8 +89,8 @@ Cache *cache_open(const CacheOptions *options, GError **error);
 /* Lets uploads begin and network questions be asked. `client` and `notify` must outlive the cache's
  * stop. */
 void cache_start(Cache *cache, GssClient *client, const CacheNotify *notify);
-/* From now on (unmounted, every file released) the holder only drains: the kernel's references are over, and on SIGUSR1 it must cache_stop() and
- * cache_close(). */
+/* From now on (unmounted, every file released) the holder only drains: the kernel's references are
+ * over, and on SIGUSR1 it must cache_stop() and cache_close(). */
 void cache_set_draining(Cache *cache);
 /* Ends every transfer (what is unfinished stays journaled), answers every waiter with ECANCELED,
  * joins the threads. After it no callback and no notification runs. The client must still be there.

@@ -10,21 +10,25 @@ bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GE
 	guint64 sealed = MAX(node->sealed, r->published);
 	bool first = r->generation <= sealed;
 	bool tears = !r->torn && offset < node->flushed_size;
-	if (!first && !tears)
+	bool durable = node->content && node->content->durable;
+	/* What lost a write, or was cut off, is parked; who writes it anew takes it up again. */
+	bool parked = r->state == CACHE_STATE_FAILED && !node->write_errno;
+	if (!first && !tears && !durable && !parked)
 		return true;
 	CacheRecord before = *r;
-	if (first) {
+	if (first)
 		r->generation = sealed + 1;
-		if (r->state != CACHE_STATE_CONFLICT)
-			r->state = CACHE_STATE_DIRTY;
-	}
+	if (parked || (first && r->state != CACHE_STATE_CONFLICT))
+		r->state = CACHE_STATE_DIRTY;
 	r->torn |= tears;
 	if (!cache_store_begin(cache->store, error))
 		goto failed;
-	bool ok = (!first ||
+	bool ok = (!(first || durable) ||
 	           cache_store_mark_blob(cache->store, r->blob, cache->boot_id, false, error)) &&
 	          cache_node_save_locked(cache, node, error);
 	if (cache_store_end(cache->store, ok, ok ? error : NULL) && ok) {
+		if (node->content)
+			node->content->durable = false;
 		if (first && r->parent != CACHE_PARENT_UNLINKED)
 			cache_node_mark_dirty_locked(cache, node);
 		return true;
@@ -43,9 +47,17 @@ bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error)
 	bool torn = node->r.torn;
 	if (!cache_store_begin(cache->store, error))
 		return false;
-	node->r.torn = false;
+	/* A file that lost a write is never whole, whatever is journaled of it. */
+	node->r.torn = node->write_errno != 0;
 	node->changed = false;
-	bool ok = cache_content_save_extents(node->content, error) &&
+	/* An older generation in a blob of its own is what recovery would go back to: no more. */
+	CacheGeneration older;
+	bool supersedes = node->sealed > node->r.published &&
+	                  cache_store_find_generation(cache->store, node->r.id, &older, NULL) &&
+	                  older.blob != node->r.blob;
+	bool ok = (!supersedes ||
+	           cache_queue_drop_generations_locked(cache, node, G_MAXINT64, error)) &&
+	          cache_content_save_extents(node->content, error) &&
 	          cache_node_save_locked(cache, node, error);
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	if (!ok) {
@@ -64,6 +76,7 @@ static bool cut(CacheContent *content, guint64 old_size, guint64 size, GError **
 	if (size < old_size) {
 		cache_extents_remove(&content->resident, size, G_MAXINT64);
 		content->limit = MIN(content->limit, size);
+		cache_fetch_cut_io(content, size);
 	} else {
 		/* What was added is zeros, a hole of the blob, and as good as written. */
 		cache_extents_add(&content->resident, old_size, size);
@@ -77,8 +90,12 @@ static bool cut(CacheContent *content, guint64 old_size, guint64 size, GError **
 	return ok;
 }
 
-bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, GError **error)
+bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, bool opening,
+                                  GError **error)
 {
+	/* open(O_TRUNC) is not kept apart from writes by the kernel. */
+	while (node->write_calls || node->cloning)
+		g_cond_wait(&node->settled, &cache->lock);
 	if (size > G_MAXINT64) {
 		g_set_error_literal(error, CACHE_ERROR, EFBIG, "too large");
 		return false;
@@ -90,14 +107,16 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, G
 		return false;
 	guint64 old_size = MAX(node->r.size, 0);
 	bool ok;
-	if (size == 0 && old_size > 0) {
+	if (size == 0 && (old_size > 0 || node->write_errno || node->r.torn ||
+	                  (cache_node_dirty(node) && node->r.state != CACHE_STATE_DIRTY))) {
 		/* A new blob, so that a crash leaves either the old content or none. */
 		CacheRecord before = node->r;
 		guint64 sealed = MAX(node->sealed, node->r.published), flushed = node->flushed_size;
 		node->r.size = node->flushed_size = 0;
 		node->r.generation = MAX(node->r.generation, sealed + 1);
-		node->r.torn = false;
+		node->r.torn = opening;
 		node->r.state = CACHE_STATE_DIRTY;
+		node->changed = false;
 		ok = cache_content_renew_locked(cache, node, error);
 		if (ok) {
 			node->write_errno = 0;
@@ -119,12 +138,17 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, G
 			ok = cache_node_save_locked(cache, node, error);
 		}
 		ok = ok && cut(content, old_size, size, error);
+		if (ok && opening && !node->r.torn) {
+			node->r.torn = true;
+			ok = cache_node_save_locked(cache, node, error);
+		}
 	}
+	cache_fetch_look_again(cache, content);
 	cache_content_unref(content);
 	if (!ok)
 		return false;
 	node->r.size = size;
 	node->r.mtime = node->r.ctime = cache_now_ns();
 	node->changed = true;
-	return cache_change_flush_locked(cache, node, error);
+	return opening || cache_change_flush_locked(cache, node, error);
 }

@@ -71,6 +71,7 @@ static CacheContent *make(Cache *cache, CacheNode *node, GError **error)
 bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error)
 {
 	CacheBlobId old = node->r.blob;
+	bool sent = node->job && node->job->content->blob == old;
 	if (!cache_store_begin(cache->store, error))
 		return false;
 	CacheContent *content = make(cache, node, error);
@@ -92,10 +93,10 @@ bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error)
 		return false;
 	}
 	if (node->content) {
-		if (!node->job)
+		if (!sent)
 			g_atomic_int_set(&node->content->discard, 1);
 		cache_content_unref(node->content);
-	} else if (old && !node->job) {
+	} else if (old && !sent) {
 		g_autoptr(GError) failure = NULL;
 		if (!cache_blob_remove(&cache->blobs, old, &failure))
 			g_warning("%s", failure->message);
@@ -104,15 +105,13 @@ bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error)
 	return true;
 }
 
-/* What another boot left of a clean file may be zeros: only a durable blob is believed. */
-static bool trusted(Cache *cache, CacheNode *node)
+/* What another boot left may be zeros: only a durable blob is believed. (What recovery found to be
+ * dirty and not durable is not here any more; what was clean then is still on GSS.) */
+static bool trusted(Cache *cache, CacheNode *node, bool *ret_durable)
 {
-	if (cache_node_dirty(node))
-		return true; /* recovery has looked */
 	g_autofree char *boot_id = NULL;
-	bool durable = false;
-	return cache_store_blob_info(cache->store, node->r.blob, &boot_id, &durable, NULL) &&
-	       (durable || g_strcmp0(boot_id, cache->boot_id) == 0);
+	return cache_store_blob_info(cache->store, node->r.blob, &boot_id, ret_durable, NULL) &&
+	       (*ret_durable || g_strcmp0(boot_id, cache->boot_id) == 0);
 }
 
 CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **error)
@@ -120,7 +119,8 @@ CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **
 	if (node->content)
 		return cache_content_ref(node->content);
 	g_autoptr(GError) failure = NULL;
-	if (node->r.blob && trusted(cache, node)) {
+	bool durable = false;
+	if (node->r.blob && trusted(cache, node, &durable)) {
 		int fd = cache_blob_open(&cache->blobs, node->r.blob, &failure);
 		if (fd >= 0) {
 			CacheContent *content =
@@ -130,6 +130,7 @@ CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **
 				cache_content_unref(content);
 				return NULL;
 			}
+			content->durable = durable;
 			node->content = content;
 			return cache_content_ref(content);
 		}
@@ -171,10 +172,16 @@ bool cache_content_save_extents(CacheContent *content, GError **error)
 {
 	if (g_atomic_int_get(&content->discard))
 		return true;
+	CacheExtents copy;
+	cache_extents_init(&copy);
 	g_mutex_lock(&content->io);
-	bool ok = cache_store_save_extents(content->cache->store, content->blob, &content->resident,
-	                                   error);
+	for (guint i = 0; i < cache_extents_count(&content->resident); i++) {
+		CacheExtent extent = cache_extents_get(&content->resident, i);
+		cache_extents_add(&copy, extent.start, extent.end);
+	}
 	g_mutex_unlock(&content->io);
+	bool ok = cache_store_save_extents(content->cache->store, content->blob, &copy, error);
+	cache_extents_clear(&copy);
 	return ok;
 }
 

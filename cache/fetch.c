@@ -182,9 +182,19 @@ static bool passes(int code)
 static void save_extents(void *data)
 {
 	CacheContent *content = data;
+	Cache *cache = content->cache;
 	g_autoptr(GError) error = NULL;
-	if (!cache_content_save_extents(content, &error))
-		g_warning("%s", error->message);
+	g_mutex_lock(&cache->lock);
+	if (!g_atomic_int_get(&content->discard) && cache_store_begin(cache->store, &error)) {
+		bool ok = cache_store_mark_blob(cache->store, content->blob, cache->boot_id, false,
+		                                &error) &&
+		          cache_content_save_extents(content, &error);
+		if (cache_store_end(cache->store, ok, ok ? &error : NULL) && ok)
+			content->durable = false;
+	}
+	g_mutex_unlock(&cache->lock);
+	if (error)
+		g_warning("%s: %s", cache->path, error->message);
 	cache_syncer_sync(content->cache, content, NULL, NULL);
 	cache_content_put(content);
 }
@@ -192,16 +202,79 @@ static void save_extents(void *data)
 /* Sees to it that everybody who waits has a transfer to wait for. */
 static void kick(Cache *cache, CacheContent *content)
 {
-	GSList *starting = NULL;
+	GSList *starting = NULL, *failed = NULL;
+	g_autoptr(GError) error = g_error_new_literal(CACHE_ERROR, ECANCELED, "unmounting");
 	g_mutex_lock(&cache->lock);
-	bool stopping = cache->stopping;
 	g_mutex_lock(&content->io);
-	if (!stopping)
+	GSList *served = take_served_io(content);
+	if (cache->stopping)
+		failed = g_steal_pointer(&content->readers);
+	else
 		for (GSList *l = content->readers; l; l = l->next)
 			want_io(cache, l->data, content, &starting);
 	g_mutex_unlock(&content->io);
 	g_mutex_unlock(&cache->lock);
 	start_all(starting);
+	answer_all(cache, content, served, NULL);
+	answer_all(cache, content, failed, error);
+}
+
+static void look_again(void *data)
+{
+	CacheContent *content = data;
+	kick(content->cache, content);
+	cache_content_put(content);
+}
+
+void cache_fetch_look_again(Cache *cache, CacheContent *content)
+{
+	g_mutex_lock(&content->io);
+	bool waited_for = content->readers != NULL;
+	g_mutex_unlock(&content->io);
+	if (waited_for)
+		cache_worker_post(cache, look_again, cache_content_ref(content));
+}
+
+void cache_fetch_cut_io(CacheContent *content, guint64 size)
+{
+	for (GSList *l = content->readers; l; l = l->next) {
+		CacheReader *reader = l->data;
+		reader->end = MIN(reader->end, MAX(size, reader->offset));
+		reader->size = MIN(reader->size, MAX(size, reader->end));
+	}
+}
+
+typedef struct {
+	CacheContent *content;
+	void *data;
+} Forget;
+
+static void forget(void *data)
+{
+	g_autofree Forget *request = data;
+	CacheContent *content = request->content;
+	g_autoptr(GError) error =
+		g_error_new_literal(CACHE_ERROR, ECANCELED, "not wanted any more");
+	GSList *found = NULL;
+	g_mutex_lock(&content->io);
+	for (GSList *l = content->readers, *next; l; l = next) {
+		CacheReader *reader = l->data;
+		next = l->next;
+		if (!reader->ready || reader->data != request->data)
+			continue;
+		content->readers = g_slist_remove_link(content->readers, l);
+		found = g_slist_concat(l, found);
+	}
+	g_mutex_unlock(&content->io);
+	answer_all(content->cache, content, found, error);
+	cache_content_put(content);
+}
+
+void cache_fetch_forget(Cache *cache, CacheContent *content, void *data)
+{
+	Forget *request = g_new(Forget, 1);
+	*request = (Forget){cache_content_ref(content), data};
+	cache_worker_post(cache, forget, request);
 }
 
 static void put(void *content)
@@ -246,7 +319,6 @@ static void on_done(const GError *error, void *data)
 		g_message("%s: cannot be read: %s", transfer->uri, error->message);
 		answer_all(cache, content, failed, told);
 	}
-	transfer_free(transfer);
 	cache_worker_post(cache, save_extents, cache_content_ref(content));
 	if (retry)
 		g_source_unref(cache_worker_after(cache, delay, on_retry, content, put));
@@ -254,6 +326,7 @@ static void on_done(const GError *error, void *data)
 		kick(cache, content);
 		cache_content_put(content);
 	}
+	transfer_free(transfer); /* last: from here on the cache may be stopped */
 }
 
 static const GssSink sink = {.begin = on_begin, .body = on_body, .done = on_done};

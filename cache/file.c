@@ -56,7 +56,8 @@ static CacheFile *open_locked(Cache *cache, CacheNode *node, int flags, bool *re
 		g_set_error(error, CACHE_ERROR, EIO, "%s: GSS tells no size", node->r.name);
 		return NULL;
 	}
-	if ((flags & O_TRUNC) && !cache_change_truncate_locked(cache, node, 0, error))
+	bool writer = (flags & O_ACCMODE) != O_RDONLY;
+	if ((flags & O_TRUNC) && !cache_change_truncate_locked(cache, node, 0, writer, error))
 		return NULL;
 	/* The blob is opened now, while an error can still be told. */
 	CacheContent *content = cache_content_open_locked(cache, node, error);
@@ -217,6 +218,7 @@ bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, Cache
 		/* The reference is held until the end of the write: the node has the content
 		 * anyway. */
 		*ret = (CacheSpan){content->fd, offset, length};
+		node->write_calls++;
 		cache_content_unref(content);
 	}
 	g_mutex_unlock(&cache->lock);
@@ -225,6 +227,7 @@ bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, Cache
 
 static void lost_locked(Cache *cache, CacheNode *node, int errnum)
 {
+	node->r.torn = true; /* also after a restart */
 	g_autoptr(GError) error =
 		g_error_new(CACHE_ERROR, errnum, "a write to it was lost: %s", g_strerror(errnum));
 	node->write_errno = errnum;
@@ -244,6 +247,9 @@ void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written,
 	cache_extents_add(&content->resident, span->offset, span->offset + written);
 	g_atomic_int_inc(&content->dirty_seq);
 	g_mutex_unlock(&content->io);
+	if (--node->write_calls == 0)
+		g_cond_broadcast(&node->settled);
+	cache_fetch_look_again(cache, content);
 	guint64 end = span->offset + written;
 	if (written) {
 		node->r.size = MAX(node->r.size, (gint64)end);

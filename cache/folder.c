@@ -17,7 +17,8 @@ typedef struct {
 typedef struct {
 	Cache *cache;
 	CacheNode *folder; /* pinned */
-	GPtrArray *items;  /* Item */
+	char *uri;
+	GPtrArray *items; /* Item */
 	gint64 asked_at;
 	GError *error;
 	GPtrArray *outdated; /* names the kernel must forget */
@@ -278,6 +279,7 @@ static void finish(void *data)
 	g_ptr_array_unref(listing->items);
 	g_ptr_array_unref(listing->outdated);
 	g_clear_error(&listing->error);
+	g_free(listing->uri);
 	g_free(listing);
 	cache_call_end(cache);
 }
@@ -294,8 +296,8 @@ static void on_listed(const GError *error, void *data)
 static void ask(void *data)
 {
 	Listing *listing = data;
-	gss_storage_list(listing->cache->client, listing->folder->r.uri, false,
-	                 listing->cache->stop, on_item, on_listed, listing);
+	gss_storage_list(listing->cache->client, listing->uri, false, listing->cache->stop, on_item,
+	                 on_listed, listing);
 }
 
 bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady ready, void *data)
@@ -320,6 +322,7 @@ bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady rea
 	Listing *listing = g_new0(Listing, 1);
 	*listing = (Listing){.cache = cache,
 	                     .folder = cache_node_pin_locked(folder),
+	                     .uri = g_strdup(folder->r.uri),
 	                     .items = g_ptr_array_new_with_free_func(item_free),
 	                     .outdated = g_ptr_array_new_with_free_func(g_free),
 	                     .asked_at = now};

@@ -303,6 +303,10 @@ static bool needed_locked(const CacheNode *node)
 static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError **error)
 {
 	CacheRecord *r = &node->r;
+	if (r->uri && r->moved_from &&
+	    (!cache_store_insert_removal(cache->store, r->uri, &r->remote, error) ||
+	     !cache_removal_load_locked(cache, error)))
+		return false;
 	if (needed_locked(node) && !r->moved_from) {
 		/* It is read from there until the last close: then it is removed (see bury_locked).
 		 */

@@ -78,7 +78,7 @@ CacheNode *cache_node_adopt_locked(Cache *cache, CacheRecord *record)
 	*record = (CacheRecord){.size = -1, .remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
 	node->flushed_size = MAX(node->r.size, 0);
 	node->sealed = node->r.published;
-	g_cond_init(&node->clone_done);
+	g_cond_init(&node->settled);
 	node->pins = 1;
 	g_hash_table_insert(cache->nodes, &node->r.id, node);
 	return node;
@@ -122,7 +122,7 @@ void cache_node_free(CacheNode *node)
 	cache_worker_cancel(&node->deadline);
 	cache_worker_cancel(&node->validate_late.timer);
 	cache_worker_cancel(&node->list_late.timer);
-	g_cond_clear(&node->clone_done);
+	g_cond_clear(&node->settled);
 	cache_record_clear(&node->r);
 	g_free(node);
 }
@@ -137,7 +137,7 @@ static void bury_locked(Cache *cache, CacheNode *node)
 		ok = (!node->r.moved_from ||
 		      cache_store_insert_removal(cache->store, node->r.moved_from, &node->r.from,
 		                                 &error)) &&
-		     cache_store_remove_generations(cache->store, node->r.id, G_MAXINT64, &error) &&
+		     cache_queue_drop_generations_locked(cache, node, G_MAXINT64, &error) &&
 		     (!node->r.blob ||
 		      cache_store_remove_blob(cache->store, node->r.blob, &error)) &&
 		     cache_store_remove(cache->store, node->r.id, &error);
@@ -288,6 +288,10 @@ static gboolean on_late(void *data)
 	g_autoptr(GError) error =
 		g_error_new_literal(CACHE_ERROR, ETIMEDOUT, "GSS did not answer in time");
 	g_mutex_lock(&cache->lock);
+	if (g_source_is_destroyed(g_main_current_source())) {
+		g_mutex_unlock(&cache->lock);
+		return G_SOURCE_REMOVE;
+	}
 	GSList *waiting = g_steal_pointer(arm->waiting);
 	arm->late->slow = true;
 	cache_worker_cancel(&arm->late->timer); /* frees arm */

@@ -4,9 +4,9 @@
  *
  *   Cache.lock        all fields of Cache and CacheNode. Held for memory and the journal, never for
  *                     network, callbacks, or copying of contents.
- *   CacheContent.io   the extents of one content and who waits for them. Held while one piece of a
- *                     download is written to the blob (at most 512 KiB).
- *   CacheStore's own  inside of the store.
+ *   CacheStore's own  inside of the store, and by a transaction.
+ *   CacheContent.io   the extents of one content and who waits for them; nothing is taken under it.
+ *                     Held while one piece of a download is written to the blob (at most 512 KiB).
  *
  * Threads: FUSE workers (the callers), gss-net (callbacks of the client), the cache's worker
  * (posted functions and timers: everything that follows from a network answer) and the syncer
@@ -134,8 +134,9 @@ struct CacheNode {
 	guint64 flushed_size; /* acknowledged size: a write below it may tear */
 	bool changed;         /* something is not journaled yet */
 	int write_errno;      /* a write was lost: not whole */
-	bool cloning;         /* content is being copied; wait on clone_done */
-	GCond clone_done;
+	guint write_calls; /* between begin and end of a write: the content must stay what it is */
+	bool cloning;      /* the content is being copied */
+	GCond settled;     /* one of these two has ended */
 	/* upload (cache/queue.c, cache/upload.c) */
 	bool queued;
 	bool leaving;   /* an unlink is under way */
@@ -195,6 +196,7 @@ struct CacheContent {
 	CacheId node;
 	CacheBlobId blob;
 	int fd;
+	bool durable;    /* as the journal says; guarded by Cache.lock */
 	gint discard;    /* atomic: remove the blob with the last reference */
 	guint dirty_seq; /* atomic; grows with the begin and the end of each write */
 	GMutex io;
@@ -235,6 +237,13 @@ void cache_fetch_read(Cache *cache, CacheNode *node, CacheContent *content, guin
 /* Tells when [0, size) is held. No lock held. */
 void cache_fetch_all(Cache *cache, CacheNode *node, CacheContent *content, guint64 size,
                      CacheReady ready, void *data);
+/* The file was cut to `size`: nobody waits for more. Looks on the worker whom that serves. Also to
+ * be called when a write has ended for which somebody waits. */
+void cache_fetch_look_again(Cache *cache, CacheContent *content);
+void cache_fetch_cut_io(CacheContent *content, guint64 size);
+/* Takes back what cache_fetch_all() was asked by `data`; it is answered with ECANCELED, from the
+ * worker. */
+void cache_fetch_forget(Cache *cache, CacheContent *content, void *data);
 /* Ends downloads nobody waits for (last close), or all, whose readers get `error`. No lock held. */
 void cache_fetch_stop(Cache *cache, CacheContent *content, const GError *error);
 
@@ -252,7 +261,10 @@ bool cache_attr_validate_locked(Cache *cache, CacheNode *node, gint64 lease, Cac
 bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GError **error);
 /* Journals size, times and extents: what close() promises. */
 bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error);
-bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, GError **error);
+/* `opening`: the writer who truncates goes on to write; nothing of it is acknowledged before the
+ * next flush. May drop the lock while a write or a copy is under way. */
+bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, bool opening,
+                                  GError **error);
 
 /* --- folders (cache/folder.c) --- */
 
@@ -310,6 +322,9 @@ void cache_queue_consider_locked(Cache *cache, CacheNode *node);
  * upload or gives the node a clone, as decision 5 says. The lock is dropped while contents are
  * copied. */
 bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, GError **error);
+/* Forgets sealed generations up to `number`, and the blobs that only they used. */
+bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 number,
+                                         GError **error);
 /* The node must not be uploaded (any more): unlinked, replaced. */
 void cache_queue_cancel_locked(Cache *cache, CacheNode *node);
 /* The job's end, on the worker. `error` NULL: its generation is on GSS at job->uri, as job->result.
@@ -337,10 +352,10 @@ struct CacheJob {
 	/* What it began with; the node may be renamed meanwhile. */
 	CacheId parent;
 	char *name, *moved_from;
-	char *address;   /* creation address */
-	char *uri;       /* of what it replaces, NULL: nothing; at the end: where the bytes are */
-	GssVersion base; /* the version it replaces */
-	bool attempted;  /* what is there may be our own, from a try whose answer was lost */
+	char *address;     /* creation address */
+	char *uri;         /* of what it replaces, NULL: nothing; at the end: where the bytes are */
+	GssVersion base;   /* the version it replaces */
+	guint64 attempted; /* as CacheRecord.attempted */
 	/* cache/upload.c */
 	bool fresh;     /* creating */
 	bool refused;   /* 405: asking why */

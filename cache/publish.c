@@ -45,6 +45,11 @@ static gboolean on_deadline(void *data)
 	CacheNode *node = deadline->node;
 	GSList *late = NULL;
 	g_mutex_lock(&cache->lock);
+	/* Cancelled, with the node perhaps, while this waited for the lock. */
+	if (g_source_is_destroyed(g_main_current_source())) {
+		g_mutex_unlock(&cache->lock);
+		return G_SOURCE_REMOVE;
+	}
 	gint64 left = node->progress_at + CACHE_PROGRESS_DEADLINE_US - g_get_monotonic_time();
 	g_autofree char *message = g_strdup_printf("%s: no progress for 60 s%s%s; it stays queued",
 	                                           node->r.name, node->r.message ? ": " : "",

@@ -13,6 +13,8 @@
 #define RETRY_MAX_MS 60000
 
 static void run(void *data);
+static bool passes(int code);
+static void try_again_locked(Cache *cache, CacheNode *node, const GError *error);
 
 static void job_free_locked(CacheJob *job)
 {
@@ -50,6 +52,12 @@ void cache_queue_consider_locked(Cache *cache, CacheNode *node)
 	cache_worker_post(cache, run, cache);
 }
 
+static void cancel_job(CacheJob *job)
+{
+	g_cancellable_cancel(job->cancellable);
+	cache_fetch_forget(job->cache, job->content, job);
+}
+
 void cache_queue_cancel_locked(Cache *cache, CacheNode *node)
 {
 	if (node->queued) {
@@ -60,19 +68,28 @@ void cache_queue_cancel_locked(Cache *cache, CacheNode *node)
 	}
 	cache_worker_cancel(&node->retry);
 	if (node->job)
-		g_cancellable_cancel(node->job->cancellable);
+		cancel_job(node->job);
+}
+
+/* Removes a blob that the node does not have any more. Its file goes at once: who has it open keeps
+ * it. */
+static bool drop_blob_locked(Cache *cache, CacheNode *node, CacheBlobId blob, GError **error)
+{
+	return blob == node->r.blob || (cache_store_remove_blob(cache->store, blob, error) &&
+	                                cache_blob_remove(&cache->blobs, blob, error));
 }
 
 /* Forgets sealed generations up to `number`, and the blobs that only they used. */
-static bool drop_generations_locked(Cache *cache, CacheNode *node, guint64 number, GError **error)
+bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 number,
+                                         GError **error)
 {
 	CacheGeneration sealed;
 	g_autoptr(GError) none = NULL;
 	bool ok = true;
-	while (ok && cache_store_find_generation(cache->store, node->r.id, &sealed, &none) &&
+	while (ok && cache_store_oldest_generation(cache->store, node->r.id, &sealed, &none) &&
 	       sealed.number <= number) {
-		ok = (sealed.blob == node->r.blob ||
-		      cache_store_remove_blob(cache->store, sealed.blob, error)) &&
+		bool sent = node->job && node->job->content->blob == sealed.blob;
+		ok = (sent || drop_blob_locked(cache, node, sealed.blob, error)) &&
 		     cache_store_remove_generations(cache->store, node->r.id, sealed.number, error);
 	}
 	return ok;
@@ -149,6 +166,10 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 	if (!due_locked(node) || being_written(node))
 		return NULL;
 	CacheJob *job = seal_locked(cache, node, error);
+	if (!job && passes((*error)->code)) {
+		try_again_locked(cache, node, *error);
+		return NULL;
+	}
 	if (!job) {
 		park_locked(cache, node, CACHE_STATE_FAILED, *error);
 		*ret_failed = cache_publishers_take_locked(node, G_MAXUINT64);
@@ -206,12 +227,7 @@ static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 	}
 	CacheContent *copy = cache_content_new(cache, node->r.id, id, fd);
 	guint64 size = node->r.size;
-	node->cloning = true;
-	g_mutex_unlock(&cache->lock);
-	bool ok = cache_blob_clone(old->fd, fd, size, error);
-	g_mutex_lock(&cache->lock);
-	node->cloning = false;
-	g_cond_broadcast(&node->clone_done);
+	/* Before the copy: what a download brings meanwhile may be a hole in it. */
 	g_mutex_lock(&old->io);
 	for (guint i = 0; i < cache_extents_count(&old->resident); i++) {
 		CacheExtent extent = cache_extents_get(&old->resident, i);
@@ -219,6 +235,12 @@ static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 	}
 	copy->limit = old->limit;
 	g_mutex_unlock(&old->io);
+	node->cloning = true;
+	g_mutex_unlock(&cache->lock);
+	bool ok = cache_blob_clone(old->fd, fd, size, error);
+	g_mutex_lock(&cache->lock);
+	node->cloning = false;
+	g_cond_broadcast(&node->settled);
 	CacheBlobId before = node->r.blob;
 	if (ok && (ok = cache_store_begin(cache->store, error))) {
 		node->r.blob = id;
@@ -229,6 +251,10 @@ static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 	if (ok) {
 		cache_content_unref(node->content);
 		node->content = copy;
+		/* The upload has ended meanwhile: nobody has the old blob any more. */
+		g_autoptr(GError) failure = NULL;
+		if (!node->job && !drop_blob_locked(cache, node, before, &failure))
+			g_warning("%s: %s", cache->path, failure->message);
 	} else {
 		node->r.blob = before;
 		g_atomic_int_set(&copy->discard, 1);
@@ -242,7 +268,7 @@ static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, GError **error)
 {
 	while (node->cloning)
-		g_cond_wait(&node->clone_done, &cache->lock);
+		g_cond_wait(&node->settled, &cache->lock);
 	CacheJob *job = node->job;
 	if (!job || job->content != node->content || g_atomic_int_get(&job->aborted))
 		return true;
@@ -252,12 +278,14 @@ bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, G
 	if (!taken && (node->aborts >= ABORTS_MAX || node->publishers))
 		return truncating || clone_locked(cache, node, error);
 	/* The sealed generation ends here: recovery must not go back to it. */
-	if (!truncating && !drop_generations_locked(cache, node, G_MAXUINT64, error))
+	if (!truncating && !cache_queue_drop_generations_locked(cache, node, G_MAXINT64, error))
 		return false;
+	/* Also if it is taken: should the client want a byte once more, it does not get it. */
+	if (!truncating || !taken)
+		g_atomic_int_set(&job->aborted, 1);
 	if (!taken) {
 		node->aborts++;
-		g_atomic_int_set(&job->aborted, 1);
-		g_cancellable_cancel(job->cancellable);
+		cancel_job(job);
 	}
 	return true;
 }
@@ -276,6 +304,7 @@ static bool passes(int code)
 	case EFBIG:
 	case EPROTO:
 	case ENAMETOOLONG:
+	case ESTALE:
 		return false;
 	default:
 		return true;
@@ -295,16 +324,23 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 	bool nameless = r->parent == CACHE_PARENT_UNLINKED;
 	bool renamed = !nameless && cache_job_outdated_locked(job);
 	bool ok = true;
-	if (!renamed) {
-		if (job->moved_from && !nameless)
+	if (nameless) {
+		/* What it leaves behind goes with it (bury_locked); where it is now, unlink asks.
+		 */
+		g_free(r->uri);
+		r->uri = g_strdup(job->uri);
+		gss_version_copy(&r->remote, &job->result);
+	} else if (!renamed) {
+		if (job->moved_from)
 			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
 			                                error);
 		g_clear_pointer(&r->moved_from, g_free);
 		gss_version_clear(&r->from);
 		g_free(r->uri);
 		r->uri = g_strdup(job->uri);
+		g_hash_table_remove(cache->hidden, r->uri);
 		gss_version_copy(&r->remote, &job->result);
-		r->attempted = false;
+		r->attempted = 0;
 	} else {
 		/* It is the place that the node was renamed from. */
 		if (job->moved_from && g_strcmp0(job->moved_from, r->moved_from) == 0)
@@ -321,7 +357,9 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 		r->error = 0;
 		g_clear_pointer(&r->message, g_free);
 	}
-	return ok && drop_generations_locked(cache, job->node, job->generation, error) &&
+	return ok &&
+	       cache_queue_drop_generations_locked(cache, job->node, job->generation, error) &&
+	       drop_blob_locked(cache, job->node, job->content->blob, error) &&
 	       cache_node_save_locked(cache, job->node, error);
 }
 
@@ -330,14 +368,13 @@ static void succeeded_locked(CacheJob *job)
 	Cache *cache = job->cache;
 	CacheNode *node = job->node;
 	g_autoptr(GError) error = NULL;
-	if (job->content->blob != node->r.blob)
-		g_atomic_int_set(&job->content->discard, 1);
 	bool ok = cache_store_begin(cache->store, &error);
 	if (ok) {
 		ok = settle_locked(cache, job, &error);
 		ok = cache_store_end(cache->store, ok, ok ? &error : NULL) && ok;
 	}
-	ok = ok && cache_removal_load_locked(cache, &error);
+	if (ok && (job->moved_from || node->r.moved_from))
+		ok = cache_removal_load_locked(cache, &error);
 	if (!ok) /* After a crash the upload would be made again, and find its own bytes there. */
 		g_warning("%s: uploaded, but the journal cannot be written: %s", job->name,
 		          error->message);
@@ -362,21 +399,22 @@ static gboolean on_retry(void *data)
 	CacheJob *stub = data;
 	Cache *cache = stub->cache;
 	g_mutex_lock(&cache->lock);
-	cache_worker_cancel(&stub->node->retry);
-	cache_queue_consider_locked(cache, stub->node);
+	/* Cancelled, with the node perhaps, while this waited for the lock. */
+	if (!g_source_is_destroyed(g_main_current_source())) {
+		cache_worker_cancel(&stub->node->retry);
+		cache_queue_consider_locked(cache, stub->node);
+	}
 	g_mutex_unlock(&cache->lock);
 	return G_SOURCE_REMOVE;
 }
 
 /* The next try: 1 s, doubling to 60 s, with jitter so that a thousand files don't come at once. */
-static void try_again_locked(CacheJob *job, const GError *error)
+static void try_again_locked(Cache *cache, CacheNode *node, const GError *error)
 {
-	Cache *cache = job->cache;
-	CacheNode *node = job->node;
 	guint base = MIN(RETRY_MS << MIN(node->tries, 6), RETRY_MAX_MS);
 	guint delay = base / 2 + g_random_int_range(0, base / 2 + 1);
 	if (node->tries++ == 0)
-		g_message("%s: not uploaded yet, will be tried again: %s", job->name,
+		g_message("%s: not uploaded yet, will be tried again: %s", node->r.name,
 		          error->message);
 	cache_node_set_state_locked(cache, node, CACHE_STATE_DIRTY, error);
 	/* The timer goes with the node, which its own users keep. */
@@ -395,7 +433,7 @@ static GSList *failed_locked(CacheJob *job, const GError *error)
 	bool outdated = cache_job_outdated_locked(job);
 	g_autoptr(GError) failure = NULL;
 	if (job->untouched && !job->attempted && !outdated)
-		node->r.attempted = false;
+		node->r.attempted = 0;
 	/* Renamed meanwhile: what may have arrived under the old name must go. */
 	GssVersion ours = {.size = job->size, .mtime = -1};
 	if (!job->untouched && job->fresh && outdated && node->r.parent >= 0 &&
@@ -407,7 +445,18 @@ static GSList *failed_locked(CacheJob *job, const GError *error)
 	bool superseded = g_atomic_int_get(&job->aborted) || node->r.parent < 0 ||
 	                  node->r.generation != job->generation;
 	if (cache->stopping || error->code == ECANCELED || superseded) {
-		if (!cache_node_save_locked(cache, node, &failure))
+		/* A blob of its own is kept only as long as recovery could go back to it. */
+		CacheGeneration sealed;
+		bool older = job->content->blob != node->r.blob;
+		bool fallback =
+			node->r.torn &&
+			cache_store_find_generation(cache->store, node->r.id, &sealed, NULL) &&
+			sealed.blob == job->content->blob;
+		if ((older && !cache->stopping && !fallback &&
+		     (!cache_store_remove_generations(cache->store, node->r.id, job->generation,
+		                                      &failure) ||
+		      !drop_blob_locked(cache, node, job->content->blob, &failure))) ||
+		    !cache_node_save_locked(cache, node, &failure))
 			g_warning("%s: %s", cache->path, failure->message);
 		return NULL;
 	}
@@ -416,7 +465,7 @@ static GSList *failed_locked(CacheJob *job, const GError *error)
 		            error);
 		return cache_publishers_take_locked(node, G_MAXUINT64);
 	}
-	try_again_locked(job, error);
+	try_again_locked(cache, node, error);
 	return NULL;
 }
 

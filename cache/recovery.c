@@ -128,7 +128,7 @@ static bool recover_torn(Cache *cache, CacheNode *node, GError **error)
 		return content == NULL ? false : true;
 	}
 	bool ok = true;
-	if (!r->uri && !r->moved_from) {
+	if ((!r->uri && !r->moved_from) || r->size == 0) {
 		r->size = st.st_size;
 		cache_extents_add(&content->resident, 0, r->size);
 		ok = cache_content_save_extents(content, error);
@@ -140,6 +140,27 @@ static bool recover_torn(Cache *cache, CacheNode *node, GError **error)
 	                            "written is kept here: write it anew, or remove it");
 	cache_node_set_state_locked(cache, node, CACHE_STATE_FAILED, told);
 	g_warning("%s: %s: %s", cache->path, r->name, told->message);
+	return ok;
+}
+
+/* What the blob has beyond the journaled end was never acknowledged: it must not show up where
+ * zeros belong. */
+static bool trim(Cache *cache, CacheNode *node, GError **error)
+{
+	struct stat st;
+	CacheContent *content = cache_content_open_locked(cache, node, error);
+	if (!content)
+		return false;
+	bool ok = true;
+	if (fstat(content->fd, &st) == 0 && st.st_size > node->r.size) {
+		ok = ftruncate(content->fd, node->r.size) == 0;
+		if (!ok)
+			g_set_error(error, CACHE_ERROR, errno, "%s: cannot cut a blob",
+			            cache->path);
+		cache_extents_remove(&content->resident, node->r.size, G_MAXINT64);
+		ok = ok && cache_content_save_extents(content, error);
+	}
+	cache_content_unref(content);
 	return ok;
 }
 
@@ -164,6 +185,8 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 	}
 	if (r->torn)
 		return recover_torn(cache, node, error);
+	if (r->blob && !trim(cache, node, error))
+		return false;
 	/* What was parked is tried again at each mount. */
 	r->state = CACHE_STATE_DIRTY;
 	return true;

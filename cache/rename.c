@@ -12,7 +12,7 @@
 static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GError **error)
 {
 	CacheRecord *r = &node->r;
-	if (r->uri && r->moved_from) {
+	if (r->uri && r->moved_from && !node->job) {
 		/* It was to replace a file there, did not yet, and now never will: that file is
 		 * gone all the same. */
 		if (!cache_store_insert_removal(cache->store, r->uri, &r->remote, error))
@@ -30,7 +30,7 @@ static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GErro
 	}
 	g_clear_pointer(&r->uri, g_free);
 	gss_version_clear(&r->remote);
-	r->attempted = false;
+	r->attempted = 0;
 	cache_node_set_resource(node, NULL);
 	return true;
 }
@@ -42,7 +42,7 @@ static bool replace_locked(Cache *cache, CacheNode *node, CacheNode *target, GEr
 	cache_queue_cancel_locked(cache, target);
 	r->uri = g_strdup(t->uri);
 	gss_version_copy(&r->remote, &t->remote);
-	r->attempted = t->attempted || target->job;
+	r->attempted = target->job ? target->job->size + 1 : t->attempted;
 	return cache_node_detach_locked(cache, target, error);
 }
 

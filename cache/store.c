@@ -41,7 +41,7 @@ typedef enum {
 	INSERT_NODE, UPDATE_NODE, REMOVE_NODE, LOAD_NODE, FIND_NODE, FIND_URI, CHILDREN, DIRTY,
 	INSERT_BLOB, MARK_BLOB, BLOB_INFO, REMOVE_BLOB, BLOBS, ORPHANS, CLEAN_BLOBS,
 	ADD_EXTENT, CLEAR_EXTENTS, EXTENTS,
-	INSERT_GENERATION, FIND_GENERATION, REMOVE_GENERATIONS,
+	INSERT_GENERATION, OLDEST_GENERATION, FIND_GENERATION, REMOVE_GENERATIONS,
 	INSERT_REMOVAL, REMOVE_REMOVAL, REMOVALS, N_STATEMENTS
 } Statement;
 
@@ -77,6 +77,8 @@ static const char *const statements[N_STATEMENTS] = {
 	[CLEAR_EXTENTS] = "DELETE FROM extent WHERE blob = ?",
 	[EXTENTS] = "SELECT start, end FROM extent WHERE blob = ? ORDER BY start",
 	[INSERT_GENERATION] = "INSERT OR REPLACE INTO generation VALUES (?, ?, ?, ?)",
+	[OLDEST_GENERATION] = "SELECT number, blob, size FROM generation WHERE node = ?"
+		" ORDER BY number LIMIT 1",
 	[FIND_GENERATION] = "SELECT number, blob, size FROM generation WHERE node = ?"
 		" ORDER BY number DESC LIMIT 1",
 	[REMOVE_GENERATIONS] = "DELETE FROM generation WHERE node = ? AND number <= ?",
@@ -367,7 +369,7 @@ static void bind_record(sqlite3_stmt *stmt, const CacheRecord *record)
 	sqlite3_bind_int64(stmt, 19, record->published);
 	sqlite3_bind_int64(stmt, 20, record->blob);
 	sqlite3_bind_int(stmt, 21, record->torn);
-	sqlite3_bind_int(stmt, 22, record->attempted);
+	sqlite3_bind_int64(stmt, 22, record->attempted);
 	sqlite3_bind_int(stmt, 23, record->listed);
 	sqlite3_bind_int(stmt, 24, record->state);
 	sqlite3_bind_int(stmt, 25, record->error);
@@ -393,7 +395,7 @@ static void column_record(sqlite3_stmt *stmt, CacheRecord *ret)
 	ret->published = sqlite3_column_int64(stmt, 18);
 	ret->blob = sqlite3_column_int64(stmt, 19);
 	ret->torn = sqlite3_column_int(stmt, 20);
-	ret->attempted = sqlite3_column_int(stmt, 21);
+	ret->attempted = sqlite3_column_int64(stmt, 21);
 	ret->listed = sqlite3_column_int(stmt, 22);
 	ret->state = sqlite3_column_int(stmt, 23);
 	ret->error = sqlite3_column_int(stmt, 24);
@@ -664,11 +666,11 @@ bool cache_store_insert_generation(CacheStore *store, const CacheGeneration *gen
 	return ok;
 }
 
-bool cache_store_find_generation(CacheStore *store, CacheId node, CacheGeneration *ret,
-                                 GError **error)
+static bool find_generation(CacheStore *store, Statement which, CacheId node, CacheGeneration *ret,
+                            GError **error)
 {
 	g_rec_mutex_lock(&store->lock);
-	sqlite3_stmt *stmt = statement(store, FIND_GENERATION);
+	sqlite3_stmt *stmt = statement(store, which);
 	sqlite3_bind_int64(stmt, 1, node);
 	int result = sqlite3_step(stmt);
 	bool ok = result == SQLITE_ROW;
@@ -684,6 +686,18 @@ bool cache_store_find_generation(CacheStore *store, CacheId node, CacheGeneratio
 	sqlite3_reset(stmt);
 	g_rec_mutex_unlock(&store->lock);
 	return ok;
+}
+
+bool cache_store_oldest_generation(CacheStore *store, CacheId node, CacheGeneration *ret,
+                                   GError **error)
+{
+	return find_generation(store, OLDEST_GENERATION, node, ret, error);
+}
+
+bool cache_store_find_generation(CacheStore *store, CacheId node, CacheGeneration *ret,
+                                 GError **error)
+{
+	return find_generation(store, FIND_GENERATION, node, ret, error);
 }
 
 bool cache_store_remove_generations(CacheStore *store, CacheId node, guint64 up_to, GError **error)

@@ -43,11 +43,12 @@ typedef struct {
 	CacheBlobId blob;   /* 0: nothing is held */
 	bool torn; /* unacknowledged writes may have changed acknowledged bytes since the last flush
 	            */
-	bool attempted;   /* a creating request may have been processed without our knowing */
-	bool listed;      /* folder: its children here are a complete listing of some time */
-	CacheState state; /* CLEAN, DIRTY, FAILED or CONFLICT */
-	int error;        /* errno of the last failed upload, 0 none */
-	char *message;    /* and what it said */
+	guint64 attempted; /* a request that sent this many bytes, plus 1, may have been processed
+	                    * without our knowing; 0: none */
+	bool listed;       /* folder: its children here are a complete listing of some time */
+	CacheState state;  /* CLEAN, DIRTY, FAILED or CONFLICT */
+	int error;         /* errno of the last failed upload, 0 none */
+	char *message;     /* and what it said */
 } CacheRecord;
 void cache_record_clear(CacheRecord *record);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CacheRecord, cache_record_clear)
@@ -124,7 +125,9 @@ bool cache_store_load_extents(CacheStore *store, CacheBlobId id, CacheExtents *e
 
 bool cache_store_insert_generation(CacheStore *store, const CacheGeneration *generation,
                                    GError **error);
-/* The newest sealed generation of a node; ENOENT. */
+/* The oldest or newest sealed generation of a node; ENOENT. */
+bool cache_store_oldest_generation(CacheStore *store, CacheId node, CacheGeneration *ret,
+                                   GError **error);
 bool cache_store_find_generation(CacheStore *store, CacheId node, CacheGeneration *ret,
                                  GError **error);
 bool cache_store_remove_generations(CacheStore *store, CacheId node, guint64 up_to, GError **error);

@@ -36,8 +36,15 @@ static bool sync_content(Cache *cache, CacheContent *content, GError **error)
 	bool unchanged = seq == (guint)g_atomic_int_get(&content->dirty_seq) &&
 	                 !cache_extents_count(&content->claimed);
 	g_mutex_unlock(&content->io);
-	bool ok = !unchanged || g_atomic_int_get(&content->discard) ||
+	/* The blob may have been opened anew, and written, since. */
+	CacheNode *node = g_hash_table_lookup(cache->nodes, &content->node);
+	if (node && node->content && node->content != content &&
+	    !(node->job && node->job->content == content))
+		unchanged = false;
+	bool mark = unchanged && !g_atomic_int_get(&content->discard);
+	bool ok = !mark ||
 	          cache_store_mark_blob(cache->store, content->blob, cache->boot_id, true, error);
+	content->durable |= mark && ok;
 	g_mutex_unlock(&cache->lock);
 	return ok;
 }

@@ -127,6 +127,14 @@ static void sent(CacheJob *job)
 		job->untouched = true;
 		fail(job, EEXIST, "it was changed on GSS meanwhile");
 		return;
+	case EACCES:
+	case EPERM:
+	case EINVAL:
+	case EFBIG:
+	case ENOSPC:
+		job->untouched = true; /* refused */
+		fail_with_error(job);
+		return;
 	default:
 		job->untouched = !g_atomic_int_get(&job->sent_all);
 		fail_with_error(job);
@@ -178,9 +186,9 @@ static void send(CacheJob *job)
 	bool outdated = cache_job_outdated_locked(job);
 	if (!outdated && !job->node->r.attempted) {
 		/* Journaled first: after a crash what is found there may be ours. */
-		job->node->r.attempted = true;
+		job->node->r.attempted = job->size + 1;
 		if (!cache_node_save_locked(cache, job->node, &error))
-			job->node->r.attempted = false;
+			job->node->r.attempted = 0;
 	}
 	g_mutex_unlock(&cache->lock);
 	if (outdated || error) {
@@ -191,6 +199,7 @@ static void send(CacheJob *job)
 	}
 	job->step = sent;
 	job->untouched = false;
+	g_atomic_int_set(&job->sent_all, job->size == 0);
 	GssSource source = {.length = job->size, .read = read_blob, .progress = on_progress};
 	g_autoptr(GssResource) resource = gss_resource_ref(job->resource);
 	if (job->fresh)
@@ -204,13 +213,49 @@ static void send(CacheJob *job)
 
 /* --- before sending --- */
 
+/* Is what is there what an earlier try of ours sent, whose answer was lost? */
+static bool ours_from_before(const CacheJob *job)
+{
+	return job->attempted && job->result.size == (gint64)(job->attempted - 1);
+}
+
+/* Is it something that a rename or an unlink here is still to remove? */
+static bool leaving(CacheJob *job)
+{
+	const char *uri = gss_resource_uri(job->resource);
+	g_mutex_lock(&job->cache->lock);
+	bool hidden = uri && g_hash_table_contains(job->cache->hidden, uri);
+	g_mutex_unlock(&job->cache->lock);
+	return hidden;
+}
+
+/* Renamed away and back: what is there is what the rename was to remove, and is replaced instead.
+ */
+static void take_back(CacheJob *job)
+{
+	bool back = !job->uri && job->moved_from &&
+	            g_strcmp0(gss_resource_uri(job->resource), job->moved_from) == 0;
+	if (!back)
+		return;
+	g_mutex_lock(&job->cache->lock);
+	gss_version_copy(&job->base, &job->node->r.from);
+	g_mutex_unlock(&job->cache->lock);
+	job->uri = g_steal_pointer(&job->moved_from);
+}
+
 /* What is there is known: is it what we mean to replace? */
 static void compare(CacheJob *job)
 {
+	if (job->error && job->error->code == ENOENT) {
+		job->untouched = !job->unknown;
+		fail(job, EAGAIN, "what was there went away while it was looked at");
+		return;
+	}
 	if (job->error) {
 		fail_with_error(job);
 		return;
 	}
+	take_back(job);
 	bool unchanged =
 		job->base.size < 0 ? job->uri != NULL : gss_version_equal(&job->base, &job->result);
 	bool same_size = job->result.size == (gint64)job->size;
@@ -224,9 +269,15 @@ static void compare(CacheJob *job)
 		}
 		job->untouched = unchanged;
 		fail(job, EAGAIN, "the answer was lost, and GSS does not have it");
-	} else if (unchanged || job->attempted) {
+	} else if (job->refused && !job->fresh) {
+		job->untouched = true;
+		fail(job, EPERM, "GSS refuses to replace it");
+	} else if (unchanged || ours_from_before(job)) {
 		job->fresh = false;
 		send(job);
+	} else if (leaving(job)) {
+		job->untouched = true;
+		fail(job, EAGAIN, "it waits until what had its name is removed from GSS");
 	} else {
 		job->conflict = true;
 		job->untouched = true;
@@ -282,6 +333,7 @@ static void whole(CacheJob *job)
 {
 	if (job->error) {
 		job->untouched = true;
+		job->conflict = job->error->code == ESTALE;
 		fail_with_error(job);
 	} else {
 		ask_what_is_there(job);

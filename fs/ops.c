@@ -27,13 +27,13 @@ void fs_ops_negotiate(struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_ATOMIC_O_TRUNC, true);
 	want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
 	want(conn, FUSE_CAP_ASYNC_READ, true);
-	/* We tell the kernel what changed (fs/notify.h) and keep the rest: an mtime that merely
-	 * became known must not cost the page cache. Without the one the other stays as the kernel
-	 * has it. */
-	if (conn->capable & FUSE_CAP_EXPLICIT_INVAL_DATA) {
-		want(conn, FUSE_CAP_EXPLICIT_INVAL_DATA, true);
-		want(conn, FUSE_CAP_AUTO_INVAL_DATA, false);
-	}
+	/* Neither of the two. A changed size then drops the file's pages together with the answer that
+	 * tells it: with EXPLICIT_INVAL_DATA the page of the old end stays, its rest read as zeros, until
+	 * our notification comes, and `tail -f` reads between the two. With AUTO_INVAL_DATA an mtime that
+	 * merely became known would cost the page cache; that the content of an unchanged size changed,
+	 * fs/notify.h and the next open tell. */
+	want(conn, FUSE_CAP_EXPLICIT_INVAL_DATA, false);
+	want(conn, FUSE_CAP_AUTO_INVAL_DATA, false);
 	/* With it the kernel would own size and mtime. */
 	want(conn, FUSE_CAP_WRITEBACK_CACHE, false);
 	/* Not used: an entry whose size is not proven can carry no attributes, and proving it costs

@@ -555,6 +555,125 @@ static void test_evict(Fixture *f, const void *data)
 	assert_there(f, "dirty", "only here");
 }
 
+/* An editor's backup: the old file is renamed away, a new one takes its name. */
+static void test_rename_and_create(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	make(f, "f", "old");
+	drain(f);
+	g_assert_true(sync_rename(f->cache, f->home, "f", f->home, "f~", &error));
+	make(f, "f", "new");
+	drain(f);
+	assert_there(f, "f", "new");
+	assert_there(f, "f~", "old");
+}
+
+static void test_rename_and_back(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	make(f, "f", "content");
+	drain(f);
+	g_assert_true(sync_rename(f->cache, f->home, "f", f->home, "g", &error));
+	g_assert_true(sync_rename(f->cache, f->home, "g", f->home, "f", &error));
+	drain(f);
+	assert_there(f, "f", "content");
+	assert_gone(f, "g");
+	g_autofree char *names = sync_names(f->cache, f->home, &error);
+	g_assert_cmpstr(names, ==, "f");
+}
+
+/* A write that could not be kept: the file is not whole, after a restart either, until it is
+ * written anew. */
+static void test_lost_write(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	CacheSpan span;
+	CacheFile *file = sync_create(f->cache, f->home, "part", &attr, &error);
+	g_assert_true(sync_write(file, 0, "first", 5, &error));
+	g_assert_true(cache_file_write_begin(file, 5, 6, &span, &error));
+	cache_file_write_end(file, &span, 0, ENOSPC);
+	g_assert_false(cache_file_flush(file, &error));
+	g_assert_error(error, CACHE_ERROR, ENOSPC);
+	g_clear_error(&error);
+	cache_file_release(file);
+	stop_cache(f);
+	start_cache(f);
+	g_assert_true(sync_drain(f->cache, &error));
+	g_assert_cmpint(cache_state(f->cache, attr.id), ==, CACHE_STATE_FAILED);
+	assert_gone(f, "part");
+	rewrite(f, attr.id, "whole");
+	drain(f);
+	assert_there(f, "part", "whole");
+}
+
+static void run_command(const char *const *argv)
+{
+	int status = -1;
+	g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
+	                           NULL, &status, NULL));
+	g_assert_cmpint(status, ==, 0);
+}
+
+/* Killed while `cp` overwrites what GSS has: the good version stays there. */
+static void test_killed_while_replacing(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheId id = make(f, "image", "good old image");
+	drain(f);
+	CacheFile *file = sync_open(f->cache, id, O_WRONLY | O_TRUNC, &error);
+	g_assert_true(sync_write(file, 0, "new half", 8, &error));
+	/* What a kill would leave, kept aside until this cache has ended. */
+	g_autofree char *kept_dir = g_strconcat(f->dir, ".kept", NULL);
+	run_command((const char *[]){"cp", "-a", f->dir, kept_dir, NULL});
+	control(f, "", "error-rate=100");
+	cache_file_release(file);
+	stop_cache(f);
+	run_command((const char *[]){"rm", "-r", f->dir, NULL});
+	run_command((const char *[]){"mv", kept_dir, f->dir, NULL});
+	control(f, "", "error-rate=0");
+	start_cache(f);
+	g_assert_true(sync_drain(f->cache, &error));
+	assert_there(f, "image", "good old image");
+	g_assert_cmpint(cache_state(f->cache, id), ==, CACHE_STATE_FAILED);
+	g_autofree char *kept = content(f, "image");
+	g_assert_cmpstr(kept, ==, "new half");
+}
+
+/* Refused for good: told, not tried again and again. */
+static void test_refused(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheId id = make(f, "f", "content");
+	drain(f);
+	control(f, "/fault?method=PUT&path=/refissh*&status=405&times=1000", "");
+	rewrite(f, id, "other");
+	g_assert_false(sync_fsync(f->cache, id, &error));
+	g_assert_error(error, CACHE_ERROR, EPERM);
+	g_assert_cmpint(cache_state(f->cache, id), ==, CACHE_STATE_FAILED);
+	control(f, "/reset", "");
+	g_clear_error(&error);
+	g_assert_true(sync_fsync(f->cache, id, &error));
+	assert_there(f, "f", "other");
+}
+
+/* Rewritten again and again while it is sent: nothing of it stays but the last. */
+static void test_no_blob_is_left(Fixture *f, const void *data)
+{
+	g_autofree char *big = g_strnfill(2 * 1024 * 1024, 'x');
+	control(f, "", "bandwidth=500000");
+	CacheId id = make(f, "big", big);
+	for (int i = 0; i < 4; i++) {
+		g_usleep(200000);
+		big[0] = 'a' + i;
+		rewrite(f, id, big);
+	}
+	control(f, "", "bandwidth=0");
+	drain(f);
+	assert_there(f, "big", big);
+	g_assert_cmpuint(blobs(f), ==, 1);
+}
+
 static void test_locked(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
@@ -595,6 +714,12 @@ int main(int argc, char **argv)
 	ADD("killed", test_killed);
 	ADD("other-boot", test_other_boot);
 	ADD("evict", test_evict);
+	ADD("rename-and-create", test_rename_and_create);
+	ADD("rename-and-back", test_rename_and_back);
+	ADD("lost-write", test_lost_write);
+	ADD("killed-while-replacing", test_killed_while_replacing);
+	ADD("refused", test_refused);
+	ADD("no-blob-is-left", test_no_blob_is_left);
 	ADD("locked", test_locked);
 	return g_test_run();
 }
