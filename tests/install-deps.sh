@@ -52,6 +52,7 @@ check()
 			;;
 		demo)
 			command_of mksquashfs squashfs-tools
+			command_of pgrep procps
 			command_of curl curl
 			command_of getfattr attr
 			command_of python3 python3

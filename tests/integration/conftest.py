@@ -18,7 +18,6 @@ from world import SANITIZE, TEST_TIMEOUT, World
 @pytest.hookimpl(tryfirst=True)  # pytest's own plugin reads xmlpath when it is configured
 def pytest_configure(config):
     """Each file's results as XML where GSSFS_JUNIT_DIR says, for tests/run.sh to count."""
-    config.addinivalue_line("markers", "slow: waits for a deadline; not run with GSSFS_QUICK=1 or sanitizers")
     folder = os.environ.get("GSSFS_JUNIT_DIR")
     if folder and not config.option.xmlpath:
         names = [pathlib.Path(a.split("::")[0]).stem for a in config.args]

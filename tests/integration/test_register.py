@@ -125,7 +125,7 @@ def test_lines_that_fail(home, platform, register, line, code):
 
 
 def test_the_shell_sees_the_failure(home, register, world):
-    result = world.shell(f"echo missing.simg > {register}", check=False)
+    result = world.shell(f"/bin/echo missing.simg > {register}", check=False)
     assert result.returncode != 0
     assert "No such file" in result.stderr
 

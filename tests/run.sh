@@ -1,0 +1,188 @@
+#!/bin/sh
+# Builds gssfs and runs every test. The last line says how many passed and failed; the exit status is 0 when none
+# failed. What is built lies in build-test/, one folder a stage.
+set -u
+
+usage()
+{
+	cat <<'END'
+Usage: tests/run.sh [OPTION...]
+
+Builds gssfs in all its ways and runs every test. Without options all stages run:
+
+  --quick      gcc: the tests, without those that wait for deadlines
+  --gcc        gcc, warnings are errors: all tests
+  --user       the mount's tests once more, as an unprivileged user (when run as root)
+  --sanitize   gcc with AddressSanitizer and UndefinedBehaviorSanitizer: all tests
+  --clang      clang, warnings are errors: the unit tests
+  --thread     gcc with ThreadSanitizer: the unit tests
+  --demo       tests/demo.sh --once
+  --help       print this
+
+As root it installs what is missing through apt-get, as anybody else it says what to install.
+GSSFS_BIG_MIB=N sets the size of the big image that is copied (1024).
+END
+}
+
+top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+build=$top/build-test
+results=$build/results
+stages=
+# The tests wait more than they work.
+jobs=$(($(nproc) * 2))
+
+for argument in "$@"; do
+	case $argument in
+	--quick | --gcc | --user | --sanitize | --clang | --thread | --demo) stages="$stages ${argument#--}" ;;
+	--help | -h)
+		usage
+		exit 0
+		;;
+	*)
+		echo "run.sh: there is no option $argument" >&2
+		usage >&2
+		exit 2
+		;;
+	esac
+done
+[ -n "$stages" ] || stages="gcc user sanitize clang thread demo"
+
+"$top/tests/install-deps.sh" build demo test || exit 1
+
+# A user's own settings must not change the outcome.
+unset CFG_TOKEN CFG_USERNAME CFG_PROJECT CFG_PASSWORD PYTEST_ADDOPTS CFLAGS LDFLAGS MESON_TESTTHREADS
+rm -rf "$results"
+mkdir -p "$results"
+
+say()
+{
+	printf '\n== %s\n' "$*"
+}
+
+# A stage that could not run at all counts as one failure.
+broken()
+{
+	echo "$1" >>"$results/broken"
+	echo "run.sh: $1" >&2
+}
+
+# build STAGE OPTION... : makes build-test/STAGE
+build()
+{
+	stage=$1
+	shift
+	if ! { meson setup --reconfigure "$@" "$build/$stage" "$top" ||
+		{ rm -rf "${build:?}/$stage" && meson setup "$@" "$build/$stage" "$top"; }; } \
+		>"$results/$stage.setup.log" 2>&1; then
+		tail -n 20 "$results/$stage.setup.log" >&2
+		broken "$stage: meson setup failed"
+		return 1
+	fi
+	# Without a terminal ninja writes a line a file.
+	if ! ninja -C "$build/$stage" >"$results/$stage.build.log" 2>&1; then
+		grep -v '^\[[0-9/]*\] ' "$results/$stage.build.log" >&2
+		broken "$stage: it does not compile"
+		return 1
+	fi
+	grep -A 8 'warning:' "$results/$stage.build.log" >&2
+	return 0
+}
+
+# run STAGE NAME OPTION... : runs the tests of build-test/STAGE, results under NAME
+run()
+{
+	stage=$1
+	name=$2
+	shift 2
+	mkdir -p "$results/$name"
+	GSSFS_JUNIT_DIR=$results/$name MALLOC_PERTURB_=1 meson test -C "$build/$stage" --no-rebuild \
+		--print-errorlogs --num-processes "$jobs" --logbase "$name" "$@"
+	status=$?
+	for kind in json junit.xml; do
+		if ! cp "$build/$stage/meson-logs/$name.$kind" "$results/$name/meson.$kind"; then
+			broken "$name: meson test wrote no results (status $status)"
+			return 1
+		fi
+	done
+}
+
+# Tests as somebody who may do nothing special: user `nobody`, on a copy of what is needed, for the clone may lie where
+# that user cannot look.
+run_as_user()
+{
+	if [ "$(id -u)" != 0 ]; then
+		echo "(not root: the tests before this were those of an unprivileged user)"
+		return
+	fi
+	stage=$(mktemp -d /tmp/gssfs-user-XXXXXX) || exit 1
+	trap 'rm -rf "$stage"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	mkdir "$stage/home" "$stage/results"
+	cp -r "$top/tests/integration" "$build/gcc/fs/gssfs" "$build/gcc/tests/gss-local/gss-local" "$stage" &&
+		chmod -R a+rX "$stage" && chown nobody "$stage/home" "$stage/results" || exit 1
+	mkdir -p "$results/user"
+	for file in "$stage"/integration/test_*.py; do
+		case $file in
+		*/test_server*) continue ;; # no mount in it
+		esac
+		basename "$file" .py
+	done | xargs -P "$jobs" -I NAME sh -c '
+		stage=$1 log=$2 name=$3
+		if runuser -u nobody -- env -C "$stage/home" HOME="$stage/home" TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 \
+			GSSFS_QUICK=1 GSSFS_BIG_MIB=64 GSSFS_JUNIT_DIR="$stage/results" \
+			GSSFS="$stage/gssfs" GSS_LOCAL="$stage/gss-local" \
+			timeout 900 /usr/bin/python3 -m pytest "$stage/integration/$name.py" >"$log" 2>&1
+		then
+			echo "$name: $(tail -n 1 "$log")"
+		else
+			cat "$log"
+			[ -e "$stage/results/$name.xml" ] || echo "user: $name did not come to an end" >>"$log.broken"
+		fi' sh "$stage" "$results/user/NAME.log" NAME
+	cat "$results"/user/*.broken >>"$results/broken" 2>/dev/null
+	cp "$stage"/results/*.xml "$results/user/" || broken "user: no results"
+	rm -rf "$stage"
+	trap - EXIT INT TERM HUP
+}
+
+for stage in $stages; do
+	case $stage in
+	gcc)
+		say "gcc: all tests"
+		build gcc -Dwerror=true && run gcc gcc
+		;;
+	quick)
+		say "gcc: all tests but the slow ones"
+		build gcc -Dwerror=true && GSSFS_QUICK=1 GSSFS_BIG_MIB=${GSSFS_BIG_MIB:-64} run gcc quick
+		;;
+	user)
+		say "the tests of the mount, as an unprivileged user"
+		{ [ -x "$build/gcc/fs/gssfs" ] || build gcc -Dwerror=true; } && run_as_user
+		;;
+	sanitize)
+		say "AddressSanitizer and UndefinedBehaviorSanitizer: all tests"
+		build asan -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false && run asan asan --timeout-multiplier 3
+		;;
+	clang)
+		say "clang: the unit tests"
+		CC=clang build clang -Dwerror=true && run clang clang --suite unit
+		;;
+	thread)
+		say "ThreadSanitizer: the unit tests"
+		build tsan -Db_sanitize=thread -Db_lundef=false && run tsan tsan --suite unit --timeout-multiplier 5
+		;;
+	demo)
+		say "tests/demo.sh --once"
+		mkdir -p "$results/demo"
+		if "$top/tests/demo.sh" --once >"$results/demo/log" 2>&1; then
+			echo "it went through" | tee "$results/demo/passed"
+		else
+			cat "$results/demo/log"
+			echo "tests/demo.sh --once failed" | tee "$results/demo/failed"
+		fi
+		;;
+	esac
+done
+
+echo
+exec /usr/bin/python3 "$top/tests/count-results.py" "$results"
