@@ -15,7 +15,6 @@ Builds gssfs in all its ways and runs every test. Without options all stages run
   --user       the mount's tests once more, as an unprivileged user (when run as root)
   --sanitize   gcc with AddressSanitizer and UndefinedBehaviorSanitizer: all tests
   --clang      clang, warnings are errors: the unit tests
-  --thread     gcc with ThreadSanitizer: the unit tests
   --demo       tests/demo.sh --once
   --help       print this
 
@@ -33,7 +32,7 @@ jobs=$(($(nproc) * 2))
 
 for argument in "$@"; do
 	case $argument in
-	--quick | --gcc | --user | --sanitize | --clang | --thread | --demo) stages="$stages ${argument#--}" ;;
+	--quick | --gcc | --user | --sanitize | --clang | --demo) stages="$stages ${argument#--}" ;;
 	--help | -h)
 		usage
 		exit 0
@@ -45,7 +44,7 @@ for argument in "$@"; do
 		;;
 	esac
 done
-[ -n "$stages" ] || stages="gcc user sanitize clang thread demo"
+[ -n "$stages" ] || stages="gcc user sanitize clang demo"
 
 "$top/tests/install-deps.sh" build demo test || exit 1
 
@@ -115,9 +114,15 @@ run_as_user()
 		return
 	fi
 	stage=$(mktemp -d /tmp/gssfs-user-XXXXXX) || exit 1
-	trap 'rm -rf "$stage"' EXIT
+	mode=
+	trap 'rm -rf "$stage"; [ -z "$mode" ] || chmod "$mode" /dev/fuse' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
+	if ! runuser -u nobody -- sh -c '[ -r /dev/fuse ] && [ -w /dev/fuse ]'; then
+		# As udev makes it on any installed system; some containers leave it to root.
+		echo "(opening /dev/fuse to everybody for these tests)"
+		mode=$(stat -c %a /dev/fuse) && chmod 666 /dev/fuse || mode=
+	fi
 	mkdir "$stage/home" "$stage/results"
 	cp -r "$top/tests/integration" "$build/gcc/fs/gssfs" "$build/gcc/tests/gss-local/gss-local" "$stage" &&
 		chmod -R a+rX "$stage" && chown nobody "$stage/home" "$stage/results" || exit 1
@@ -142,6 +147,7 @@ run_as_user()
 	cat "$results"/user/*.broken >>"$results/broken" 2>/dev/null
 	cp "$stage"/results/*.xml "$results/user/" || broken "user: no results"
 	rm -rf "$stage"
+	[ -z "$mode" ] || chmod "$mode" /dev/fuse
 	trap - EXIT INT TERM HUP
 }
 
@@ -166,10 +172,6 @@ for stage in $stages; do
 	clang)
 		say "clang: the unit tests"
 		CC=clang build clang -Dwerror=true && run clang clang --suite unit
-		;;
-	thread)
-		say "ThreadSanitizer: the unit tests"
-		build tsan -Db_sanitize=thread -Db_lundef=false && run tsan tsan --suite unit --timeout-multiplier 5
 		;;
 	demo)
 		say "tests/demo.sh --once"
