@@ -318,18 +318,35 @@ static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError
 	return cache_node_detach_locked(cache, node, error);
 }
 
+/* Written again after the removal had begun (the caller was interrupted, say): a new file. */
+static void forget_place_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	g_clear_pointer(&node->r.uri, g_free);
+	gss_version_clear(&node->r.remote);
+	node->r.attempted = 0;
+	cache_node_set_resource(node, NULL);
+	cache_node_save_locked(cache, node, error);
+}
+
 static void unlink_gone(CacheOp *op)
 {
 	g_autoptr(GError) error = NULL;
 	Cache *cache = op->cache;
 	GSList *publishers = NULL;
 	g_mutex_lock(&cache->lock);
+	bool rewritten = op->node->r.generation != op->generation;
 	/* It may have been renamed or replaced meanwhile: then this name is not its any more. */
 	if (op->node->r.parent == (gint64)op->parent->r.id &&
 	    g_str_equal(op->node->r.name, op->name)) {
-		cache_queue_cancel_locked(cache, op->node);
-		if (drop_locked(cache, op->parent, op->node, &error))
-			publishers = cache_publishers_take_locked(op->node, G_MAXUINT64);
+		if (rewritten) {
+			/* Its old content is gone from GSS, as was asked; the new one goes there.
+			 */
+			forget_place_locked(cache, op->node, &error);
+		} else {
+			cache_queue_cancel_locked(cache, op->node);
+			if (drop_locked(cache, op->parent, op->node, &error))
+				publishers = cache_publishers_take_locked(op->node, G_MAXUINT64);
+		}
 	}
 	g_mutex_unlock(&cache->lock);
 	if (publishers) {
@@ -442,6 +459,7 @@ void cache_unlink(Cache *cache, CacheId parent, const char *name, CacheCallback 
 			op->parent = cache_node_pin_locked(folder);
 			op->node = cache_node_pin_locked(node);
 			node->leaving = true;
+			op->generation = node->r.generation;
 			op->uri = node->r.uri ? g_strdup(node->r.uri)
 			                      : gss_uri_child(folder->r.uri, name);
 		}

@@ -292,6 +292,8 @@ struct CacheOp {
 	GSource *timer;
 	CacheNode *parent, *node, *new_parent, *target; /* pinned, or NULL */
 	char *name, *new_name, *uri;
+	guint64 generation; /* of a file about to be removed: whoever writes it meanwhile wants it
+	                       to stay */
 	mode_t mode;
 	guint tries;
 	guint entries, hidden; /* of a folder about to be removed */

@@ -54,6 +54,22 @@ static void control(Fixture *f, const char *path, const char *body)
 	curl_easy_cleanup(easy);
 }
 
+/* Returns when a counter of the server has come so far. */
+static void await_counter(Fixture *f, const char *name, int value)
+{
+	CURL *easy = curl_easy_init();
+	g_autofree char *url =
+		g_strdup_printf("http://127.0.0.1:%d/_control/wait?counter=%s&value=%d&timeout=20",
+	                        f->port, name, value);
+	long status = 0;
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
+	g_assert_cmpint(curl_easy_perform(easy), ==, CURLE_OK);
+	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+	g_assert_cmpint(status, ==, 200);
+	curl_easy_cleanup(easy);
+}
+
 static void start_server(Fixture *f)
 {
 	g_autoptr(GError) error = NULL;
@@ -370,6 +386,30 @@ static void test_unlink(Fixture *f, const void *data)
 	cache_file_release(file);
 	g_autofree char *names = sync_names(f->cache, f->home, &error);
 	g_assert_cmpstr(names, ==, "");
+}
+
+static void *unlink_f(void *data)
+{
+	Fixture *f = data;
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sync_unlink(f->cache, f->home, "f", &error));
+	return NULL;
+}
+
+/* Whoever writes a file while it is being removed (the caller of unlink was interrupted) has a new
+ * file. */
+static void test_write_during_unlink(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "old");
+	drain(f);
+	control(f, "/fault?method=DELETE&path=/refissh*&hold=before", "");
+	GThread *thread = g_thread_new("unlink", unlink_f, f);
+	await_counter(f, "held", 1);
+	rewrite(f, id, "written after");
+	control(f, "/release", "");
+	g_thread_join(thread);
+	drain(f);
+	assert_there(f, "f", "written after");
 }
 
 /* What is only on GSS stays there until the last close, without a name. */
@@ -707,6 +747,7 @@ int main(int argc, char **argv)
 	ADD("rename", test_rename);
 	ADD("rename-remote", test_rename_remote);
 	ADD("unlink", test_unlink);
+	ADD("write-during-unlink", test_write_during_unlink);
 	ADD("unlink-open-remote", test_unlink_open_remote);
 	ADD("teammate", test_teammate);
 	ADD("restart", test_restart);
