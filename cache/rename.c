@@ -21,10 +21,10 @@ static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GErro
 		r->moved_from = g_steal_pointer(&r->uri);
 		gss_version_copy(&r->from, &r->remote);
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
-	} else if (r->attempted && !node->job) {
-		/* A creating request whose answer was lost may have arrived. */
+	} else if (r->attempted) {
+		/* A creating request whose answer is lost, or still to come, may have arrived. */
 		g_autofree char *address = gss_uri_child(parent->r.uri, r->name);
-		GssVersion ours = {.size = r->size, .mtime = -1};
+		GssVersion ours = {.size = (gint64)r->attempted - 1, .mtime = -1};
 		if (!cache_store_insert_removal(cache->store, address, &ours, error))
 			return false;
 	}

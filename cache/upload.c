@@ -184,8 +184,14 @@ static void send(CacheJob *job)
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
 	bool outdated = cache_job_outdated_locked(job);
-	if (!outdated && !job->node->r.attempted) {
-		/* Journaled first: after a crash what is found there may be ours. */
+	if (!outdated) {
+		/* Journaled first: after a crash what is found there is either what is there now, which was
+		 * looked at, or what is sent now. */
+		if (!job->fresh) {
+			g_free(job->node->r.uri);
+			job->node->r.uri = g_strdup(gss_resource_uri(job->resource));
+			gss_version_copy(&job->node->r.remote, &job->result);
+		}
 		job->node->r.attempted = job->size + 1;
 		if (!cache_node_save_locked(cache, job->node, &error))
 			job->node->r.attempted = 0;
