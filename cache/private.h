@@ -65,10 +65,12 @@ struct Cache {
 	GHashTable *nodes;  /* CacheId -> CacheNode */
 	GHashTable *hidden; /* URIs that a rename leaves behind: listings don't show them */
 	/* cache/queue.c */
-	GQueue ready[2];     /* of CacheNode, pinned: to be uploaded; by lane: small, large */
-	guint active[2];     /* jobs under way */
-	GHashTable *dirty;   /* set of CacheNode, pinned: not clean, and with a name */
-	GSList *drainers;    /* CacheCall */
+	GQueue ready[2]; /* of CacheNode, pinned: to be uploaded; by lane: small, large */
+	guint active[2]; /* jobs under way */
+	GHashTable
+		*sending;  /* creation addresses to which something is being sent: one at a time */
+	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
+	GSList *drainers;  /* CacheCall */
 	bool login_reported; /* said once that the queue waits for credentials */
 	/* cache/removal.c */
 	GPtrArray *removals; /* Removal, not yet made */
@@ -359,6 +361,7 @@ struct CacheJob {
 	GssVersion base;   /* the version it replaces */
 	guint64 attempted; /* as CacheRecord.attempted */
 	/* cache/upload.c */
+	bool sending;   /* its address is in Cache.sending */
 	bool fresh;     /* creating */
 	bool refused;   /* 405: asking why */
 	bool unknown;   /* the answer was lost: asking */

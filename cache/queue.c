@@ -67,7 +67,9 @@ void cache_queue_cancel_locked(Cache *cache, CacheNode *node)
 				cache_node_put_locked(cache, node);
 	}
 	cache_worker_cancel(&node->retry);
-	if (node->job)
+	/* What is sent whole arrives anyway: its end is waited for, so that nothing newer is
+	 * overtaken. */
+	if (node->job && (node->leaving || !g_atomic_int_get(&node->job->sent_all)))
 		cancel_job(node->job);
 }
 
@@ -476,6 +478,8 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	GSList *publishers, *drained = NULL;
 	g_mutex_lock(&cache->lock);
 	node->job = NULL;
+	if (job->sending)
+		g_hash_table_remove(cache->sending, job->address);
 	cache->active[job->large]--;
 	if (error) {
 		publishers = failed_locked(job, error);

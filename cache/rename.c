@@ -42,7 +42,7 @@ static bool replace_locked(Cache *cache, CacheNode *node, CacheNode *target, GEr
 	cache_queue_cancel_locked(cache, target);
 	r->uri = g_strdup(t->uri);
 	gss_version_copy(&r->remote, &t->remote);
-	r->attempted = target->job ? target->job->size + 1 : t->attempted;
+	r->attempted = t->attempted; /* what it sends from now on is outdated, and is not sent */
 	return cache_node_detach_locked(cache, target, error);
 }
 

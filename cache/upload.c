@@ -184,9 +184,14 @@ static void send(CacheJob *job)
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
 	bool outdated = cache_job_outdated_locked(job);
-	if (!outdated) {
-		/* Journaled first: after a crash what is found there is either what is there now, which was
-		 * looked at, or what is sent now. */
+	/* A version that was replaced here may still be on its way there: ours must not be
+	 * overtaken by it. */
+	bool taken = !job->sending && g_hash_table_contains(cache->sending, job->address);
+	if (!outdated && !taken && !job->sending)
+		job->sending = g_hash_table_add(cache->sending, job->address);
+	if (!outdated && !taken) {
+		/* Journaled first: after a crash what is found there is either what is there now,
+		 * which was looked at, or what is sent now. */
 		if (!job->fresh) {
 			g_free(job->node->r.uri);
 			job->node->r.uri = g_strdup(gss_resource_uri(job->resource));
@@ -197,10 +202,15 @@ static void send(CacheJob *job)
 			job->node->r.attempted = 0;
 	}
 	g_mutex_unlock(&cache->lock);
-	if (outdated || error) {
+	if (outdated || taken || error) {
 		job->untouched = true;
-		fail(job, outdated ? ECANCELED : error->code,
-		     outdated ? "renamed meanwhile" : error->message);
+		fail(job,
+		     outdated ? ECANCELED
+		     : taken  ? EAGAIN
+		              : error->code,
+		     outdated ? "renamed meanwhile"
+		     : taken  ? "it waits until an older version has arrived"
+		              : error->message);
 		return;
 	}
 	job->step = sent;

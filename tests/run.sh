@@ -15,6 +15,7 @@ Builds gssfs in all its ways and runs every test. Without options all stages run
   --user       the mount's tests once more, as an unprivileged user (when run as root)
   --sanitize   gcc with AddressSanitizer and UndefinedBehaviorSanitizer: all tests
   --clang      clang, warnings are errors: the unit tests
+  --thread     gcc with ThreadSanitizer: the unit tests, and some of the mount's
   --demo       tests/demo.sh --once
   --help       print this
 
@@ -32,7 +33,7 @@ jobs=$(($(nproc) * 2))
 
 for argument in "$@"; do
 	case $argument in
-	--quick | --gcc | --user | --sanitize | --clang | --demo) stages="$stages ${argument#--}" ;;
+	--quick | --gcc | --user | --sanitize | --clang | --thread | --demo) stages="$stages ${argument#--}" ;;
 	--help | -h)
 		usage
 		exit 0
@@ -44,7 +45,7 @@ for argument in "$@"; do
 		;;
 	esac
 done
-[ -n "$stages" ] || stages="gcc user sanitize clang demo"
+[ -n "$stages" ] || stages="gcc user sanitize clang thread demo"
 
 "$top/tests/install-deps.sh" build demo test || exit 1
 
@@ -172,6 +173,18 @@ for stage in $stages; do
 	clang)
 		say "clang: the unit tests"
 		CC=clang build clang -Dwerror=true && run clang clang --suite unit
+		;;
+	thread)
+		say "ThreadSanitizer: the unit tests, and some of the mount's"
+		# GLib is not instrumented: what its locks order is told by a preloaded library, and its slices would hand
+		# memory from thread to thread.
+		if build tsan -Db_sanitize=thread -Db_lundef=false; then
+			export TSAN_OPTIONS="suppressions=$top/tests/tsan.supp:die_after_fork=0"
+			export LD_PRELOAD="$build/tsan/tests/libtsan-glib.so" G_SLICE=always-malloc
+			run tsan tsan --suite unit --timeout-multiplier 5
+			run tsan tsan-mount --timeout-multiplier 5 register file
+			unset TSAN_OPTIONS LD_PRELOAD G_SLICE
+		fi
 		;;
 	demo)
 		say "tests/demo.sh --once"

@@ -72,11 +72,18 @@ bool gl_halt_sleep(GlHalt *halt, guint milliseconds)
 	return slept;
 }
 
-bool gl_halt_hold(GlHalt *halt)
+guint64 gl_halt_ticket(GlHalt *halt)
 {
 	pthread_mutex_lock(&halt->lock);
-	guint64 seen = halt->releases;
-	while (!halt->stopping && halt->releases == seen)
+	guint64 ticket = halt->releases;
+	pthread_mutex_unlock(&halt->lock);
+	return ticket;
+}
+
+bool gl_halt_hold(GlHalt *halt, guint64 ticket)
+{
+	pthread_mutex_lock(&halt->lock);
+	while (!halt->stopping && halt->releases == ticket)
 		pthread_cond_wait(&halt->changed, &halt->lock);
 	bool released = !halt->stopping;
 	pthread_mutex_unlock(&halt->lock);

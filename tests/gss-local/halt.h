@@ -25,8 +25,10 @@ struct timespec gl_halt_deadline(guint milliseconds);
 /* Sleeps; false when the server ended meanwhile. */
 bool gl_halt_sleep(GlHalt *halt, guint milliseconds);
 
-/* Holding requests: waits until gl_halt_release() or the end of the server (then false). */
-bool gl_halt_hold(GlHalt *halt);
+/* Holding requests: waits until a gl_halt_release() after the ticket was drawn, or the end of the server (then
+ * false). Whoever tells that a request is held draws the ticket first: the release may come at once. */
+guint64 gl_halt_ticket(GlHalt *halt);
+bool gl_halt_hold(GlHalt *halt, guint64 ticket);
 /* Lets everybody who is held at this moment go on. */
 void gl_halt_release(GlHalt *halt);
 

@@ -127,8 +127,9 @@ static bool hold_here(GlRequest *request, GlWhen when)
 	if (request->plan.hold != when)
 		return true;
 	request->plan.hold = GL_NEVER;
+	guint64 ticket = gl_halt_ticket(request->server->halt);
 	gl_stats_count(request->server->stats, "held", 1);
-	return gl_halt_hold(request->server->halt);
+	return gl_halt_hold(request->server->halt, ticket);
 }
 
 bool gl_request_plan(GlRequest *request, const char *operation, bool storage)

@@ -178,7 +178,7 @@ class World:
             "HOME": str(self.user_home), "LC_ALL": "C.UTF-8", "G_DEBUG": "fatal-criticals",
             "ASAN_OPTIONS": f"{report}:detect_leaks=1:abort_on_error=0:exitcode=99",
             "UBSAN_OPTIONS": f"{report}:print_stacktrace=1:halt_on_error=1:exitcode=99",
-            "TSAN_OPTIONS": f"{report}:exitcode=99:halt_on_error=0:second_deadlock_stack=1",
+            "TSAN_OPTIONS": f"{os.environ.get('TSAN_OPTIONS', '')}:{report}:exitcode=99",
             "GIT_CONFIG_NOSYSTEM": "1",
         }
 

@@ -476,7 +476,6 @@ static void test_lost_answer(Fixture *f, const void *data)
 /* The child changes files and dies; what it had acknowledged is what counts. */
 static void die_while_writing(Fixture *f)
 {
-	g_autoptr(GError) error = NULL;
 	CacheId home;
 	CacheAttr attr;
 	Cache *cache = cache_open(&(CacheOptions){.dir = f->dir,
