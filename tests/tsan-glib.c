@@ -26,7 +26,7 @@ static void release(void *address)
 		void *found = dlsym(RTLD_NEXT, #name);                                             \
 		if (found == NULL)                                                                 \
 			abort();                                                                   \
-		__atomic_store_n(&real, (__typeof__(&(name)))found, __ATOMIC_RELAXED);             \
+		__atomic_store_n((void **)&real, found, __ATOMIC_RELAXED);                         \
 	}
 
 void g_mutex_lock(GMutex *mutex)
@@ -113,6 +113,14 @@ UNREF(g_ptr_array_unref, GPtrArray)
 UNREF(g_hash_table_unref, GHashTable)
 UNREF(g_main_loop_unref, GMainLoop)
 UNREF(g_main_context_unref, GMainContext)
+
+gboolean(g_atomic_ref_count_dec)(gatomicrefcount *count)
+{
+	REAL(g_atomic_ref_count_dec);
+	release(count);
+	acquire(count);
+	return real(count);
+}
 
 void(g_object_unref)(gpointer object)
 {
