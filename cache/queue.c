@@ -396,15 +396,21 @@ static void succeeded_locked(CacheJob *job)
 	g_debug("%s: uploaded as %s", job->name, job->uri);
 }
 
+typedef struct {
+	Cache *cache;
+	CacheNode *node; /* alive: the timer goes with it */
+} Retry;
+
 static gboolean on_retry(void *data)
 {
-	CacheJob *stub = data;
-	Cache *cache = stub->cache;
+	const Retry *retry = data;
+	Cache *cache = retry->cache;
 	g_mutex_lock(&cache->lock);
 	/* Cancelled, with the node perhaps, while this waited for the lock. */
 	if (!g_source_is_destroyed(g_main_current_source())) {
-		cache_worker_cancel(&stub->node->retry);
-		cache_queue_consider_locked(cache, stub->node);
+		CacheNode *node = retry->node;
+		cache_worker_cancel(&node->retry);
+		cache_queue_consider_locked(cache, node);
 	}
 	g_mutex_unlock(&cache->lock);
 	return G_SOURCE_REMOVE;
@@ -420,11 +426,10 @@ static void try_again_locked(Cache *cache, CacheNode *node, const GError *error)
 		          error->message);
 	cache_node_set_state_locked(cache, node, CACHE_STATE_DIRTY, error);
 	/* The timer goes with the node, which its own users keep. */
-	CacheJob *stub = g_new0(CacheJob, 1);
-	stub->cache = cache;
-	stub->node = node;
+	Retry *retry = g_new(Retry, 1);
+	*retry = (Retry){cache, node};
 	cache_worker_cancel(&node->retry);
-	node->retry = cache_worker_after(cache, delay, on_retry, stub, g_free);
+	node->retry = cache_worker_after(cache, delay, on_retry, retry, g_free);
 }
 
 static GSList *failed_locked(CacheJob *job, const GError *error)
