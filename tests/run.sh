@@ -187,7 +187,7 @@ for stage in $stages; do
 			run tsan tsan --timeout-multiplier 5 $names
 			# A process that was forked from threads may not start others under ThreadSanitizer.
 			run tsan tsan-cache --timeout-multiplier 5 --test-args '-s /cache/locked' cache-live
-			run tsan tsan-mount --timeout-multiplier 5 register file
+			run tsan tsan-mount --timeout-multiplier 5 register file folder program
 			unset TSAN_OPTIONS LD_PRELOAD G_SLICE
 		fi
 		;;

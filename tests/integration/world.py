@@ -137,11 +137,13 @@ class Mount:
             return True
         # Whatever is pending need not be sent any more, and the server may be unwilling. The second signal gives it up.
         deadline = time.monotonic() + 20 * SLOW
+        patience = SLOW
         while time.monotonic() < deadline:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(0.5)
+                self.process.wait(patience)
                 return True
             self.process.terminate()
+            patience = 0.5
         self.process.kill()
         self.process.wait()
         return False
@@ -178,7 +180,7 @@ class World:
             "HOME": str(self.user_home), "LC_ALL": "C.UTF-8", "G_DEBUG": "fatal-criticals",
             "ASAN_OPTIONS": f"{report}:detect_leaks=1:abort_on_error=0:exitcode=99",
             "UBSAN_OPTIONS": f"{report}:print_stacktrace=1:halt_on_error=1:exitcode=99",
-            "TSAN_OPTIONS": f"{os.environ.get('TSAN_OPTIONS', '')}:{report}:exitcode=99",
+            "TSAN_OPTIONS": f"{os.environ.get('TSAN_OPTIONS', '')}:{report}:exitcode=99:atexit_sleep_ms=0",
             "GIT_CONFIG_NOSYSTEM": "1",
         }
 
