@@ -262,7 +262,7 @@ def test_the_mount_comes_up_offline(world, platform, home):
     assert home.unmount() == 0
     assert platform.stop() == 0
     again = world.mount(platform)
-    assert "without the service" in again.text()
+    until(lambda: "without the service" in again.text(), "the note that it is offline")
     # What the service would have to confirm is told to be out of reach, never to be missing.
     try:
         assert (again / "d" / "f").read_text() == "known"
