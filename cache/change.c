@@ -112,6 +112,7 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 		/* A new blob, so that a crash leaves either the old content or none. */
 		CacheRecord before = node->r;
 		guint64 sealed = MAX(node->sealed, node->r.published), flushed = node->flushed_size;
+		bool changed = node->changed;
 		node->r.size = node->flushed_size = 0;
 		node->r.generation = MAX(node->r.generation, sealed + 1);
 		node->r.torn = opening;
@@ -123,6 +124,7 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 			if (node->r.parent != CACHE_PARENT_UNLINKED)
 				cache_node_mark_dirty_locked(cache, node);
 		} else {
+			node->changed = changed; /* still to be journaled */
 			node->r.size = before.size;
 			node->flushed_size = flushed;
 			node->r.generation = before.generation;
