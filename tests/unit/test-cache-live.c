@@ -1,238 +1,15 @@
 /* test-cache-live.c - the cache against gss-local, whose path is the first argument; no FUSE. */
-#include "test-cache-sync.h"
+#include "test-cache-world.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "gss/client.h"
-
-static const char *server_path;
-
-typedef struct {
-	GSubprocess *server;
-	char *root, *dir;
-	int port;
-	GssClient *client;
-	Cache *cache;
-	CacheId home;
-	guint64 limit; /* of the cache, 0 default */
-} Fixture;
-
-static bool load_credentials(GssCredentials *ret, void *data, GError **error)
-{
-	ret->username = g_strdup("demo");
-	ret->project = g_strdup("demo");
-	ret->password = g_strdup("demo");
-	return true;
-}
-
-static size_t drop(char *bytes, size_t size, size_t count, void *data)
-{
-	return size * count;
-}
-
-/* POST to the server's control interface. */
-static void control(Fixture *f, const char *path, const char *body)
-{
-	CURL *easy = curl_easy_init();
-	g_autofree char *url = g_strdup_printf("http://127.0.0.1:%d/_control%s", f->port, path);
-	long status = 0;
-	curl_easy_setopt(easy, CURLOPT_URL, url);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
-	g_assert_cmpint(curl_easy_perform(easy), ==, CURLE_OK);
-	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-	g_assert_cmpint(status, <, 300);
-	curl_easy_cleanup(easy);
-}
-
-/* Returns when a counter of the server has come so far. */
-static void await_counter(Fixture *f, const char *name, int value)
-{
-	CURL *easy = curl_easy_init();
-	g_autofree char *url =
-		g_strdup_printf("http://127.0.0.1:%d/_control/wait?counter=%s&value=%d&timeout=20",
-	                        f->port, name, value);
-	long status = 0;
-	curl_easy_setopt(easy, CURLOPT_URL, url);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
-	g_assert_cmpint(curl_easy_perform(easy), ==, CURLE_OK);
-	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-	g_assert_cmpint(status, ==, 200);
-	curl_easy_cleanup(easy);
-}
-
-static void start_server(Fixture *f)
-{
-	g_autoptr(GError) error = NULL;
-	int ends[2];
-	char text[16] = "";
-	g_assert_true(pipe2(ends, O_CLOEXEC) == 0);
-	g_autoptr(GSubprocessLauncher) launcher =
-		g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
-	g_subprocess_launcher_take_fd(launcher, ends[1], 3);
-	f->server = g_subprocess_launcher_spawn(launcher, &error, server_path, "--root", f->root,
-	                                        "--port", "0", "--ready-fd", "3", NULL);
-	g_assert_no_error(error);
-	g_clear_object(&launcher); /* closes our copy of the writing end */
-	gsize filled = 0;
-	gssize n;
-	while (filled < sizeof text - 1 &&
-	       (n = read(ends[0], text + filled, sizeof text - 1 - filled)) > 0)
-		filled += n;
-	close(ends[0]);
-	f->port = atoi(text);
-	g_assert_cmpint(f->port, >, 0);
-}
-
-static void start_cache(Fixture *f)
-{
-	g_autoptr(GError) error = NULL;
-	f->cache = cache_open(&(CacheOptions){.dir = f->dir,
-	                                      .size_limit = f->limit,
-	                                      .platform = "http://test",
-	                                      .project = "demo",
-	                                      .storage = "it4i_anselm",
-	                                      .mountpoint = "/nowhere",
-	                                      .file_mode = 0644,
-	                                      .folder_mode = 0755},
-	                      &error);
-	g_assert_no_error(error);
-	cache_start(f->cache, f->client, NULL);
-	g_assert_true(sync_root(f->cache, "it4i_anselm://home", &f->home, &error));
-	g_assert_no_error(error);
-}
-
-static void stop_cache(Fixture *f)
-{
-	cache_stop(f->cache);
-	cache_close(f->cache);
-}
-
-static void set_up(Fixture *f, const void *data)
-{
-	g_autoptr(GError) error = NULL;
-	f->root = g_dir_make_tmp("gss-root-XXXXXX", NULL);
-	f->dir = g_dir_make_tmp("gss-cache-XXXXXX", NULL);
-	start_server(f);
-	g_autofree char *auth =
-		g_strdup_printf("http://127.0.0.1:%d/authManager/AuthManager?wsdl", f->port);
-	g_autofree char *gss =
-		g_strdup_printf("http://127.0.0.1:%d/gss-0.1/FileUtilities?wsdl", f->port);
-	f->client = gss_client_new(&(GssClientOptions){.auth_url = auth,
-	                                               .gss_url = gss,
-	                                               .load_credentials = load_credentials},
-	                           &error);
-	g_assert_no_error(error);
-	start_cache(f);
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-	return remove(path);
-}
-
-static void tear_down(Fixture *f, const void *data)
-{
-	stop_cache(f);
-	gss_client_free(f->client);
-	g_subprocess_force_exit(f->server);
-	g_subprocess_wait(f->server, NULL, NULL);
-	g_object_unref(f->server);
-	nftw(f->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	g_free(f->root);
-	g_free(f->dir);
-}
-
-/* --- what the server's folder holds --- */
-
-static char *place(Fixture *f, const char *path)
-{
-	return g_build_filename(f->root, "it4i_anselm", "home", path, NULL);
-}
-
-static void assert_there(Fixture *f, const char *path, const char *expected)
-{
-	g_autofree char *file = place(f, path), *text = NULL;
-	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
-	g_assert_cmpstr(text, ==, expected);
-}
-
-static void assert_gone(Fixture *f, const char *path)
-{
-	g_autofree char *file = place(f, path);
-	g_assert_false(g_file_test(file, G_FILE_TEST_EXISTS));
-}
-
-static void put_there(Fixture *f, const char *path, const char *text)
-{
-	g_autofree char *file = place(f, path);
-	g_assert_true(g_file_set_contents(file, text, -1, NULL));
-}
-
-/* As another mount would find it: without what was asked before. */
-static void put_and_restart(Fixture *f, const char *path, const char *text)
-{
-	put_there(f, path, text);
-	stop_cache(f);
-	start_cache(f);
-}
-
-/* --- what a program does --- */
-
-static CacheId make(Fixture *f, const char *name, const char *text)
-{
-	g_autoptr(GError) error = NULL;
-	CacheAttr attr;
-	CacheFile *file = sync_create(f->cache, f->home, name, &attr, &error);
-	g_assert_no_error(error);
-	g_assert_true(sync_write(file, 0, text, strlen(text), &error));
-	g_assert_true(cache_file_flush(file, &error));
-	cache_file_release(file);
-	return attr.id;
-}
-
-static void rewrite(Fixture *f, CacheId id, const char *text)
-{
-	g_autoptr(GError) error = NULL;
-	CacheFile *file = sync_open(f->cache, id, O_WRONLY | O_TRUNC, &error);
-	g_assert_no_error(error);
-	g_assert_true(sync_write(file, 0, text, strlen(text), &error));
-	g_assert_true(cache_file_flush(file, &error));
-	cache_file_release(file);
-}
-
-static char *content(Fixture *f, const char *name)
-{
-	g_autoptr(GError) error = NULL;
-	CacheAttr attr;
-	g_assert_true(sync_lookup(f->cache, f->home, name, &attr, &error));
-	CacheFile *file = sync_open(f->cache, attr.id, O_RDONLY, &error);
-	g_assert_no_error(error);
-	char *text = sync_read(file, 0, attr.size + 10, &error);
-	g_assert_no_error(error);
-	cache_file_release(file);
-	return text;
-}
-
-static void drain(Fixture *f)
-{
-	g_autoptr(GError) error = NULL;
-	g_assert_true(sync_drain(f->cache, &error));
-	CachePending pending;
-	cache_pending(f->cache, &pending);
-	g_assert_cmpint(pending.files, ==, 0);
-	g_assert_cmpint(pending.removals, ==, 0);
-}
 
 /* --- tests --- */
 
@@ -730,14 +507,12 @@ static void test_locked(Fixture *f, const void *data)
 	g_assert_cmpint(status, ==, 0);
 }
 
-#define ADD(name, function) g_test_add("/cache/" name, Fixture, NULL, set_up, function, tear_down)
-
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_log_set_always_fatal(G_LOG_FATAL_MASK); /* a warning is an outcome here, not a failure */
 	curl_global_init(CURL_GLOBAL_DEFAULT);
-	server_path = argv[1];
+	world_init(argv[1]);
 	ADD("create", test_create);
 	ADD("read-remote", test_read_remote);
 	ADD("rewrite", test_rewrite);

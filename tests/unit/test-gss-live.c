@@ -2,20 +2,18 @@
  * argument. */
 #include "gss/uri.h"
 #include "test-gss-sync.h"
+#include "test-server.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <string.h>
 #include <unistd.h>
 
 static const char *server_path;
 
 typedef struct {
-	GSubprocess *server;
-	char *root;
-	int port;
+	TestServer *server;
 	GssClient *client;
 	GssImages *images;
 	GssCredentials credentials;
@@ -33,35 +31,17 @@ static bool load_credentials(GssCredentials *ret, void *data, GError **error)
 	return true;
 }
 
-static size_t drop(char *bytes, size_t size, size_t count, void *data)
-{
-	return size * count;
-}
-
-/* POST to the control interface of the server. */
 static void control(Fixture *f, const char *path, const char *body)
 {
-	CURL *easy = curl_easy_init();
-	g_autofree char *url = g_strdup_printf("http://127.0.0.1:%d/_control%s", f->port, path);
-	long status = 0;
-	curl_easy_setopt(easy, CURLOPT_URL, url);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
-	g_assert_cmpint(curl_easy_perform(easy), ==, CURLE_OK);
-	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-	g_assert_cmpint(status, <, 300);
-	curl_easy_cleanup(easy);
+	test_server_control(f->server, path, body);
 }
 
 static void make_client(Fixture *f)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *auth =
-		g_strdup_printf("http://127.0.0.1:%d/authManager/AuthManager?wsdl", f->port);
-	g_autofree char *gss =
-		g_strdup_printf("http://127.0.0.1:%d/gss-0.1/FileUtilities?wsdl", f->port);
-	g_autofree char *images =
-		g_strdup_printf("http://127.0.0.1:%d/hpc-4-anselm/Images?wsdl", f->port);
+	g_autofree char *auth = test_server_url(f->server, "/authManager/AuthManager?wsdl");
+	g_autofree char *gss = test_server_url(f->server, "/gss-0.1/FileUtilities?wsdl");
+	g_autofree char *images = test_server_url(f->server, "/hpc-4-anselm/Images?wsdl");
 	f->client = gss_client_new(&(GssClientOptions){.auth_url = auth,
 	                                               .gss_url = gss,
 	                                               .response_timeout_ms = 20000,
@@ -75,48 +55,18 @@ static void make_client(Fixture *f)
 
 static void set_up(Fixture *f, const void *data)
 {
-	g_autoptr(GError) error = NULL;
-	int ends[2];
-	char text[16] = "";
-	f->root = g_dir_make_tmp("gss-live-XXXXXX", &error);
-	g_assert_no_error(error);
-	g_assert_true(pipe2(ends, O_CLOEXEC) == 0);
-	g_autoptr(GSubprocessLauncher) launcher =
-		g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_SILENCE);
-	g_subprocess_launcher_take_fd(launcher, ends[1], 3);
-	f->server = g_subprocess_launcher_spawn(launcher, &error, server_path, "--root", f->root,
-	                                        "--port", "0", "--ready-fd", "3", "--parent-death",
-	                                        NULL);
-	g_assert_no_error(error);
-	g_clear_object(&launcher);
-	gsize filled = 0;
-	ssize_t got;
-	while (filled < sizeof(text) - 1 &&
-	       (got = read(ends[0], text + filled, sizeof(text) - 1 - filled)) > 0)
-		filled += (gsize)got;
-	close(ends[0]);
-	f->port = atoi(text);
-	g_assert_cmpint(f->port, >, 0);
+	f->server = test_server_new(server_path);
 	f->credentials = (GssCredentials){.username = g_strdup("demo"),
 	                                  .project = g_strdup("demo"),
 	                                  .password = g_strdup("demo")};
 	make_client(f);
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
-{
-	return remove(path);
-}
-
 static void tear_down(Fixture *f, const void *data)
 {
 	gss_images_free(f->images);
 	gss_client_free(f->client);
-	g_subprocess_force_exit(f->server);
-	g_subprocess_wait(f->server, NULL, NULL);
-	g_object_unref(f->server);
-	nftw(f->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	g_free(f->root);
+	test_server_free(f->server);
 	gss_credentials_clear(&f->credentials);
 }
 
@@ -234,8 +184,8 @@ static void test_names(Fixture *f, const void *data)
 		g_autofree char *uri = gss_uri_child("it4i_anselm://home", names[i]);
 		g_autofree char *made = make_file(f, uri, names[i], strlen(names[i]));
 		g_assert_cmpstr(made, ==, uri);
-		g_autofree char *path =
-			g_build_filename(f->root, "it4i_anselm", "home", names[i], NULL);
+		g_autofree char *path = g_build_filename(test_server_root(f->server), "it4i_anselm",
+		                                         "home", names[i], NULL);
 		if (!g_file_test(path, G_FILE_TEST_IS_REGULAR))
 			g_test_message("%s is not where it is looked for", path);
 	}

@@ -1,0 +1,47 @@
+/* test-cache-world.h - a cache on a gss-local of its own, without FUSE, for the tests of the cache.
+ * Failures end the test. */
+#pragma once
+
+#include "gss/client.h"
+#include "test-cache-sync.h"
+#include "test-server.h"
+
+typedef struct {
+	TestServer *server;
+	char *dir; /* the cache's */
+	GssClient *client;
+	Cache *cache;
+	CacheId home;  /* it4i_anselm://home */
+	guint64 limit; /* of the cache, 0 default */
+} Fixture;
+
+/* The path of gss-local, before the first set_up(). */
+void world_init(const char *server_path);
+void set_up(Fixture *f, const void *data);
+void tear_down(Fixture *f, const void *data);
+/* The cache alone; the server goes on. */
+void start_cache(Fixture *f);
+void stop_cache(Fixture *f);
+void control(Fixture *f, const char *path, const char *body);
+void await_counter(Fixture *f, const char *name, int value);
+
+/* --- what the server's folder holds --- */
+
+/* The path of a file in home. Free with g_free(). */
+char *place(Fixture *f, const char *path);
+void assert_there(Fixture *f, const char *path, const char *expected);
+void assert_gone(Fixture *f, const char *path);
+void put_there(Fixture *f, const char *path, const char *text);
+/* As another mount would find it: without what was asked before. */
+void put_and_restart(Fixture *f, const char *path, const char *text);
+
+/* --- what a program does --- */
+
+CacheId make(Fixture *f, const char *name, const char *text);
+void rewrite(Fixture *f, CacheId id, const char *text);
+/* What a reader of the file in home reads. Free with g_free(). */
+char *content(Fixture *f, const char *name);
+/* Waits until everything is on GSS; nothing may be parked. */
+void drain(Fixture *f);
+
+#define ADD(name, function) g_test_add("/cache/" name, Fixture, NULL, set_up, function, tear_down)
