@@ -326,6 +326,7 @@ void cache_stop(Cache *cache)
 	cache->stopping = true;
 	cache_worker_cancel(&cache->evict_timer);
 	cache_worker_cancel(&cache->removal_timer);
+	cache_worker_cancel(&cache->status_timer);
 	GHashTableIter iter;
 	void *value;
 	g_hash_table_iter_init(&iter, cache->nodes);

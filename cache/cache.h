@@ -66,6 +66,9 @@ typedef struct {
 	void (*inode)(CacheId id, gint64 offset, gint64 length, void *data);
 	/* the name is gone, or is somebody else now */
 	void (*entry)(CacheId parent, const char *name, void *data);
+	/* something of what cache_status_files() and cache_pending() tell has changed; not more
+	 * than ten times a second */
+	void (*status)(void *data);
 	void *data;
 } CacheNotify;
 
@@ -111,6 +114,26 @@ void cache_pending(Cache *cache, CachePending *ret);
  */
 typedef void (*CacheCallback)(const GError *error, void *data);
 void cache_drain(Cache *cache, CacheCallback callback, void *data);
+
+/* A file that is not clean, or whose upload is under way. */
+typedef struct {
+	CacheId id;
+	char *path; /* relative to the folder `root`; the GSS address of what is not below that */
+	CacheState state;
+	guint64 done, total; /* bytes, of the upload under way */
+	guint tries;         /* that failed, since the last success */
+	gint64 next_try;     /* ns since the epoch; 0: none is waited for */
+	char *message;       /* of the last try that failed, or NULL */
+} CacheFileStatus;
+/* Of CacheFileStatus, by path; free with g_ptr_array_unref(). */
+GPtrArray *cache_status_files(Cache *cache, CacheId root);
+/* How much of the file GSS has, as far as that is known. */
+void cache_progress(Cache *cache, CacheId id, guint64 *ret_done, guint64 *ret_total);
+/* Bytes a second that were sent lately. */
+guint64 cache_rate(Cache *cache);
+/* Bytes of the local disk that contents take, not older than some seconds; and the limit of those
+ * that are not waiting for their upload. */
+void cache_usage(Cache *cache, guint64 *ret_used, guint64 *ret_limit);
 
 /* The node of the folder that a mount shows (a GSS URI of this storage). Known from the journal: at
  * once and offline; `known` tells. Otherwise the service is asked: ENOENT, ENOTDIR, EHOSTUNREACH,

@@ -219,6 +219,7 @@ void cache_node_set_state_locked(Cache *cache, CacheNode *node, CacheState state
 	node->r.error = error ? error->code : 0;
 	g_free(node->r.message);
 	node->r.message = error ? g_strdup(error->message) : NULL;
+	cache_status_changed_locked(cache);
 	g_autoptr(GError) failure = NULL;
 	if (!cache_node_save_locked(cache, node, &failure))
 		g_warning("%s: %s: %s", cache->path, node->r.name, failure->message);
@@ -249,12 +250,15 @@ void cache_node_mark_dirty_locked(Cache *cache, CacheNode *node)
 {
 	if (g_hash_table_add(cache->dirty, node))
 		cache_node_pin_locked(node);
+	cache_status_changed_locked(cache);
 }
 
 void cache_node_mark_clean_locked(Cache *cache, CacheNode *node)
 {
-	if (g_hash_table_remove(cache->dirty, node))
+	if (g_hash_table_remove(cache->dirty, node)) {
+		cache_status_changed_locked(cache);
 		cache_node_put_locked(cache, node);
+	}
 }
 
 typedef struct {

@@ -72,6 +72,12 @@ struct Cache {
 	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
 	GSList *drainers;  /* CacheCall */
 	bool login_reported; /* said once that the queue waits for credentials */
+	/* cache/status.c; times are monotonic us */
+	GSource *status_timer; /* a change is about to be told */
+	double rate_bytes;
+	gint64 rate_since, rate_at;
+	guint64 usage;
+	gint64 usage_at;
 	/* cache/removal.c */
 	GPtrArray *removals; /* Removal, not yet made */
 	guint removing;      /* under way */
@@ -388,6 +394,13 @@ void cache_removal_clear_locked(Cache *cache);
 
 /* Something was added: looks at the limit before long. */
 void cache_evict_soon_locked(Cache *cache);
+
+/* --- what people are told (cache/status.c) --- */
+
+/* A file's state, progress or error changed, or what is left to be done. */
+void cache_status_changed_locked(Cache *cache);
+/* So many more bytes were sent. */
+void cache_status_sent_locked(Cache *cache, guint64 bytes);
 
 /* --- recovery (cache/recovery.c) --- */
 bool cache_recover(Cache *cache, GError **error);

@@ -180,6 +180,7 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 	node->job = job;
 	cache->calls++;
 	cache->active[job->large]++;
+	cache_status_changed_locked(cache);
 	cache_syncer_sync(cache, job->content, NULL, NULL);
 	return job;
 }
@@ -486,6 +487,7 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	if (job->sending)
 		g_hash_table_remove(cache->sending, job->address);
 	cache->active[job->large]--;
+	cache_status_changed_locked(cache);
 	if (error) {
 		publishers = failed_locked(job, error);
 	} else {

@@ -173,6 +173,7 @@ static void on_progress(guint64 bytes, void *data)
 {
 	CacheJob *job = data;
 	g_mutex_lock(&job->cache->lock);
+	cache_status_sent_locked(job->cache, bytes - MIN(bytes, job->sent));
 	job->sent = bytes;
 	job->node->progress_at = g_get_monotonic_time();
 	g_mutex_unlock(&job->cache->lock);

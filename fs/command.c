@@ -431,18 +431,17 @@ static Command *enter(FsCommands *commands, const FsCommandSpec *spec, Waiter *w
 	return command;
 }
 
-/* What can be said before anything is asked or sent. */
-static bool check(const FsCommandSpec *spec, GError **error)
+bool fs_command_check(const FsStorage *storage, const char *name, GError **error)
 {
-	const FsImages *images = spec->storage->images;
+	const FsImages *images = storage->images;
 
 	if (images == NULL) {
 		g_set_error(error, CACHE_ERROR, ENOTSUP,
 		            "%s has no Images service: configure one (images=) to register images",
-		            spec->storage->name);
+		            storage->name);
 		return false;
 	}
-	return images->check(images->images, spec->name, error);
+	return images->check(images->images, name, error);
 }
 
 void fs_commands_run(FsCommands *commands, const FsCommandSpec *spec, FsCommandCallback callback,
@@ -452,7 +451,7 @@ void fs_commands_run(FsCommands *commands, const FsCommandSpec *spec, FsCommandC
 	bool made = false;
 	Command *command = NULL;
 
-	if (check(spec, &error)) {
+	if (fs_command_check(spec->storage, spec->name, &error)) {
 		Waiter *waiter = g_new(Waiter, 1);
 		*waiter = (Waiter){callback, data};
 		command = enter(commands, spec, waiter, &made);

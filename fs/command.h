@@ -12,8 +12,8 @@
  */
 #pragma once
 
-#include "fs/mount.h"
 #include "fs/register-line.h"
+#include "fs/virtual.h"
 
 FsCommands *fs_commands_new(FsMount *mount);
 void fs_commands_free(FsCommands *commands);
@@ -23,10 +23,14 @@ typedef void (*FsCommandCallback)(const GError *error, void *data);
 typedef struct {
 	FsVerb verb;
 	FsStorage *storage;
+	FsFolder folder;   /* of the control file */
 	CacheId source;    /* 0: none */
 	const char *shown; /* the source as it was written */
 	const char *name;  /* of the image */
 } FsCommandSpec;
+/* What can be said before anything is sent: is there an Images service, does the name keep to the
+ * platform's rules? */
+bool fs_command_check(const FsStorage *storage, const char *name, GError **error);
 /* Takes over the reference that `source` carries. */
 void fs_commands_run(FsCommands *commands, const FsCommandSpec *spec, FsCommandCallback callback,
                      void *data);

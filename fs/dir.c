@@ -41,12 +41,13 @@ static void on_storage_root(const CacheAttr *attr, const GError *error, void *da
 void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	FsReply *reply = fs_reply_new(req);
-	const FsVirtualClass *class = fs_virtual_class(name);
 	CacheId id = 0;
 
 	FsStorage *storage = fs_mount_resolve(reply->mount, parent, &id);
+	const FsFolder folder = {storage, id};
+	const FsVirtualClass *class = fs_virtual_class(reply->mount, &folder, name);
 	if (class != NULL) {
-		fs_virtual_lookup(class, &(FsFolder){storage, id}, reply);
+		fs_virtual_lookup(class, &folder, reply);
 		return;
 	}
 	bool root = storage == NULL;
@@ -98,7 +99,8 @@ static FsStorage *writable(FsReply *reply, fuse_ino_t parent, const char *name, 
 	FsStorage *storage = fs_mount_resolve(reply->mount, parent, ret_id);
 
 	/* Storages and control files are not to be made or removed. */
-	if (storage == NULL || fs_virtual_class(name) != NULL) {
+	if (storage == NULL ||
+	    fs_virtual_class(reply->mount, &(FsFolder){storage, *ret_id}, name) != NULL) {
 		fs_reply_err(reply, EPERM);
 		return NULL;
 	}
@@ -176,7 +178,6 @@ void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const cha
 typedef struct {
 	FsHandle base;
 	FsFolder folder;
-	bool names_virtual; /* the root: control files are listed */
 	GMutex lock;
 	CacheListing *listing; /* NULL: not read yet; guarded by lock */
 } FsDir;
@@ -197,8 +198,6 @@ void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	g_mutex_init(&dir->lock);
 	dir->folder.storage = fs_mount_resolve(reply->mount, ino, &dir->folder.id);
-	dir->names_virtual =
-		dir->folder.storage == NULL || dir->folder.id == dir->folder.storage->root;
 	fs_reply_open(reply, &dir->base, fi);
 }
 
@@ -241,7 +240,7 @@ static void add_listing(Filler *filler, const FsDir *dir)
 	for (guint i = first; i < count && !filler->full; i++) {
 		CacheEntry entry;
 		cache_listing_get(dir->listing, i, &entry);
-		if (fs_virtual_class(entry.name) != NULL)
+		if (fs_virtual_class(dir->base.mount, &dir->folder, entry.name) != NULL)
 			filler->position++; /* hidden behind the control file of that name */
 		else
 			add(filler, entry.name, fs_mount_ino(storage, entry.id), entry.folder);
@@ -259,8 +258,9 @@ static void answer(FsReply *reply, const FsDir *dir, guint64 from)
 	add(&filler, ".", storage != NULL ? fs_mount_ino(storage, dir->folder.id) : FS_ROOT_INO,
 	    true);
 	add(&filler, "..", FS_ROOT_INO, true);
-	for (guint i = 0; dir->names_virtual && fs_virtual_listed[i] != NULL; i++)
-		add(&filler, fs_virtual_listed[i], FS_VIRTUAL_BIT, false);
+	const FsVirtualClass *class;
+	for (guint i = 0; (class = fs_virtual_listed(mount, &dir->folder, i)) != NULL; i++)
+		add(&filler, class->name, FS_VIRTUAL_BIT, S_ISDIR(class->mode));
 	for (guint i = 0; storage == NULL && i < mount->storages->len; i++) {
 		const FsStorage *child = mount->storages->pdata[i];
 		if (child->root != 0)

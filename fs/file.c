@@ -119,7 +119,8 @@ static void on_created(CacheFile *file, const CacheAttr *attr, const GError *err
 static bool find_folder(FsReply *reply, fuse_ino_t parent, const char *name)
 {
 	reply->storage = fs_mount_resolve(reply->mount, parent, &reply->id);
-	if (reply->storage == NULL || fs_virtual_class(name) != NULL) {
+	if (reply->storage == NULL ||
+	    fs_virtual_class(reply->mount, &(FsFolder){reply->storage, reply->id}, name) != NULL) {
 		fs_reply_err(reply, EPERM);
 		return false;
 	}
@@ -304,4 +305,19 @@ void fs_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 		fs_reply_err(reply, 0); /* a control file: all that was written has run */
 	else if (fs_reply_wait(reply))
 		cache_fsync(reply->storage->cache, reply->id, on_synced, reply);
+}
+
+void fs_op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+                struct fuse_pollhandle *handle)
+{
+	FsReply *reply = fs_reply_new(req);
+
+	if (fs_ino_is_virtual(ino)) {
+		fs_virtual_poll(reply, ino, handle_of(fi), handle);
+		return;
+	}
+	/* As without us: a regular file is always ready. */
+	if (handle != NULL)
+		fuse_pollhandle_destroy(handle);
+	fs_reply_poll(reply, FS_POLL_ALWAYS);
 }

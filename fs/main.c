@@ -135,6 +135,8 @@ static int run(Program *program)
 		.umask = options->umask_given ? options->umask : 0,
 		.all = g_str_equal(options->source, "all"),
 		.register_timeout = options->register_timeout,
+		.source = options->source,
+		.mountpoint = program->mountpoint,
 	};
 
 	signal(SIGPIPE, SIG_IGN);

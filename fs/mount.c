@@ -5,6 +5,7 @@
 #include "fs/loop.h"
 #include "fs/notify.h"
 #include "fs/reply.h"
+#include "fs/status.h"
 #include "fs/virtual.h"
 
 #include <string.h>
@@ -34,6 +35,7 @@ FsMount *fs_mount_new(const FsMountOptions *options)
 	mount->handles = fs_handles_new();
 	mount->virtuals = fs_virtuals_new();
 	mount->notifier = fs_notifier_new();
+	mount->status = fs_status_new();
 	mount->commands = fs_commands_new(mount);
 	return mount;
 }
@@ -67,6 +69,7 @@ void fs_mount_free(FsMount *mount)
 	fs_virtuals_free(mount->virtuals);
 	fs_handles_free(mount->handles);
 	fs_replies_free(mount->replies);
+	fs_status_free(mount->status);
 	fs_loop_free(mount->loop);
 	g_ptr_array_unref(mount->storages);
 	g_free(mount);
@@ -124,7 +127,14 @@ static void on_entry(CacheId parent, const char *name, void *data)
 	fs_notifier_entry(storage->mount->notifier, fs_mount_ino(storage, parent), name);
 }
 
+static void on_status(void *data)
+{
+	const FsStorage *storage = data;
+	fs_status_changed(storage->mount);
+}
+
 CacheNotify fs_mount_cache_notify(FsStorage *storage)
 {
-	return (CacheNotify){.inode = on_inode, .entry = on_entry, .data = storage};
+	return (CacheNotify){
+		.inode = on_inode, .entry = on_entry, .status = on_status, .data = storage};
 }

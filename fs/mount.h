@@ -15,6 +15,7 @@
 
 #include "cache/cache.h"
 #include "fs/images.h"
+#include "fs/login.h"
 
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ typedef struct FsNotifier FsNotifier; /* fs/notify.h */
 typedef struct FsLoop FsLoop;         /* fs/loop.h */
 typedef struct FsCommands FsCommands; /* fs/command.h */
 typedef struct FsSession FsSession;   /* fs/session.h */
+typedef struct FsStatus FsStatus;     /* fs/status.h */
 
 #define FS_ROOT_INO 1
 #define FS_STORAGES_MAX 1024
@@ -53,6 +55,8 @@ typedef struct {
 	mode_t umask;           /* taken from all permission bits */
 	bool all;               /* the root shows the storages */
 	guint register_timeout; /* s a registration may take */
+	const char *source; /* as it was given; and the absolute path: live as long as the mount */
+	const char *mountpoint;
 } FsMountOptions;
 
 struct FsMount {
@@ -65,7 +69,9 @@ struct FsMount {
 	FsVirtuals *virtuals;
 	FsNotifier *notifier;
 	FsCommands *commands;
-	FsSession *session; /* NULL: not mounted */
+	FsStatus *status;
+	const FsLogin *login; /* the caller's; NULL: none yet */
+	FsSession *session;   /* NULL: not mounted */
 };
 
 /* Starts the mount's own threads. */

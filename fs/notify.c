@@ -21,6 +21,7 @@ struct FsNotifier {
 	GCond wake;
 	GQueue queue;      /* Item */
 	GHashTable *items; /* Item as its own key; those in the queue */
+	GQueue polls;      /* struct fuse_pollhandle */
 	struct fuse_session *session;
 	GThread *thread; /* NULL: not running */
 	bool stopping;
@@ -71,16 +72,40 @@ static void tell(struct fuse_session *session, const Item *item)
 		g_debug("notifying the kernel: %s", g_strerror(-result));
 }
 
+static void wake(struct fuse_pollhandle *handle)
+{
+	int result = fuse_lowlevel_notify_poll(handle);
+
+	/* ENOENT: nobody polls it any more. */
+	if (result != 0 && result != -ENOENT)
+		g_debug("notifying the kernel: %s", g_strerror(-result));
+	fuse_pollhandle_destroy(handle);
+}
+
+static void poll_free(void *handle)
+{
+	fuse_pollhandle_destroy(handle);
+}
+
 static gpointer run(gpointer data)
 {
 	FsNotifier *notifier = data;
 
 	g_mutex_lock(&notifier->lock);
 	for (;;) {
-		while (!notifier->stopping && g_queue_is_empty(&notifier->queue))
+		while (!notifier->stopping && g_queue_is_empty(&notifier->queue) &&
+		       g_queue_is_empty(&notifier->polls))
 			g_cond_wait(&notifier->wake, &notifier->lock);
 		if (notifier->stopping)
 			break;
+		/* First, for it never blocks. */
+		struct fuse_pollhandle *poll = g_queue_pop_head(&notifier->polls);
+		if (poll != NULL) {
+			g_mutex_unlock(&notifier->lock);
+			wake(poll);
+			g_mutex_lock(&notifier->lock);
+			continue;
+		}
 		Item *item = g_queue_pop_head(&notifier->queue);
 		g_hash_table_remove(notifier->items, item);
 		g_mutex_unlock(&notifier->lock);
@@ -115,6 +140,7 @@ void fs_notifier_free(FsNotifier *notifier)
 {
 	fs_notifier_stop(notifier);
 	g_queue_clear_full(&notifier->queue, item_free);
+	g_queue_clear_full(&notifier->polls, poll_free);
 	g_hash_table_unref(notifier->items);
 	g_mutex_clear(&notifier->lock);
 	g_cond_clear(&notifier->wake);
@@ -167,4 +193,17 @@ void fs_notifier_inode(FsNotifier *notifier, uint64_t ino, gint64 offset, gint64
 void fs_notifier_entry(FsNotifier *notifier, uint64_t parent, const char *name)
 {
 	add(notifier, &(Item){.ino = parent, .name = (char *)name, .length = -1});
+}
+
+void fs_notifier_poll(FsNotifier *notifier, struct fuse_pollhandle *handle)
+{
+	g_mutex_lock(&notifier->lock);
+	bool running = notifier->thread != NULL && !notifier->stopping;
+	if (running) {
+		g_queue_push_tail(&notifier->polls, handle);
+		g_cond_signal(&notifier->wake);
+	}
+	g_mutex_unlock(&notifier->lock);
+	if (!running)
+		fuse_pollhandle_destroy(handle);
 }

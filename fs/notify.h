@@ -23,4 +23,6 @@ void fs_notifier_free(FsNotifier *notifier);
 
 /* As CacheNotify.inode: a length below 0 means the attributes only, 0 to the end. */
 void fs_notifier_inode(FsNotifier *notifier, uint64_t ino, gint64 offset, gint64 length);
+/* Wakes who polls; takes the handle over. */
+void fs_notifier_poll(FsNotifier *notifier, struct fuse_pollhandle *handle);
 void fs_notifier_entry(FsNotifier *notifier, uint64_t parent, const char *name);

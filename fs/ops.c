@@ -74,8 +74,8 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.listxattr = fs_op_listxattr,
 	.removexattr = fs_op_removexattr,
 	.create = fs_op_create,
+	.poll = fs_op_poll,
 	/* Not there, so that the kernel does them in its own way: access (default_permissions),
          * fallocate (EOPNOTSUPP: room can't be reserved), lseek for data and holes (files have no
-         * holes), copy_file_range, locks (of this machine only), readlink, ioctl, poll (always
-         * ready). */
+         * holes), copy_file_range, locks (of this machine only), readlink, ioctl. */
 };

@@ -337,3 +337,8 @@ bool fs_reply_statfs(FsReply *reply, const struct statvfs *space)
 {
 	ANSWER(reply, fuse_reply_statfs(reply->req, space));
 }
+
+bool fs_reply_poll(FsReply *reply, unsigned events)
+{
+	ANSWER(reply, fuse_reply_poll(reply->req, events));
+}

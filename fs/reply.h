@@ -16,6 +16,8 @@
 #include "fs/handle.h"
 #include "fs/mount.h"
 
+#include <poll.h>
+
 typedef struct FsReply FsReply;
 struct FsReply {
 	FsMount *mount;
@@ -70,4 +72,7 @@ bool fs_reply_data(FsReply *reply, struct fuse_bufvec *data);
 bool fs_reply_write(FsReply *reply, gsize length);
 /* The value of an extended attribute, or its length when the caller asked for that (`size` 0). */
 bool fs_reply_xattr(FsReply *reply, const char *value, gsize length, gsize size);
+/* What poll() says of every file: it can be read and written. */
+#define FS_POLL_ALWAYS (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
+bool fs_reply_poll(FsReply *reply, unsigned events);
 bool fs_reply_statfs(FsReply *reply, const struct statvfs *space);

@@ -1,6 +1,7 @@
 #include "fs/virtual.h"
 
 #include "fs/register.h"
+#include "fs/status.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,7 +12,20 @@ struct FsVirtuals {
 	guint64 last;
 };
 
-const char *const fs_virtual_listed[] = {FS_REGISTER_NAME, NULL};
+/* Where a virtual node shows up. */
+typedef enum {
+	EVERYWHERE, /* can be looked up in every folder, is listed in storages' roots and the root
+	             */
+	MOUNT_ROOT,
+} Place;
+
+static const struct {
+	const FsVirtualClass *class;
+	Place place;
+} classes[] = {
+	{&fs_register_class, EVERYWHERE},
+	{&fs_status_class, MOUNT_ROOT},
+};
 
 FsVirtuals *fs_virtuals_new(void)
 {
@@ -28,9 +42,40 @@ void fs_virtuals_free(FsVirtuals *virtuals)
 	g_free(virtuals);
 }
 
-const FsVirtualClass *fs_virtual_class(const char *name)
+static bool is_mount_root(const FsMount *mount, const FsFolder *folder)
 {
-	return strcmp(name, FS_REGISTER_NAME) == 0 ? &fs_register_class : NULL;
+	if (mount->options.all)
+		return folder->storage == NULL;
+	return folder->storage != NULL && folder->id == folder->storage->root;
+}
+
+static bool is_root(const FsFolder *folder)
+{
+	return folder->storage == NULL || folder->id == folder->storage->root;
+}
+
+const FsVirtualClass *fs_virtual_class(const FsMount *mount, const FsFolder *folder,
+                                       const char *name)
+{
+	if (*name != '.')
+		return NULL;
+	for (guint i = 0; i < G_N_ELEMENTS(classes); i++) {
+		bool here = classes[i].place == EVERYWHERE || is_mount_root(mount, folder);
+		if (here && strcmp(classes[i].class->name, name) == 0)
+			return classes[i].class;
+	}
+	return NULL;
+}
+
+const FsVirtualClass *fs_virtual_listed(const FsMount *mount, const FsFolder *folder, guint index)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(classes); i++) {
+		bool here = classes[i].place == EVERYWHERE ? is_root(folder)
+		                                           : is_mount_root(mount, folder);
+		if (here && index-- == 0)
+			return classes[i].class;
+	}
+	return NULL;
 }
 
 /* The node; the kernel knows it, so that it stays for the length of its request. */
@@ -173,4 +218,17 @@ void fs_virtual_flush(FsReply *reply, uint64_t ino, FsHandle *handle)
 		fs_reply_err(reply, EBADF);
 	else
 		node->class->flush(handle, reply);
+}
+
+void fs_virtual_poll(FsReply *reply, uint64_t ino, FsHandle *handle, struct fuse_pollhandle *on)
+{
+	const FsVirtual *node = find(reply->mount, ino);
+
+	if (node != NULL && handle != NULL && node->class->poll != NULL) {
+		node->class->poll(handle, reply, on);
+		return;
+	}
+	if (on != NULL)
+		fuse_pollhandle_destroy(on);
+	fs_reply_poll(reply, FS_POLL_ALWAYS);
 }

@@ -31,6 +31,9 @@ typedef struct {
 	void (*read)(FsHandle *handle, FsReply *reply, guint64 offset, gsize size);
 	void (*write)(FsHandle *handle, FsReply *reply, GBytes *bytes);
 	void (*flush)(FsHandle *handle, FsReply *reply);
+	/* Takes `on` (may be NULL) over: whom to wake when there is something new. NULL: always
+	 * ready. */
+	void (*poll)(FsHandle *handle, FsReply *reply, struct fuse_pollhandle *on);
 } FsVirtualClass;
 
 struct FsVirtual {
@@ -44,10 +47,11 @@ struct FsVirtual {
 FsVirtuals *fs_virtuals_new(void);
 void fs_virtuals_free(FsVirtuals *virtuals);
 
-/* The class of a name that control files have in every folder; NULL: it has none. */
-const FsVirtualClass *fs_virtual_class(const char *name);
-/* The names of those that the root lists; NULL-terminated. */
-extern const char *const fs_virtual_listed[];
+/* The class of a virtual node of that name in that folder; NULL: there is none. */
+const FsVirtualClass *fs_virtual_class(const FsMount *mount, const FsFolder *folder,
+                                       const char *name);
+/* Those that are listed in the folder, by number; NULL: no more. */
+const FsVirtualClass *fs_virtual_listed(const FsMount *mount, const FsFolder *folder, guint index);
 
 /* LOOKUP of a control file: answers with a new node. */
 void fs_virtual_lookup(const FsVirtualClass *class, const FsFolder *folder, FsReply *reply);
@@ -59,4 +63,5 @@ void fs_virtual_setattr(FsReply *reply, uint64_t ino, const struct stat *attr, i
 void fs_virtual_open(FsReply *reply, uint64_t ino, struct fuse_file_info *fi);
 void fs_virtual_read(FsReply *reply, uint64_t ino, FsHandle *handle, guint64 offset, gsize size);
 void fs_virtual_write(FsReply *reply, uint64_t ino, FsHandle *handle, struct fuse_bufvec *data);
+void fs_virtual_poll(FsReply *reply, uint64_t ino, FsHandle *handle, struct fuse_pollhandle *on);
 void fs_virtual_flush(FsReply *reply, uint64_t ino, FsHandle *handle);

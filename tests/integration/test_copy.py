@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from world import AWKWARD, SANITIZE, fails_with, digest, random_bytes, settled, state, until
+from world import AWKWARD, CONTROL, SANITIZE, fails_with, digest, random_bytes, settled, state, until
 
 MIB = 1 << 20
 # The big image; 1024 in a full run.
@@ -113,7 +113,7 @@ def test_awkward_names(mount, platform, world, urls):
     assert served == expected
     assert (platform.home / "a folder? <&%>" / "in#it").read_text() == "inside"
     second = mount(cache="another")
-    assert set(os.listdir(second.path)) == {*expected, "a folder? <&%>", ".register"}
+    assert set(os.listdir(second.path)) == {*expected, "a folder? <&%>", *CONTROL}
     for name, text in expected.items():
         assert (second / name).read_text() == text
     assert (second / "a folder? <&%>" / "in#it").read_text() == "inside"

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from world import digest, fails_with, random_bytes, settled, state, until
+from world import CONTROL, digest, fails_with, random_bytes, settled, state, until
 
 MIB = 1 << 20
 
@@ -232,7 +232,7 @@ def test_one_stuck_transfer_stops_nobody_else(home, platform):
         (home / "other").write_bytes(b"other")
         settled(home / "other")
         assert (home / "other").read_bytes() == b"other"
-        assert set(os.listdir(home.path)) == {"stuck", "other", ".register"}
+        assert set(os.listdir(home.path)) == {"stuck", "other", *CONTROL}
         assert not reader.done()
         platform.control("/reset")
         platform.control("/release")

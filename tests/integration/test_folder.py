@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from world import fails_with, random_bytes, settled, until
+from world import CONTROL, fails_with, random_bytes, settled, until
 
 RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
 AT_FDCWD = -100
@@ -22,7 +22,7 @@ def rename2(old, new, flags):
 
 
 def names(folder):
-    return sorted(n for n in os.listdir(folder) if n != ".register")
+    return sorted(n for n in os.listdir(folder) if n not in CONTROL)
 
 
 # ---- making and removing ----

@@ -63,6 +63,10 @@ def fails_with(*codes):
     assert info.value.errno in codes, f"{info.value!r} instead of {names}"
 
 
+# What a mount lists in its root besides the files.
+CONTROL = {".register", ".status"}
+
+
 def random_bytes(size, seed=1):
     return random.Random(seed).randbytes(size)
 

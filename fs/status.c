@@ -1,0 +1,233 @@
+#include "fs/status.h"
+
+#include "fs/command.h"
+#include "fs/control.h"
+#include "fs/field.h"
+#include "fs/login.h"
+#include "fs/notify.h"
+
+#include <poll.h>
+#include <string.h>
+
+#define FORMAT 1
+
+struct FsStatus {
+	GMutex lock;
+	guint64 changes; /* guarded by lock, as is the next */
+	GQueue open;     /* Handle, by their links */
+};
+
+typedef struct {
+	FsControl base;
+	/* Guarded by the lock of FsStatus. */
+	GList link;
+	guint64 seen;               /* `changes` when it was last read from 0 */
+	struct fuse_pollhandle *on; /* whom to wake; or NULL */
+} Handle;
+
+FsStatus *fs_status_new(void)
+{
+	FsStatus *status = g_new0(FsStatus, 1);
+
+	g_mutex_init(&status->lock);
+	/* Who has not read it yet has something to read. */
+	status->changes = 1;
+	return status;
+}
+
+void fs_status_free(FsStatus *status)
+{
+	g_mutex_clear(&status->lock);
+	g_free(status);
+}
+
+void fs_login_status_clear(FsLoginStatus *status)
+{
+	g_clear_pointer(&status->user, g_free);
+	g_clear_pointer(&status->project, g_free);
+	g_clear_pointer(&status->message, g_free);
+}
+
+void fs_status_changed(FsMount *mount)
+{
+	FsStatus *status = mount->status;
+
+	g_mutex_lock(&status->lock);
+	status->changes++;
+	for (GList *link = status->open.head; link != NULL; link = link->next) {
+		Handle *handle = link->data;
+		if (handle->on != NULL)
+			fs_notifier_poll(mount->notifier, g_steal_pointer(&handle->on));
+	}
+	g_mutex_unlock(&status->lock);
+}
+
+/* --- the text --- */
+
+static void begin(GString *text, const char *kind)
+{
+	if (text->len > 0)
+		g_string_append_c(text, '\n');
+	fs_field_text(text, kind);
+}
+
+static void show_session(const FsMount *mount, GString *text)
+{
+	static const char *const names[] = {
+		[FS_LOGIN_OK] = "ok",
+		[FS_LOGIN_MISSING] = "missing",
+		[FS_LOGIN_REJECTED] = "rejected",
+		[FS_LOGIN_OFFLINE] = "offline",
+	};
+	FsLoginStatus login = {.state = FS_LOGIN_OFFLINE};
+
+	if (mount->login != NULL)
+		mount->login->status(mount->login->login, &login);
+	begin(text, "session");
+	fs_field_text(text, names[login.state]);
+	fs_field_text(text, login.user);
+	fs_field_text(text, login.project);
+	fs_field_time(text, login.valid_until);
+	fs_field_text(text, login.message);
+	fs_login_status_clear(&login);
+}
+
+static void show_caches(const FsMount *mount, GString *text)
+{
+	for (guint i = 0; i < mount->storages->len; i++) {
+		const FsStorage *storage = mount->storages->pdata[i];
+		g_autofree char *uri = g_strconcat(storage->name, "://", NULL);
+		guint64 used, limit;
+		cache_usage(storage->cache, &used, &limit);
+		begin(text, "cache");
+		fs_field_text(text, uri);
+		fs_field_number(text, used);
+		fs_field_number(text, limit);
+	}
+}
+
+static void show_pending(const FsMount *mount, GString *text)
+{
+	CachePending all = {0};
+	guint64 rate = 0;
+
+	for (guint i = 0; i < mount->storages->len; i++) {
+		const FsStorage *storage = mount->storages->pdata[i];
+		CachePending one;
+		cache_pending(storage->cache, &one);
+		all.files += one.files;
+		all.parked += one.parked;
+		all.removals += one.removals;
+		all.bytes_total += one.bytes_total - MIN(one.bytes_total, one.bytes_done);
+		rate += cache_rate(storage->cache);
+	}
+	gint64 end = all.bytes_total > 0 && rate > 0
+	                     ? g_get_real_time() / G_USEC_PER_SEC +
+	                               (gint64)MIN(all.bytes_total / rate, G_MAXINT32)
+	                     : 0;
+	begin(text, "pending");
+	fs_field_number(text, all.files);
+	fs_field_number(text, all.bytes_total);
+	fs_field_number(text, rate);
+	fs_field_time(text, end);
+	fs_field_number(text, all.parked);
+	fs_field_number(text, all.removals);
+}
+
+static void show_files(const FsMount *mount, const FsStorage *storage, GString *text)
+{
+	g_autoptr(GPtrArray) files = cache_status_files(storage->cache, storage->root);
+
+	for (guint i = 0; i < files->len; i++) {
+		const CacheFileStatus *file = files->pdata[i];
+		bool shown = strstr(file->path, "://") == NULL;
+		g_autofree char *path = mount->options.all && shown
+		                                ? g_strconcat(storage->name, "/", file->path, NULL)
+		                                : NULL;
+		begin(text, "file");
+		fs_field_text(text, path != NULL ? path : file->path);
+		fs_field_text(text, cache_state_name(file->state));
+		fs_field_number(text, file->done);
+		fs_field_number(text, file->total);
+		fs_field_number(text, file->tries);
+		fs_field_time(text, file->next_try / 1000000000);
+		fs_field_text(text, file->message);
+	}
+}
+
+static GString *show(FsControl *control)
+{
+	FsMount *mount = control->base.mount;
+	Handle *handle = (Handle *)control;
+	GString *text = g_string_new(NULL);
+
+	/* Before anything is looked at: what changes meanwhile is told once more. */
+	g_mutex_lock(&mount->status->lock);
+	handle->seen = mount->status->changes;
+	g_mutex_unlock(&mount->status->lock);
+	begin(text, "gssfs");
+	fs_field_number(text, FORMAT);
+	fs_field_text(text, GSSFS_VERSION);
+	fs_field_text(text, mount->options.source);
+	fs_field_text(text, mount->options.mountpoint);
+	show_session(mount, text);
+	show_caches(mount, text);
+	show_pending(mount, text);
+	for (guint i = 0; i < mount->storages->len; i++)
+		show_files(mount, mount->storages->pdata[i], text);
+	g_string_append_c(text, '\n');
+	return text;
+}
+
+/* --- the handle --- */
+
+static void status_free(FsControl *control)
+{
+	FsStatus *status = control->base.mount->status;
+	Handle *handle = (Handle *)control;
+
+	g_mutex_lock(&status->lock);
+	g_queue_unlink(&status->open, &handle->link);
+	if (handle->on != NULL)
+		fuse_pollhandle_destroy(handle->on);
+	g_mutex_unlock(&status->lock);
+}
+
+static void status_open(FsVirtual *node, FsReply *reply, struct fuse_file_info *fi)
+{
+	static const FsControlClass class = {.show = show, .free = status_free};
+	FsStatus *status = reply->mount->status;
+	Handle *handle = fs_control_new(reply->mount, sizeof(Handle), &class, node);
+
+	handle->link.data = handle;
+	g_mutex_lock(&status->lock);
+	g_queue_push_tail_link(&status->open, &handle->link);
+	g_mutex_unlock(&status->lock);
+	fs_reply_open(reply, &handle->base.base, fi);
+}
+
+static void status_poll(FsHandle *base, FsReply *reply, struct fuse_pollhandle *on)
+{
+	FsStatus *status = reply->mount->status;
+	Handle *handle = (Handle *)base;
+
+	g_mutex_lock(&status->lock);
+	bool changed = handle->seen != status->changes;
+	if (on != NULL) {
+		if (handle->on != NULL)
+			fuse_pollhandle_destroy(handle->on);
+		handle->on = on;
+	}
+	g_mutex_unlock(&status->lock);
+	fs_reply_poll(reply, FS_POLL_ALWAYS | (changed ? POLLPRI | POLLERR : 0));
+}
+
+const FsVirtualClass fs_status_class = {
+	.name = FS_STATUS_NAME,
+	.mode = S_IFREG | 0600,
+	.open = status_open,
+	.read = fs_control_read,
+	.write = fs_control_write,
+	.flush = fs_control_flush,
+	.poll = status_poll,
+};
