@@ -138,6 +138,7 @@ void fs_control_write(FsHandle *handle, FsReply *reply, GBytes *bytes)
 		fs_reply_error(reply, error);
 		return;
 	}
+	reply->any_signal = true;
 	if (!fs_reply_wait(reply)) {
 		g_ptr_array_unref(lines);
 		return;

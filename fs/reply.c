@@ -2,12 +2,20 @@
 
 #include <errno.h>
 
+#include "fs/signals.h"
+
+/* The kernel tells of a caller's first signal only; who waits on is looked at this often. */
+#define WATCH_INTERVAL_US (100 * G_TIME_SPAN_MILLISECOND)
+
 struct FsReplies {
 	GMutex lock;
-	GCond idle;      /* answering is 0 */
-	GQueue waiting;  /* FsReply, by their links */
-	guint answering; /* claimed, and libfuse not yet called or not yet back */
-	bool over;
+	GCond idle;       /* answering is 0 */
+	GQueue waiting;   /* FsReply, by their links */
+	guint answering;  /* claimed, and libfuse not yet called or not yet back */
+	guint watched;    /* of those that wait */
+	GCond watch;      /* there is something to watch, or nothing ever more */
+	GThread *watcher; /* runs from the first to be watched on */
+	bool over, freed;
 };
 
 FsReplies *fs_replies_new(void)
@@ -15,11 +23,19 @@ FsReplies *fs_replies_new(void)
 	FsReplies *replies = g_new0(FsReplies, 1);
 	g_mutex_init(&replies->lock);
 	g_cond_init(&replies->idle);
+	g_cond_init(&replies->watch);
 	return replies;
 }
 
 void fs_replies_free(FsReplies *replies)
 {
+	g_mutex_lock(&replies->lock);
+	replies->freed = true;
+	g_cond_signal(&replies->watch);
+	g_mutex_unlock(&replies->lock);
+	if (replies->watcher != NULL)
+		g_thread_join(replies->watcher);
+	g_cond_clear(&replies->watch);
 	g_mutex_clear(&replies->lock);
 	g_cond_clear(&replies->idle);
 	g_free(replies);
@@ -34,6 +50,9 @@ static bool claim_locked(FsReplies *replies, FsReply *reply)
 	if (reply->listed)
 		g_queue_unlink(&replies->waiting, &reply->link);
 	reply->listed = false;
+	if (reply->watched)
+		replies->watched--;
+	reply->watched = false;
 	replies->answering++;
 	return true;
 }
@@ -72,6 +91,74 @@ static void report(int result)
 		g_debug("ending a request: %s", g_strerror(-result));
 }
 
+/* The answer to a claimed request that was interrupted. */
+static void answer_interrupt(FsReplies *replies, fuse_req_t req, gsize partial)
+{
+	report(partial > 0 ? fuse_reply_write(req, partial) : fuse_reply_err(req, EINTR));
+	done(replies);
+}
+
+/* Ends the waits of those whose signals ask for it by now. */
+static void look_at_watched(FsReplies *replies)
+{
+	g_autoptr(GPtrArray) watched = g_ptr_array_new();
+
+	for (GList *link = replies->waiting.head; link != NULL; link = link->next) {
+		FsReply *reply = link->data;
+		if (!reply->watched)
+			continue;
+		reply->references++;
+		g_ptr_array_add(watched, reply);
+	}
+	g_mutex_unlock(&replies->lock);
+	for (guint i = 0; i < watched->len; i++) {
+		FsReply *reply = watched->pdata[i];
+		if (fs_signals_pending(reply->caller, reply->any_signal)) {
+			g_mutex_lock(&replies->lock);
+			bool claimed = claim_locked(replies, reply);
+			gsize partial = reply->partial;
+			g_mutex_unlock(&replies->lock);
+			if (claimed) {
+				/* Waits for an interrupt that is being handled. */
+				fuse_req_interrupt_func(reply->req, NULL, NULL);
+				answer_interrupt(replies, reply->req, partial);
+			}
+		}
+		reply_unref(reply);
+	}
+	g_mutex_lock(&replies->lock);
+}
+
+static gpointer watch(gpointer data)
+{
+	FsReplies *replies = data;
+
+	g_mutex_lock(&replies->lock);
+	while (!replies->freed) {
+		if (replies->watched == 0) {
+			g_cond_wait(&replies->watch, &replies->lock);
+			continue;
+		}
+		gint64 until = g_get_monotonic_time() + WATCH_INTERVAL_US;
+		while (!replies->freed && g_cond_wait_until(&replies->watch, &replies->lock, until))
+			;
+		look_at_watched(replies);
+	}
+	g_mutex_unlock(&replies->lock);
+	return NULL;
+}
+
+/* The signal is none to end a wait for, but the kernel tells of no other any more. */
+static void watch_locked(FsReplies *replies, FsReply *reply)
+{
+	if (!reply->watched)
+		replies->watched++;
+	reply->watched = true;
+	if (replies->watcher == NULL)
+		replies->watcher = g_thread_new("fs-signals", watch, replies);
+	g_cond_signal(&replies->watch);
+}
+
 /* Called by libfuse with the request's lock held, in the thread that reads the interrupt, or within
  * fs_reply_wait() when the interrupt was first. In the latter case the request must not be answered
  * here: libfuse goes on to use it. In the former libfuse holds a reference to the request. */
@@ -79,19 +166,21 @@ static void on_interrupt(fuse_req_t req, void *data)
 {
 	FsReply *reply = data;
 	FsReplies *replies = reply->mount->replies;
+	bool claimed = false;
 
+	bool ends = fs_signals_pending(reply->caller, reply->any_signal);
 	g_mutex_lock(&replies->lock);
-	bool own = reply->announcer == g_thread_self();
-	if (own)
-		reply->interrupted = true;
-	bool claimed = !own && claim_locked(replies, reply);
+	if (reply->announcer == g_thread_self())
+		reply->interrupted = ends ? FS_INTERRUPT_ENDS : FS_INTERRUPT_WATCHED;
+	else if (ends)
+		claimed = claim_locked(replies, reply);
+	else if (!reply->claimed)
+		watch_locked(replies, reply);
 	gsize partial = reply->partial;
 	g_mutex_unlock(&replies->lock);
-	if (!claimed)
-		return;
-	/* The reply is the completion's to free, and may be gone from here on. */
-	report(partial > 0 ? fuse_reply_write(req, partial) : fuse_reply_err(req, EINTR));
-	done(replies);
+	/* The reply is the completion's to free, and may be gone once it is claimed. */
+	if (claimed)
+		answer_interrupt(replies, req, partial);
 }
 
 FsReply *fs_reply_new(fuse_req_t req)
@@ -111,6 +200,7 @@ bool fs_reply_wait(FsReply *reply)
 
 	g_mutex_lock(&replies->lock);
 	reply->announcer = g_thread_self();
+	reply->caller = fuse_req_ctx(reply->req)->pid;
 	replies->answering++;
 	g_mutex_unlock(&replies->lock);
 	fuse_req_interrupt_func(reply->req, on_interrupt, reply);
@@ -119,10 +209,12 @@ bool fs_reply_wait(FsReply *reply)
 	g_mutex_lock(&replies->lock);
 	reply->announcer = NULL;
 	bool gone = reply->claimed;
-	int err = replies->over ? ENOTCONN : reply->interrupted ? EINTR : 0;
+	int err = replies->over ? ENOTCONN : reply->interrupted == FS_INTERRUPT_ENDS ? EINTR : 0;
 	if (!gone && err == 0) {
 		g_queue_push_tail_link(&replies->waiting, &reply->link);
 		reply->listed = true;
+		if (reply->interrupted == FS_INTERRUPT_WATCHED)
+			watch_locked(replies, reply);
 	}
 	g_mutex_unlock(&replies->lock);
 	if (gone)

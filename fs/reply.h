@@ -2,8 +2,9 @@
  *
  * Each request gets one FsReply, which is answered by one of the fs_reply_*() functions; these free
  * it. A request that waits for a callback is announced with fs_reply_wait() first. From then on it
- * may also be answered by an interrupt (EINTR) or by the session's end (ENOTCONN); whoever claims
- * it first answers it, and the others' answers are dropped.
+ * may also be answered by an interrupt (EINTR; fs/signals.h says which signals count) or by the
+ * session's end (ENOTCONN); whoever claims it first answers it, and the others' answers are
+ * dropped.
  *
  * So the functions return whether the kernel took the answer. When it did not, the caller gives
  * back what the answer would have handed over: a lookup's reference, an open file.
@@ -18,6 +19,12 @@
 
 #include <poll.h>
 
+typedef enum {
+	FS_INTERRUPT_NONE,
+	FS_INTERRUPT_ENDS,
+	FS_INTERRUPT_WATCHED,
+} FsInterrupt;
+
 typedef struct FsReply FsReply;
 struct FsReply {
 	FsMount *mount;
@@ -27,6 +34,8 @@ struct FsReply {
 	CacheId id;
 	FsHandle *handle; /* a reference, dropped with the reply; or NULL */
 	gsize size;
+	bool any_signal; /* set before the announcement: a wait for minutes, any caught signal ends
+	                    it */
 	/* fs/reply.c */
 	bool announced; /* may be interrupted */
 	/* Guarded by the lock of FsReplies. */
@@ -34,9 +43,11 @@ struct FsReply {
 	bool listed;
 	guint references;
 	bool claimed;
-	GThread *announcer; /* the thread in fs_reply_wait() */
-	bool interrupted;   /* while being announced */
-	gsize partial;      /* an interrupt answers this many bytes written instead of EINTR */
+	GThread *announcer;      /* the thread in fs_reply_wait() */
+	FsInterrupt interrupted; /* while being announced */
+	pid_t caller;            /* the thread that waits */
+	bool watched;  /* it had a signal that is none to end a wait for; others are looked for */
+	gsize partial; /* an interrupt answers this many bytes written instead of EINTR */
 };
 
 FsReplies *fs_replies_new(void);

@@ -1,14 +1,19 @@
 """What open, read and write promise of a single file, whatever is going on behind."""
 
 import concurrent.futures
+import contextlib
 import errno
 import fcntl
 import mmap
 import os
+import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
-from world import CONTROL, digest, fails_with, random_bytes, settled, state, until
+from world import CONTROL, SLOW, digest, fails_with, random_bytes, settled, state, until
 
 MIB = 1 << 20
 
@@ -240,8 +245,6 @@ def test_one_stuck_transfer_stops_nobody_else(home, platform):
 
 
 def test_reading_can_be_interrupted(home, platform, world):
-    import signal
-    import subprocess
     (platform.home / "stuck").write_bytes(random_bytes(MIB))
     until(lambda: (home / "stuck").exists(), timeout=30)
     platform.fault(method="GET", path="*/stuck", hold="before", times=100)
@@ -251,6 +254,61 @@ def test_reading_can_be_interrupted(home, platform, world):
         assert cat.wait(10) == -signal.SIGINT
     platform.control("/reset")
     platform.control("/release")
+
+
+# A program with a timer, as git draws its progress; libc's own open() and read() tell of EINTR.
+TICKING = """
+import ctypes, os, signal, sys
+libc = ctypes.CDLL(None, use_errno=True)
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+fd = libc.open(os.fsencode(sys.argv[1]), os.O_RDONLY)
+if fd < 0:
+    sys.exit("open: " + os.strerror(ctypes.get_errno()))
+buffer = ctypes.create_string_buffer(100)
+if libc.read(fd, buffer, 100) < 0:
+    sys.exit("read: " + os.strerror(ctypes.get_errno()))
+sys.exit(0)
+"""
+
+
+def pending(process, number):
+    """A signal is pending for a process, which waits and does not take it."""
+    with open(f"/proc/{process.pid}/status") as status:
+        masks = re.findall(r"(?:Sig|Shd)Pnd:\s+(\w+)", status.read())
+    return any(int(mask, 16) & 1 << (number - 1) for mask in masks)
+
+
+@contextlib.contextmanager
+def ticking_reader(mount, platform, method):
+    """A ticking program whose open() (HEAD) or read() (GET) waits for the service, its timer pending."""
+    (platform.home / "stuck").write_bytes(random_bytes(MIB))
+    home = mount()
+    platform.fault(method=method, path="*/stuck", hold="before", times=100)
+    with subprocess.Popen([sys.executable, "-c", TICKING, home / "stuck"], stderr=subprocess.PIPE) as process:
+        platform.wait("held", 1)
+        until(lambda: pending(process, signal.SIGALRM))
+        try:
+            yield process
+        finally:
+            platform.control("/reset")
+            platform.control("/release")
+            process.kill()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_timer_of_the_program_ends_no_wait(mount, platform, method):
+    with ticking_reader(mount, platform, method) as process:
+        platform.control("/reset")
+        platform.control("/release")
+        assert process.wait(30 * SLOW) == 0, process.stderr.read()
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_wait_that_a_timer_did_not_end_can_still_be_ended(mount, platform, end):
+    with ticking_reader(mount, platform, "GET") as process:
+        process.send_signal(end)
+        assert process.wait(30 * SLOW) != 0
 
 
 @pytest.mark.parametrize("where", ["before", "during", "after"])
