@@ -49,6 +49,7 @@ static bool apply_locked(Cache *cache, CacheNode *node, const GssVersion *versio
 	r->size = version->size;
 	node->flushed_size = version->size;
 	gss_version_copy(&r->remote, version);
+	g_clear_pointer(&r->remote_hash, g_free);
 	node->kernel_valid = false;
 	if (!cache_node_save_locked(cache, node, &error))
 		g_warning("%s: %s", cache->path, error->message);

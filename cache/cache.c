@@ -245,6 +245,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->user = g_strdup(options->user ? options->user : "");
 	cache->size_limit = options->size_limit;
 	cache->fsync_local = options->fsync_local;
+	cache->overwrite = options->overwrite;
 	cache->read_only = options->read_only;
 	cache->file_mode = options->file_mode;
 	cache->folder_mode = options->folder_mode;

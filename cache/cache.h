@@ -55,7 +55,9 @@ typedef enum {
 	CACHE_STATE_DIRTY,     /* local changes wait for their upload, or for the last close */
 	CACHE_STATE_UPLOADING, /* under way */
 	CACHE_STATE_FAILED,    /* parked: needs the user; bytes are kept */
-	CACHE_STATE_CONFLICT,  /* a newer version is on GSS; ours is kept */
+	/* A conflict copy: ours, uploaded under this name, since somebody else's version has the
+	 * one it had. Or parked: GSS has a newer version, and of ours only a part is held. */
+	CACHE_STATE_CONFLICT,
 } CacheState;
 const char *cache_state_name(CacheState state); /* "clean", ... as user.gss.state shows it */
 
@@ -81,7 +83,8 @@ typedef struct {
 	const char *user;       /* who we are on the platform, "" unknown; for names and logs */
 	guint64 size_limit;     /* bytes of blobs to keep, 0: a tenth of the disk */
 	bool fsync_local;       /* fsync means the local disk */
-	bool read_only;         /* EROFS to every change (uploads pending from before still run) */
+	bool overwrite; /* what somebody else changed on GSS meanwhile is replaced all the same */
+	bool read_only; /* EROFS to every change (uploads pending from before still run) */
 	mode_t file_mode, folder_mode; /* permission bits of what comes from GSS: 0644, 0755 */
 } CacheOptions;
 
@@ -189,7 +192,8 @@ CacheId cache_parent(Cache *cache, CacheId id); /* 0: none, or the node is gone 
 /* The node's GSS URI; NULL when it has none yet. Free with g_free(). */
 char *cache_uri(Cache *cache, CacheId id);
 CacheState cache_state(Cache *cache, CacheId id);
-/* The last error of a file that is not clean; NULL when there is none. Free with g_free(). */
+/* The last error of a file that is not clean, or why there is a conflict copy; NULL when there is
+ * neither. Free with g_free(). */
 char *cache_state_error(Cache *cache, CacheId id);
 /* Which node is (or will be, once uploaded) at this URI: ENOENT if none is known here or on GSS.
  * The attribute carries a reference. */

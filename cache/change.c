@@ -15,7 +15,12 @@ bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GE
 	bool parked = r->state == CACHE_STATE_FAILED && !node->write_errno;
 	if (!first && !tears && !durable && !parked)
 		return true;
+	if (first)
+		cache_conflict_note_base_locked(node);
 	CacheRecord before = *r;
+	/* Whoever writes to a conflict copy that has arrived has seen it. */
+	if (!cache_node_dirty(node))
+		r->conflict = NULL;
 	if (first)
 		r->generation = sealed + 1;
 	if (parked || (first && r->state != CACHE_STATE_CONFLICT))
@@ -31,12 +36,15 @@ bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GE
 			node->content->durable = false;
 		if (first && r->parent != CACHE_PARENT_UNLINKED)
 			cache_node_mark_dirty_locked(cache, node);
+		if (!r->conflict)
+			g_free(before.conflict);
 		return true;
 	}
 failed:
 	r->generation = before.generation;
 	r->state = before.state;
 	r->torn = before.torn;
+	r->conflict = before.conflict;
 	return false;
 }
 
@@ -110,7 +118,10 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 	if (size == 0 && (old_size > 0 || node->write_errno || node->r.torn ||
 	                  (cache_node_dirty(node) && node->r.state != CACHE_STATE_DIRTY))) {
 		/* A new blob, so that a crash leaves either the old content or none. */
+		cache_conflict_note_base_locked(node);
 		CacheRecord before = node->r;
+		if (!cache_node_dirty(node))
+			node->r.conflict = NULL;
 		guint64 sealed = MAX(node->sealed, node->r.published), flushed = node->flushed_size;
 		bool changed = node->changed;
 		node->r.size = node->flushed_size = 0;
@@ -121,6 +132,8 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 		ok = cache_content_renew_locked(cache, node, error);
 		if (ok) {
 			node->write_errno = 0;
+			if (!node->r.conflict)
+				g_free(before.conflict);
 			if (node->r.parent != CACHE_PARENT_UNLINKED)
 				cache_node_mark_dirty_locked(cache, node);
 		} else {
@@ -130,6 +143,7 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 			node->r.generation = before.generation;
 			node->r.torn = before.torn;
 			node->r.state = before.state;
+			node->r.conflict = before.conflict;
 		}
 	} else {
 		/* Growing tears nothing; shrinking is journaled before the bytes go. */

@@ -419,6 +419,8 @@ CacheState cache_state(Cache *cache, CacheId id)
 	CacheState state = CACHE_STATE_CLEAN;
 	if (node && cache_node_dirty(node))
 		state = node->job ? CACHE_STATE_UPLOADING : node->r.state;
+	else if (node && node->r.conflict)
+		state = CACHE_STATE_CONFLICT;
 	if (node)
 		cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
@@ -429,11 +431,12 @@ char *cache_state_error(Cache *cache, CacheId id)
 {
 	g_mutex_lock(&cache->lock);
 	CacheNode *node = cache_node_get_locked(cache, id, NULL);
-	char *message = node && cache_node_dirty(node) ? g_strdup(node->r.message) : NULL;
+	const char *message = node && cache_node_dirty(node) ? node->r.message : NULL;
+	char *copy = g_strdup(message ? message : node ? node->r.conflict : NULL);
 	if (node)
 		cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
-	return message;
+	return copy;
 }
 
 const char *cache_state_name(CacheState state)

@@ -304,7 +304,8 @@ static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError
 {
 	CacheRecord *r = &node->r;
 	if (r->uri && r->moved_from &&
-	    (!cache_store_insert_removal(cache->store, r->uri, &r->remote, error) ||
+	    (!cache_store_insert_removal(cache->store, r->uri, &r->remote, r->attempted, 0,
+	                                 error) ||
 	     !cache_removal_load_locked(cache, error)))
 		return false;
 	if (needed_locked(node) && !r->moved_from) {
@@ -312,6 +313,7 @@ static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError
 		 */
 		r->moved_from = g_steal_pointer(&r->uri);
 		gss_version_copy(&r->from, &r->remote);
+		r->from_attempted = r->attempted;
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
 	}
 	cache_folder_touch_locked(folder, r->name);
@@ -323,6 +325,8 @@ static void forget_place_locked(Cache *cache, CacheNode *node, GError **error)
 {
 	g_clear_pointer(&node->r.uri, g_free);
 	gss_version_clear(&node->r.remote);
+	g_clear_pointer(&node->r.remote_hash, g_free);
+	g_clear_pointer(&node->r.attempted_hash, g_free);
 	node->r.attempted = 0;
 	cache_node_set_resource(node, NULL);
 	cache_node_save_locked(cache, node, error);

@@ -136,7 +136,7 @@ static void bury_locked(Cache *cache, CacheNode *node)
 	if (ok) {
 		ok = (!node->r.moved_from ||
 		      cache_store_insert_removal(cache->store, node->r.moved_from, &node->r.from,
-		                                 &error)) &&
+		                                 node->r.from_attempted, 0, &error)) &&
 		     cache_queue_drop_generations_locked(cache, node, G_MAXINT64, &error) &&
 		     (!node->r.blob ||
 		      cache_store_remove_blob(cache->store, node->r.blob, &error)) &&

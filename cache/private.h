@@ -45,7 +45,7 @@ struct Cache {
 	/* Constant after opening. */
 	char *path, *platform, *project, *storage, *user;
 	guint64 size_limit;
-	bool fsync_local, read_only;
+	bool fsync_local, read_only, overwrite;
 	mode_t file_mode, folder_mode;
 	char *boot_id;
 	int lock_fd;
@@ -371,16 +371,36 @@ struct CacheJob {
 	bool fresh;     /* creating */
 	bool refused;   /* 405: asking why */
 	bool unknown;   /* the answer was lost: asking */
-	bool conflict;  /* why it failed */
+	bool stale;     /* 412: asking what is there now */
+	bool conflict;  /* why it failed: `resource`, of version `result`, is somebody else's */
+	bool partial;   /* it failed since what is not held here is gone */
+	bool cut_short; /* it failed since GSS has less than was sent, as `result` */
 	bool untouched; /* it failed before GSS can have changed anything */
 	GssResource *resource;
 	GssVersion result;
+	GssVersion looked; /* what was there when it was sent */
+	char *base_hash;   /* of the base, NULL: not known, as of all that is not small */
+	char *attempted_hash;
+	char *hash;         /* of what is sent */
+	char *theirs;       /* of what is there */
+	GChecksum *summing; /* on gss-net */
+	guint64 summed;
 	GError *error;
 	void (*step)(CacheJob *job);
 };
 /* The node has another name than the job began with, or none. */
 bool cache_job_outdated_locked(const CacheJob *job);
 void cache_upload_start(CacheJob *job); /* on the worker; ends with cache_queue_finished() */
+
+/* --- somebody else's version (cache/conflict.c, conflict.h) --- */
+
+/* The job found what is not ours to replace: the node goes on as a conflict copy under another
+ * name, and what is there gets a node of its own. Journaled as one; on failure nothing has changed.
+ */
+bool cache_conflict_part_locked(Cache *cache, CacheJob *job, GError **error);
+/* Before the first change of a clean file: remembers what its content was, if only that can tell.
+ */
+void cache_conflict_note_base_locked(CacheNode *node);
 
 /* --- removals (cache/removal.c) --- */
 

@@ -30,6 +30,12 @@ static void job_free_locked(CacheJob *job)
 	g_free(job->uri);
 	gss_version_clear(&job->base);
 	gss_version_clear(&job->result);
+	gss_version_clear(&job->looked);
+	g_free(job->base_hash);
+	g_free(job->attempted_hash);
+	g_free(job->hash);
+	g_free(job->theirs);
+	g_clear_pointer(&job->summing, g_checksum_free);
 	g_clear_error(&job->error);
 	g_free(job);
 }
@@ -147,6 +153,9 @@ static CacheJob *seal_locked(Cache *cache, CacheNode *node, GError **error)
 	                  .uri = g_strdup(r->uri),
 	                  .base = GSS_VERSION_INIT,
 	                  .attempted = r->attempted,
+	                  .base_hash = g_strdup(r->remote_hash),
+	                  .attempted_hash = g_strdup(r->attempted_hash),
+	                  .looked = GSS_VERSION_INIT,
 	                  .result = GSS_VERSION_INIT};
 	gss_version_copy(&job->base, &r->remote);
 	return job;
@@ -336,22 +345,27 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 	} else if (!renamed) {
 		if (job->moved_from)
 			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
-			                                error);
+			                                r->from_attempted, 0, error);
 		g_clear_pointer(&r->moved_from, g_free);
 		gss_version_clear(&r->from);
+		r->from_attempted = 0;
 		g_free(r->uri);
 		r->uri = g_strdup(job->uri);
 		g_hash_table_remove(cache->hidden, r->uri);
 		gss_version_copy(&r->remote, &job->result);
 		r->attempted = 0;
+		g_clear_pointer(&r->attempted_hash, g_free);
+		g_free(r->remote_hash);
+		r->remote_hash = g_strdup(job->hash);
 	} else {
 		/* It is the place that the node was renamed from. */
 		if (job->moved_from && g_strcmp0(job->moved_from, r->moved_from) == 0)
 			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
-			                                error);
+			                                r->from_attempted, 0, error);
 		g_free(r->moved_from);
 		r->moved_from = g_strdup(job->uri);
 		gss_version_copy(&r->from, &job->result);
+		r->from_attempted = 0;
 		g_hash_table_add(cache->hidden, g_strdup(job->uri));
 	}
 	r->published = job->generation;
@@ -433,7 +447,8 @@ static void try_again_locked(Cache *cache, CacheNode *node, const GError *error)
 	node->retry = cache_worker_after(cache, delay, on_retry, retry, g_free);
 }
 
-static GSList *failed_locked(CacheJob *job, const GError *error)
+/* Those who are to be told. */
+static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parted)
 {
 	Cache *cache = job->cache;
 	CacheNode *node = job->node;
@@ -442,10 +457,17 @@ static GSList *failed_locked(CacheJob *job, const GError *error)
 	g_autoptr(GError) failure = NULL;
 	if (job->untouched && !job->attempted && !outdated)
 		node->r.attempted = 0;
+	if (job->cut_short && !outdated) {
+		/* A failed try, and no conflict: what is there is what came of it. */
+		g_free(node->r.uri);
+		node->r.uri = g_strdup(job->uri);
+		gss_version_copy(&node->r.remote, &job->result);
+		g_clear_pointer(&node->r.remote_hash, g_free);
+	}
 	/* Renamed meanwhile: what may have arrived under the old name must go. */
 	GssVersion ours = {.size = job->size, .mtime = -1};
 	if (!job->untouched && job->fresh && outdated && node->r.parent >= 0 &&
-	    (!cache_store_insert_removal(cache->store, job->address, &ours, &failure) ||
+	    (!cache_store_insert_removal(cache->store, job->address, &ours, 0, 0, &failure) ||
 	     !cache_removal_load_locked(cache, &failure))) {
 		g_warning("%s: %s", cache->path, failure->message);
 		g_clear_error(&failure);
@@ -468,8 +490,22 @@ static GSList *failed_locked(CacheJob *job, const GError *error)
 			g_warning("%s: %s", cache->path, failure->message);
 		return NULL;
 	}
-	if (job->conflict || !passes(error->code)) {
-		park_locked(cache, node, job->conflict ? CACHE_STATE_CONFLICT : CACHE_STATE_FAILED,
+	if (job->conflict && node->leaving) {
+		/* An unlink under way means what is there now. */
+		try_again_locked(cache, node, error);
+		return NULL;
+	}
+	if (job->conflict) {
+		*ret_parted = cache_conflict_part_locked(cache, job, &failure);
+		if (!*ret_parted) {
+			try_again_locked(cache, node, failure);
+			return NULL;
+		}
+		/* Under the name that they know it does not arrive. */
+		return cache_publishers_take_locked(node, G_MAXUINT64);
+	}
+	if (job->partial || !passes(error->code)) {
+		park_locked(cache, node, job->partial ? CACHE_STATE_CONFLICT : CACHE_STATE_FAILED,
 		            error);
 		return cache_publishers_take_locked(node, G_MAXUINT64);
 	}
@@ -482,6 +518,7 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	Cache *cache = job->cache;
 	CacheNode *node = job->node;
 	GSList *publishers, *drained = NULL;
+	bool parted = false;
 	g_mutex_lock(&cache->lock);
 	node->job = NULL;
 	if (job->sending)
@@ -489,12 +526,14 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	cache->active[job->large]--;
 	cache_status_changed_locked(cache);
 	if (error) {
-		publishers = failed_locked(job, error);
+		publishers = failed_locked(job, error, &parted);
 	} else {
 		succeeded_locked(job);
 		publishers = cache_publishers_take_locked(node, node->r.published);
 	}
-	g_autofree char *uri = g_strdup(job->uri);
+	g_autofree char *uri = g_strdup(job->uri), *old_name = g_strdup(job->name);
+	g_autofree char *new_name = g_strdup(node->r.name);
+	CacheId parent = job->parent;
 	GSList *idle = g_steal_pointer(&node->idle);
 	cache_queue_consider_locked(cache, node);
 	/* Room in a lane: the next. */
@@ -502,6 +541,11 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	job_free_locked(job);
 	cache_queue_check_drained_locked(cache, &drained);
 	g_mutex_unlock(&cache->lock);
+	if (parted && cache->notify.entry) {
+		/* Whoever has ours open goes on with ours; the names lead elsewhere. */
+		cache->notify.entry(parent, old_name, cache->notify.data);
+		cache->notify.entry(parent, new_name, cache->notify.data);
+	}
 	cache_publishers_run(publishers, uri, error);
 	cache_calls_run(cache, idle, NULL);
 	cache_calls_run(cache, drained, NULL);

@@ -15,21 +15,26 @@ static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GErro
 	if (r->uri && r->moved_from && !node->job) {
 		/* It was to replace a file there, did not yet, and now never will: that file is
 		 * gone all the same. */
-		if (!cache_store_insert_removal(cache->store, r->uri, &r->remote, error))
+		if (!cache_store_insert_removal(cache->store, r->uri, &r->remote, r->attempted, 0,
+		                                error))
 			return false;
 	} else if (r->uri) {
 		r->moved_from = g_steal_pointer(&r->uri);
 		gss_version_copy(&r->from, &r->remote);
+		r->from_attempted = r->attempted;
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
 	} else if (r->attempted) {
 		/* A creating request whose answer is lost, or still to come, may have arrived. */
 		g_autofree char *address = gss_uri_child(parent->r.uri, r->name);
 		GssVersion ours = {.size = (gint64)r->attempted - 1, .mtime = -1};
-		if (!cache_store_insert_removal(cache->store, address, &ours, error))
+		if (!cache_store_insert_removal(cache->store, address, &ours, 0, 0, error))
 			return false;
 	}
 	g_clear_pointer(&r->uri, g_free);
 	gss_version_clear(&r->remote);
+	g_clear_pointer(&r->remote_hash, g_free);
+	g_clear_pointer(&r->attempted_hash, g_free);
+	g_clear_pointer(&r->conflict, g_free); /* whoever renames it has seen it */
 	r->attempted = 0;
 	cache_node_set_resource(node, NULL);
 	return true;
@@ -42,6 +47,8 @@ static bool replace_locked(Cache *cache, CacheNode *node, CacheNode *target, GEr
 	cache_queue_cancel_locked(cache, target);
 	r->uri = g_strdup(t->uri);
 	gss_version_copy(&r->remote, &t->remote);
+	r->remote_hash = g_strdup(t->remote_hash);
+	r->attempted_hash = g_strdup(t->attempted_hash);
 	r->attempted = t->attempted; /* what it sends from now on is outdated, and is not sent */
 	return cache_node_detach_locked(cache, target, error);
 }

@@ -4,9 +4,10 @@
 #include <sqlite3.h>
 #include <string.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 /* clang-format off */
+/* Version 1; a new journal is made as version 1 and takes the steps that follow. */
 static const char schema[] =
 	"CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE node ("
@@ -32,9 +33,26 @@ static const char schema[] =
 	"CREATE TABLE removal (id INTEGER PRIMARY KEY AUTOINCREMENT, uri TEXT NOT NULL UNIQUE,"
 	"  size INTEGER NOT NULL, mtime INTEGER NOT NULL, etag TEXT);";
 
+/* From version n + 1 to n + 2. */
+static const char *const steps[] = {
+	/* conflict copies; contents that are compared; who else may have written to an old name;
+	 * removals that are refused, and names that are watched */
+	"ALTER TABLE node ADD COLUMN conflict TEXT;"
+	"ALTER TABLE node ADD COLUMN remote_hash TEXT;"
+	"ALTER TABLE node ADD COLUMN attempted_hash TEXT;"
+	"ALTER TABLE node ADD COLUMN from_attempted INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE removal ADD COLUMN attempted INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE removal ADD COLUMN until INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE removal ADD COLUMN error INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE removal ADD COLUMN message TEXT;"
+	,
+};
+G_STATIC_ASSERT(G_N_ELEMENTS(steps) == SCHEMA_VERSION - 1);
+
 #define NODE_COLUMNS "id, parent, name, folder, mode, atime, mtime, ctime, size, uri," \
 	" remote_size, remote_mtime, remote_etag, moved_from, from_size, from_mtime, from_etag," \
-	" generation, published, blob, torn, attempted, listed, state, error, message"
+	" generation, published, blob, torn, attempted, listed, state, error, message," \
+	" conflict, remote_hash, attempted_hash, from_attempted"
 
 typedef enum {
 	BEGIN, COMMIT, ROLLBACK, GET_META, SET_META,
@@ -42,7 +60,7 @@ typedef enum {
 	INSERT_BLOB, MARK_BLOB, BLOB_INFO, REMOVE_BLOB, BLOBS, ORPHANS, CLEAN_BLOBS,
 	ADD_EXTENT, CLEAR_EXTENTS, EXTENTS,
 	INSERT_GENERATION, OLDEST_GENERATION, FIND_GENERATION, REMOVE_GENERATIONS,
-	INSERT_REMOVAL, REMOVE_REMOVAL, REMOVALS, N_STATEMENTS
+	INSERT_REMOVAL, PARK_REMOVAL, REMOVE_REMOVAL, REMOVALS, N_STATEMENTS
 } Statement;
 
 static const char *const statements[N_STATEMENTS] = {
@@ -52,12 +70,14 @@ static const char *const statements[N_STATEMENTS] = {
 	[GET_META] = "SELECT value FROM meta WHERE key = ?",
 	[SET_META] = "INSERT OR REPLACE INTO meta VALUES (?, ?)",
 	[INSERT_NODE] = "INSERT INTO node (" NODE_COLUMNS ") VALUES (NULL, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-		" ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)",
+		" ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26,"
+		" ?27, ?28, ?29, ?30)",
 	[UPDATE_NODE] = "UPDATE node SET parent = ?2, name = ?3, folder = ?4, mode = ?5, atime = ?6,"
 		" mtime = ?7, ctime = ?8, size = ?9, uri = ?10, remote_size = ?11, remote_mtime = ?12,"
 		" remote_etag = ?13, moved_from = ?14, from_size = ?15, from_mtime = ?16,"
 		" from_etag = ?17, generation = ?18, published = ?19, blob = ?20, torn = ?21,"
-		" attempted = ?22, listed = ?23, state = ?24, error = ?25, message = ?26 WHERE id = ?1",
+		" attempted = ?22, listed = ?23, state = ?24, error = ?25, message = ?26, conflict = ?27,"
+		" remote_hash = ?28, attempted_hash = ?29, from_attempted = ?30 WHERE id = ?1",
 	[REMOVE_NODE] = "DELETE FROM node WHERE id = ?",
 	[LOAD_NODE] = "SELECT " NODE_COLUMNS " FROM node WHERE id = ?",
 	[FIND_NODE] = "SELECT " NODE_COLUMNS " FROM node WHERE parent = ? AND name = ? AND parent >= 0",
@@ -82,9 +102,12 @@ static const char *const statements[N_STATEMENTS] = {
 	[FIND_GENERATION] = "SELECT number, blob, size FROM generation WHERE node = ?"
 		" ORDER BY number DESC LIMIT 1",
 	[REMOVE_GENERATIONS] = "DELETE FROM generation WHERE node = ? AND number <= ?",
-	[INSERT_REMOVAL] = "INSERT OR REPLACE INTO removal VALUES (NULL, ?, ?, ?, ?)",
+	[INSERT_REMOVAL] = "INSERT OR REPLACE INTO removal (uri, size, mtime, etag, attempted, until)"
+		" VALUES (?, ?, ?, ?, ?, ?)",
+	[PARK_REMOVAL] = "UPDATE removal SET error = ?2, message = ?3 WHERE id = ?1",
 	[REMOVE_REMOVAL] = "DELETE FROM removal WHERE id = ?",
-	[REMOVALS] = "SELECT id, uri, size, mtime, etag FROM removal ORDER BY id",
+	[REMOVALS] = "SELECT id, uri, size, mtime, etag, attempted, until, error, message"
+		" FROM removal ORDER BY id",
 };
 /* clang-format on */
 
@@ -104,6 +127,9 @@ void cache_record_clear(CacheRecord *record)
 	g_free(record->uri);
 	g_free(record->moved_from);
 	g_free(record->message);
+	g_free(record->conflict);
+	g_free(record->remote_hash);
+	g_free(record->attempted_hash);
 	gss_version_clear(&record->remote);
 	gss_version_clear(&record->from);
 	*record = (CacheRecord){.size = -1, .remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
@@ -112,6 +138,7 @@ void cache_record_clear(CacheRecord *record)
 void cache_removal_clear(CacheRemoval *removal)
 {
 	g_clear_pointer(&removal->uri, g_free);
+	g_clear_pointer(&removal->message, g_free);
 	gss_version_clear(&removal->version);
 }
 
@@ -206,7 +233,7 @@ static bool migrate(sqlite3 *db, GError **error)
 		return false;
 	if (version == SCHEMA_VERSION)
 		return true;
-	if (version != 0) {
+	if (version < 0 || version > SCHEMA_VERSION) {
 		g_set_error(error, CACHE_ERROR, EPROTO,
 		            "journal: schema version %d is newer than this program (%d): use the "
 		            "newer gssfs",
@@ -214,8 +241,11 @@ static bool migrate(sqlite3 *db, GError **error)
 		return false;
 	}
 	g_autofree char *number = g_strdup_printf("PRAGMA user_version = %d", SCHEMA_VERSION);
-	if (execute(db, "BEGIN IMMEDIATE", error) && execute(db, schema, error) &&
-	    execute(db, number, error) && execute(db, "COMMIT", error))
+	bool ok = execute(db, "BEGIN IMMEDIATE", error) &&
+	          (version > 0 || execute(db, schema, error));
+	for (int i = MAX(version, 1) - 1; ok && i < SCHEMA_VERSION - 1; i++)
+		ok = execute(db, steps[i], error);
+	if (ok && execute(db, number, error) && execute(db, "COMMIT", error))
 		return true;
 	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
 	return false;
@@ -374,6 +404,10 @@ static void bind_record(sqlite3_stmt *stmt, const CacheRecord *record)
 	sqlite3_bind_int(stmt, 24, record->state);
 	sqlite3_bind_int(stmt, 25, record->error);
 	bind_text(stmt, 26, record->message);
+	bind_text(stmt, 27, record->conflict);
+	bind_text(stmt, 28, record->remote_hash);
+	bind_text(stmt, 29, record->attempted_hash);
+	sqlite3_bind_int64(stmt, 30, record->from_attempted);
 }
 
 static void column_record(sqlite3_stmt *stmt, CacheRecord *ret)
@@ -400,6 +434,10 @@ static void column_record(sqlite3_stmt *stmt, CacheRecord *ret)
 	ret->state = sqlite3_column_int(stmt, 23);
 	ret->error = sqlite3_column_int(stmt, 24);
 	ret->message = column_text(stmt, 25);
+	ret->conflict = column_text(stmt, 26);
+	ret->remote_hash = column_text(stmt, 27);
+	ret->attempted_hash = column_text(stmt, 28);
+	ret->from_attempted = sqlite3_column_int64(stmt, 29);
 }
 
 bool cache_store_insert(CacheStore *store, CacheRecord *record, GError **error)
@@ -706,12 +744,27 @@ bool cache_store_remove_generations(CacheStore *store, CacheId node, guint64 up_
 }
 
 bool cache_store_insert_removal(CacheStore *store, const char *uri, const GssVersion *version,
-                                GError **error)
+                                guint64 attempted, gint64 until, GError **error)
 {
 	g_rec_mutex_lock(&store->lock);
 	sqlite3_stmt *stmt = statement(store, INSERT_REMOVAL);
 	bind_text(stmt, 1, uri);
 	bind_version(stmt, 2, version);
+	sqlite3_bind_int64(stmt, 5, attempted);
+	sqlite3_bind_int64(stmt, 6, until);
+	bool ok = run(store, stmt, error);
+	g_rec_mutex_unlock(&store->lock);
+	return ok;
+}
+
+bool cache_store_park_removal(CacheStore *store, gint64 id, int code, const char *message,
+                              GError **error)
+{
+	g_rec_mutex_lock(&store->lock);
+	sqlite3_stmt *stmt = statement(store, PARK_REMOVAL);
+	sqlite3_bind_int64(stmt, 1, id);
+	sqlite3_bind_int(stmt, 2, code);
+	bind_text(stmt, 3, message);
 	bool ok = run(store, stmt, error);
 	g_rec_mutex_unlock(&store->lock);
 	return ok;
@@ -733,6 +786,10 @@ GPtrArray *cache_store_removals(CacheStore *store, GError **error)
 		removal->id = sqlite3_column_int64(stmt, 0);
 		removal->uri = column_text(stmt, 1);
 		column_version(stmt, 2, &removal->version);
+		removal->attempted = sqlite3_column_int64(stmt, 5);
+		removal->until = sqlite3_column_int64(stmt, 6);
+		removal->error = sqlite3_column_int(stmt, 7);
+		removal->message = column_text(stmt, 8);
 		g_ptr_array_add(removals, removal);
 	}
 	bool ok = result == SQLITE_DONE || fail(store->db, error);

@@ -45,10 +45,14 @@ typedef struct {
 	            */
 	guint64 attempted; /* a request that sent this many bytes, plus 1, may have been processed
 	                    * without our knowing; 0: none */
-	bool listed;       /* folder: its children here are a complete listing of some time */
-	CacheState state;  /* CLEAN, DIRTY, FAILED or CONFLICT */
-	int error;         /* errno of the last failed upload, 0 none */
-	char *message;     /* and what it said */
+	char *attempted_hash; /* of what it sent, if that was small */
+	char *remote_hash;    /* of what is at `uri`, if that is small and was here; NULL unknown */
+	guint64 from_attempted; /* as `attempted`, of moved_from */
+	bool listed;            /* folder: its children here are a complete listing of some time */
+	CacheState state;       /* CLEAN, DIRTY, FAILED or CONFLICT */
+	int error;              /* errno of the last failed upload, 0 none */
+	char *message;          /* and what it said */
+	char *conflict;         /* a conflict copy: why it is one; NULL: none */
 } CacheRecord;
 void cache_record_clear(CacheRecord *record);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CacheRecord, cache_record_clear)
@@ -65,7 +69,12 @@ typedef struct {
 typedef struct {
 	gint64 id;
 	char *uri;
-	GssVersion version; /* delete only this one */
+	GssVersion version; /* delete only this one; of unknown size: whatever is there */
+	guint64 attempted;  /* or one of this many bytes plus 1, which a request that was given up
+	                     * may  have brought; 0: none */
+	gint64 until;  /* ns since the epoch: it may still come until then; 0: looked at once */
+	int error;     /* errno of why GSS refuses for good, 0: it does not */
+	char *message; /* and what it said */
 } CacheRemoval;
 void cache_removal_clear(CacheRemoval *removal);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CacheRemoval, cache_removal_clear)
@@ -133,7 +142,9 @@ bool cache_store_find_generation(CacheStore *store, CacheId node, CacheGeneratio
 bool cache_store_remove_generations(CacheStore *store, CacheId node, guint64 up_to, GError **error);
 
 bool cache_store_insert_removal(CacheStore *store, const char *uri, const GssVersion *version,
-                                GError **error);
+                                guint64 attempted, gint64 until, GError **error);
+bool cache_store_park_removal(CacheStore *store, gint64 id, int code, const char *message,
+                              GError **error);
 bool cache_store_remove_removal(CacheStore *store, gint64 id, GError **error);
 /* GPtrArray of CacheRemoval. */
 GPtrArray *cache_store_removals(CacheStore *store, GError **error);

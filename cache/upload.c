@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "cache/conflict.h"
+
 static void run_step(void *data)
 {
 	CacheJob *job = data;
@@ -87,6 +89,8 @@ static void verified(CacheJob *job)
 			"GSS has %" G_GINT64_FORMAT " bytes of it, not the %" G_GUINT64_FORMAT
 			" that were sent",
 			job->result.size, job->size);
+		/* More than was sent is somebody else's. */
+		job->cut_short = job->result.size < (gint64)job->size;
 		fail(job, EIO, message);
 	} else {
 		cache_queue_finished(job, NULL);
@@ -123,10 +127,10 @@ static void sent(CacheJob *job)
 		job->untouched = true;
 		break;
 	case ESTALE:
-		job->conflict = true;
+		/* 412: it was changed since it was looked at. */
+		job->stale = true;
 		job->untouched = true;
-		fail(job, EEXIST, "it was changed on GSS meanwhile");
-		return;
+		break;
 	case EACCES:
 	case EPERM:
 	case EINVAL:
@@ -141,6 +145,32 @@ static void sent(CacheJob *job)
 		return;
 	}
 	ask_what_is_there(job);
+}
+
+/* --- what is there --- */
+
+/* Is what is there what an earlier try of ours sent, whose answer was lost? */
+static bool ours_from_before(const CacheJob *job)
+{
+	return job->attempted && job->result.size == (gint64)(job->attempted - 1) &&
+	       (!job->theirs || !job->attempted_hash ||
+	        g_str_equal(job->theirs, job->attempted_hash));
+}
+
+/* Is it what we are about to send, or what we just sent? Of large files the size has to do. */
+static bool same_as_ours(const CacheJob *job)
+{
+	return job->result.size == (gint64)job->size && job->theirs && job->hash &&
+	       g_str_equal(job->theirs, job->hash);
+}
+
+/* Is it the version that the change began from? */
+static bool unchanged(const CacheJob *job)
+{
+	if (job->base.size < 0)
+		return job->uri != NULL;
+	return gss_version_equal(&job->base, &job->result) &&
+	       (!job->theirs || !job->base_hash || g_str_equal(job->theirs, job->base_hash));
 }
 
 /* --- sending --- */
@@ -179,12 +209,26 @@ static void on_progress(guint64 bytes, void *data)
 	g_mutex_unlock(&job->cache->lock);
 }
 
+/* What small contents are, for the question whether it was they that arrived. */
+static void note_hash(CacheJob *job)
+{
+	if (job->hash || job->size > CACHE_COMPARE_BYTES)
+		return;
+	job->hash = cache_conflict_hash(job->content->fd, job->size);
+	/* Looked at afterwards, as in read_blob(). */
+	if (g_atomic_int_get(&job->aborted))
+		g_clear_pointer(&job->hash, g_free);
+}
+
 static void send(CacheJob *job)
 {
 	Cache *cache = job->cache;
 	g_autoptr(GError) error = NULL;
+	note_hash(job);
+	gss_version_copy(&job->looked, &job->result);
 	g_mutex_lock(&cache->lock);
 	bool outdated = cache_job_outdated_locked(job);
+	const char *there = job->theirs ? job->theirs : unchanged(job) ? job->base_hash : NULL;
 	/* A version that was replaced here may still be on its way there: ours must not be
 	 * overtaken by it. */
 	bool taken = !job->sending && g_hash_table_contains(cache->sending, job->address);
@@ -193,14 +237,19 @@ static void send(CacheJob *job)
 	if (!outdated && !taken) {
 		/* Journaled first: after a crash what is found there is either what is there now,
 		 * which was looked at, or what is sent now. */
+		CacheRecord *r = &job->node->r;
 		if (!job->fresh) {
-			g_free(job->node->r.uri);
-			job->node->r.uri = g_strdup(gss_resource_uri(job->resource));
-			gss_version_copy(&job->node->r.remote, &job->result);
+			g_free(r->uri);
+			r->uri = g_strdup(gss_resource_uri(job->resource));
+			gss_version_copy(&r->remote, &job->result);
+			g_free(r->remote_hash);
+			r->remote_hash = g_strdup(there);
 		}
-		job->node->r.attempted = job->size + 1;
+		r->attempted = job->size + 1;
+		g_free(r->attempted_hash);
+		r->attempted_hash = g_strdup(job->hash);
 		if (!cache_node_save_locked(cache, job->node, &error))
-			job->node->r.attempted = 0;
+			r->attempted = 0;
 	}
 	g_mutex_unlock(&cache->lock);
 	if (outdated || taken || error) {
@@ -230,12 +279,6 @@ static void send(CacheJob *job)
 
 /* --- before sending --- */
 
-/* Is what is there what an earlier try of ours sent, whose answer was lost? */
-static bool ours_from_before(const CacheJob *job)
-{
-	return job->attempted && job->result.size == (gint64)(job->attempted - 1);
-}
-
 /* Is it something that a rename or an unlink here is still to remove? */
 static bool leaving(CacheJob *job)
 {
@@ -260,7 +303,132 @@ static void take_back(CacheJob *job)
 	job->uri = g_steal_pointer(&job->moved_from);
 }
 
+static void conflict(CacheJob *job)
+{
+	Cache *cache = job->cache;
+	bool folder = gss_resource_type(job->resource) == GSS_TYPE_FOLDER;
+	if (cache->overwrite && !folder) {
+		g_message("%s: replaced on GSS, though it was changed there (conflict=overwrite)",
+		          job->name);
+		job->fresh = false;
+		send(job);
+		return;
+	}
+	job->conflict = true;
+	job->untouched = true;
+	fail(job, ESTALE,
+	     folder     ? "a folder has its name on GSS: yours is kept as a conflict copy"
+	     : job->uri ? "it was changed on GSS since the edit began: yours is kept as a "
+	                  "conflict copy"
+	                : "a file of this name has appeared on GSS: yours is kept as a "
+	                  "conflict copy");
+}
+
+/* The answer to our request was lost. */
+static void judge_lost(CacheJob *job)
+{
+	bool base = job->base.size >= 0 && unchanged(job);
+	bool ours =
+		job->theirs ? same_as_ours(job) : job->result.size == (gint64)job->size && !base;
+	if (ours) {
+		g_free(job->uri);
+		job->uri = g_strdup(gss_resource_uri(job->resource));
+		cache_queue_finished(job, NULL);
+		return;
+	}
+	job->untouched = base;
+	fail(job, EAGAIN, "the answer was lost, and GSS does not have it");
+}
+
 /* What is there is known: is it what we mean to replace? */
+static void judge(CacheJob *job)
+{
+	bool ours = ours_from_before(job), same = unchanged(job);
+	if (job->unknown) {
+		judge_lost(job);
+	} else if (job->refused && !job->fresh) {
+		job->untouched = true;
+		fail(job, EPERM, "GSS refuses to replace it");
+	} else if (job->stale && gss_version_equal(&job->looked, &job->result)) {
+		job->untouched = true;
+		fail(job, EAGAIN, "GSS says that it was changed, and shows what was there before");
+	} else if (same || ours) {
+		job->fresh = false;
+		send(job);
+	} else if (leaving(job)) {
+		job->untouched = true;
+		fail(job, EAGAIN, "it waits until what had its name is removed from GSS");
+	} else if (same_as_ours(job)) {
+		/* Somebody else has put the same there. */
+		g_free(job->uri);
+		job->uri = g_strdup(gss_resource_uri(job->resource));
+		cache_queue_finished(job, NULL);
+	} else {
+		conflict(job);
+	}
+}
+
+/* --- comparing contents --- */
+
+static bool sum_begin(guint64 offset, gint64 length, const GssVersion *version, void *data,
+                      GError **error)
+{
+	if (offset == 0 && length <= CACHE_COMPARE_BYTES)
+		return true;
+	g_set_error(error, CACHE_ERROR, EAGAIN, "it changes while it is looked at");
+	return false;
+}
+
+static bool sum_body(const void *bytes, gsize length, void *data, GError **error)
+{
+	CacheJob *job = data;
+	job->summed += length;
+	if (job->summed > (guint64)job->result.size) {
+		g_set_error(error, CACHE_ERROR, EAGAIN, "it changes while it is looked at");
+		return false;
+	}
+	g_checksum_update(job->summing, bytes, length);
+	return true;
+}
+
+static void sum_done(const GError *error, void *data)
+{
+	keep(data, NULL, NULL, error);
+}
+
+static const GssSink sum = {.begin = sum_begin, .body = sum_body, .done = sum_done};
+
+static void summed(CacheJob *job)
+{
+	if (!job->error && job->summed != (guint64)job->result.size)
+		g_set_error(&job->error, CACHE_ERROR, EAGAIN,
+		            "%s: it changes while it is looked at", job->name);
+	if (job->error) {
+		job->untouched = !job->unknown;
+		fail_with_error(job);
+		return;
+	}
+	job->theirs = g_strdup(g_checksum_get_string(job->summing));
+	judge(job);
+}
+
+/* Does only its content tell what it is? */
+static bool worth_comparing(CacheJob *job)
+{
+	const GssVersion *there = &job->result;
+	if (there->size < 0 || there->size > CACHE_COMPARE_BYTES)
+		return false;
+	bool validated =
+		(there->mtime >= 0 && job->base.mtime >= 0) || (there->etag && job->base.etag);
+	bool doubtful = job->base.size == there->size && job->base_hash && !validated;
+	bool same_size = there->size == (gint64)job->size && (job->unknown || !unchanged(job));
+	if (same_size)
+		note_hash(job);
+	return doubtful || (same_size && job->hash) ||
+	       (ours_from_before(job) && job->attempted_hash && !unchanged(job));
+}
+
+/* What is there, and which version of it. */
 static void compare(CacheJob *job)
 {
 	if (job->error && job->error->code == ENOENT) {
@@ -269,39 +437,23 @@ static void compare(CacheJob *job)
 		return;
 	}
 	if (job->error) {
+		job->untouched = !job->unknown;
 		fail_with_error(job);
 		return;
 	}
 	take_back(job);
-	bool unchanged =
-		job->base.size < 0 ? job->uri != NULL : gss_version_equal(&job->base, &job->result);
-	bool same_size = job->result.size == (gint64)job->size;
-	if (job->unknown) {
-		bool ours = same_size && !(job->base.size >= 0 && unchanged);
-		if (ours) {
-			g_free(job->uri);
-			job->uri = g_strdup(gss_resource_uri(job->resource));
-			cache_queue_finished(job, NULL);
-			return;
-		}
-		job->untouched = unchanged;
-		fail(job, EAGAIN, "the answer was lost, and GSS does not have it");
-	} else if (job->refused && !job->fresh) {
-		job->untouched = true;
-		fail(job, EPERM, "GSS refuses to replace it");
-	} else if (unchanged || ours_from_before(job)) {
-		job->fresh = false;
-		send(job);
-	} else if (leaving(job)) {
-		job->untouched = true;
-		fail(job, EAGAIN, "it waits until what had its name is removed from GSS");
-	} else {
-		job->conflict = true;
-		job->untouched = true;
-		fail(job, EEXIST,
-		     job->uri ? "it was changed on GSS since this copy was made; ours is kept here"
-		              : "a file of this name has appeared on GSS; ours is kept here");
+	g_clear_pointer(&job->theirs, g_free);
+	if (!worth_comparing(job)) {
+		judge(job);
+		return;
 	}
+	if (!job->summing)
+		job->summing = g_checksum_new(G_CHECKSUM_SHA256);
+	g_checksum_reset(job->summing);
+	job->summed = 0;
+	job->step = summed;
+	g_autoptr(GssResource) resource = gss_resource_ref(job->resource);
+	gss_storage_read(job->cache->client, resource, 0, 0, job->cancellable, &sum, job);
 }
 
 static void found(CacheJob *job)
@@ -313,8 +465,8 @@ static void found(CacheJob *job)
 	}
 	switch (gss_resource_type(job->resource)) {
 	case GSS_TYPE_FOLDER:
-		job->untouched = true;
-		fail(job, EISDIR, "a folder has its name on GSS");
+		gss_version_clear(&job->result);
+		conflict(job);
 		return;
 	case GSS_TYPE_FILE:
 		ask_version(job, compare);
@@ -350,8 +502,13 @@ static void whole(CacheJob *job)
 {
 	if (job->error) {
 		job->untouched = true;
-		job->conflict = job->error->code == ESTALE;
-		fail_with_error(job);
+		job->partial = job->error->code == ESTALE;
+		if (job->partial)
+			fail(job, ESTALE,
+			     "it was changed on GSS, and only a part of the version that was "
+			     "edited is held here: write it anew as a whole, or remove it");
+		else
+			fail_with_error(job);
 	} else {
 		ask_what_is_there(job);
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PLATFORM "platform"
+#define MOUNT "mount"
 #define STORAGE_PREFIX "storage "
 #define BASE "https://api.hetcomp.org"
 
@@ -82,6 +83,17 @@ static bool read_platform(GKeyFile *file, const char *path, FsConfig *config, GE
 	return check_keys(file, path, PLATFORM, known, error);
 }
 
+static bool read_mount(GKeyFile *file, const char *path, FsConfig *config, GError **error)
+{
+	static const char *const known[] = {"conflict", NULL};
+	g_autofree char *conflict = g_key_file_get_string(file, MOUNT, "conflict", NULL);
+
+	config->conflict_overwrite = g_strcmp0(conflict, "overwrite") == 0;
+	if (conflict != NULL && !config->conflict_overwrite && strcmp(conflict, "copy") != 0)
+		return fail(error, path, "conflict= is neither copy nor overwrite:", conflict);
+	return check_keys(file, path, MOUNT, known, error);
+}
+
 static bool read_storage(GKeyFile *file, const char *path, const char *group, FsConfig *config,
                          GError **error)
 {
@@ -104,6 +116,8 @@ static bool read_file(GKeyFile *file, const char *path, FsConfig *config, GError
 		bool ok;
 		if (strcmp(groups[i], PLATFORM) == 0)
 			ok = read_platform(file, path, config, error);
+		else if (strcmp(groups[i], MOUNT) == 0)
+			ok = read_mount(file, path, config, error);
 		else if (g_str_has_prefix(groups[i], STORAGE_PREFIX))
 			ok = read_storage(file, path, groups[i], config, error);
 		else

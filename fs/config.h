@@ -5,6 +5,9 @@
  *	gss=URL of the FileUtilities' WSDL
  *	allow_http=false
  *
+ *	[mount]
+ *	conflict=copy
+ *
  *	[storage it4i_anselm]
  *	images=URL of the cluster's Images WSDL
  *
@@ -21,6 +24,7 @@
 typedef struct {
 	char *auth, *gss;
 	bool allow_http;
+	bool conflict_overwrite;
 	GHashTable *storages; /* name (char) -> images URL (char, "" for none) */
 	GPtrArray *names; /* of the storages, in the order of the file; borrowed from the table */
 } FsConfig;

@@ -203,6 +203,12 @@ static bool set_option(FsOptions *options, const char *text, GError **error)
 		return options->fsync_local || strcmp(value, "remote") == 0 ||
 		       fail(error, "option fsync: “%s” is neither remote nor local", value);
 	}
+	if (strcmp(name, "conflict") == 0 && value != NULL) {
+		options->conflict_given = true;
+		options->conflict_overwrite = strcmp(value, "overwrite") == 0;
+		return options->conflict_overwrite || strcmp(value, "copy") == 0 ||
+		       fail(error, "option conflict: “%s” is neither copy nor overwrite", value);
+	}
 	if (strcmp(name, "cache_size") == 0 && value != NULL)
 		return fs_size_parse(value, &options->cache_size, error);
 	if (value != NULL && !set_numbers(options, name, value, &known, error))
@@ -335,6 +341,9 @@ static const char help[] =
 	"                         (default: a tenth of the disk)\n"
 	"  fsync=remote|local     fsync waits until GSS has the file (default), or the local\n"
 	"                         disk\n"
+	"  conflict=copy|overwrite\n"
+	"                         when somebody else changed a file on GSS meanwhile: keep both,\n"
+	"                         yours as NAME.conflict-USER-TIME (default), or replace theirs\n"
 	"  ro                     read only\n"
 	"  uid=N gid=N umask=M    whose the files appear to be, and permission bits to take\n"
 	"                         away (octal)\n"

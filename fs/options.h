@@ -20,6 +20,7 @@ typedef struct {
 	char *cache_dir;    /* NULL: the usual one */
 	guint64 cache_size; /* bytes, 0: by the disk's size */
 	bool fsync_local, read_only;
+	bool conflict_given, conflict_overwrite; /* not given: as configured */
 	bool allow_other, allow_root;
 	uid_t uid;
 	gid_t gid;

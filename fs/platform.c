@@ -319,6 +319,8 @@ static bool open_store(FsPlatform *platform, const char *name, const char *uri, 
 		.user = platform->user != NULL ? platform->user : "",
 		.size_limit = options->cache_size,
 		.fsync_local = options->fsync_local,
+		.overwrite = options->conflict_given ? options->conflict_overwrite
+	                                             : platform->config.conflict_overwrite,
 		.read_only = options->read_only,
 		.file_mode = 0666 & ~options->umask,
 		.folder_mode = 0777 & ~options->umask,

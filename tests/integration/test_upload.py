@@ -189,34 +189,6 @@ def test_a_drain_that_takes_too_long_is_left_to_the_next_mount(world, platform):
     assert (platform.home / "f").read_bytes() == b"x"
 
 
-def test_a_teammates_newer_version_is_not_overwritten(mount, platform):
-    (platform.home / "f").write_text("the first version")
-    os.utime(platform.home / "f", (1_500_000_000, 1_500_000_000))
-    home = mount()
-    assert (home / "f").read_text() == "the first version"
-    with open(home / "f", "a") as file:
-        file.write(", ours")
-        file.flush()
-        (platform.home / "f").write_text("a teammate's, made meanwhile")
-    until(lambda: state(home / "f") == "conflict")
-    assert (platform.home / "f").read_text() == "a teammate's, made meanwhile"
-    assert (home / "f").read_text() == "the first version, ours"
-    with fails_with(errno.EIO, errno.ESTALE, errno.EEXIST, errno.EBUSY):
-        with open(home / "f") as file:
-            os.fsync(file.fileno())
-
-
-def test_a_name_that_a_teammate_took_meanwhile(home, platform):
-    platform.fault(method="POST", path="*/f", hold="before")
-    (home / "f").write_text("ours")
-    platform.wait("held", 1)
-    (platform.home / "f").write_text("a teammate's")
-    platform.control("/release")
-    until(lambda: state(home / "f") == "conflict")
-    assert (platform.home / "f").read_text() == "a teammate's"
-    assert (home / "f").read_text() == "ours"
-
-
 def test_a_slow_upload_is_not_given_up(home, platform):
     """Long silence after the last byte is the service's way."""
     platform.set(response_delay=4000)

@@ -209,25 +209,6 @@ static void test_unlink_open_remote(Fixture *f, const void *data)
 	assert_gone(f, "remote");
 }
 
-static void test_teammate(Fixture *f, const void *data)
-{
-	g_autoptr(GError) error = NULL;
-	CacheAttr attr;
-	put_and_restart(f, "shared", "theirs, old");
-	g_assert_true(sync_lookup(f->cache, f->home, "shared", &attr, &error));
-	CacheFile *file = sync_open(f->cache, attr.id, O_WRONLY | O_TRUNC, &error);
-	g_assert_true(sync_write(file, 0, "ours", 4, &error));
-	put_there(f, "shared", "theirs, new and longer");
-	g_assert_true(cache_file_flush(file, &error));
-	cache_file_release(file);
-	g_assert_false(sync_fsync(f->cache, attr.id, &error));
-	g_assert_error(error, CACHE_ERROR, EEXIST);
-	g_assert_cmpint(cache_state(f->cache, attr.id), ==, CACHE_STATE_CONFLICT);
-	assert_there(f, "shared", "theirs, new and longer");
-	g_autofree char *text = content(f, "shared");
-	g_assert_cmpstr(text, ==, "ours");
-}
-
 /* What was closed while GSS was out of reach arrives after the next start. */
 static void test_restart(Fixture *f, const void *data)
 {
@@ -523,7 +504,6 @@ int main(int argc, char **argv)
 	ADD("unlink", test_unlink);
 	ADD("write-during-unlink", test_write_during_unlink);
 	ADD("unlink-open-remote", test_unlink_open_remote);
-	ADD("teammate", test_teammate);
 	ADD("restart", test_restart);
 	ADD("lost-answer", test_lost_answer);
 	ADD("killed", test_killed);

@@ -1,5 +1,6 @@
 /* test-cache-store.c - the journal. */
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,7 +53,11 @@ static CacheRecord sample(gint64 parent, const char *name)
 	                     .attempted = true,
 	                     .state = CACHE_STATE_FAILED,
 	                     .error = ENOSPC,
-	                     .message = g_strdup("why")};
+	                     .message = g_strdup("why"),
+	                     .conflict = g_strdup("since"),
+	                     .remote_hash = g_strdup("r"),
+	                     .attempted_hash = g_strdup("a"),
+	                     .from_attempted = 11};
 }
 
 static void test_record(Fixture *f, const void *data)
@@ -79,6 +84,10 @@ static void test_record(Fixture *f, const void *data)
 	g_assert_cmpint(back.state, ==, CACHE_STATE_FAILED);
 	g_assert_cmpint(back.error, ==, ENOSPC);
 	g_assert_cmpstr(back.message, ==, "why");
+	g_assert_cmpstr(back.conflict, ==, "since");
+	g_assert_cmpstr(back.remote_hash, ==, "r");
+	g_assert_cmpstr(back.attempted_hash, ==, "a");
+	g_assert_cmpuint(back.from_attempted, ==, 11);
 }
 
 static void test_names(Fixture *f, const void *data)
@@ -160,16 +169,91 @@ static void test_removals(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
 	GssVersion version = {.size = 3, .mtime = 4};
-	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, &error));
-	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, &error));
+	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, 7, 9, &error));
+	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, 7, 9, &error));
 	g_autoptr(GPtrArray) list = cache_store_removals(f->store, &error);
 	g_assert_cmpuint(list->len, ==, 1);
 	CacheRemoval *removal = g_ptr_array_index(list, 0);
 	g_assert_cmpstr(removal->uri, ==, "a://x");
 	g_assert_cmpint(removal->version.size, ==, 3);
+	g_assert_cmpuint(removal->attempted, ==, 7);
+	g_assert_cmpint(removal->until, ==, 9);
+	g_assert_cmpint(removal->error, ==, 0);
+	g_assert_true(cache_store_park_removal(f->store, removal->id, EACCES, "forbidden", &error));
+	g_autoptr(GPtrArray) parked = cache_store_removals(f->store, &error);
+	CacheRemoval *told = g_ptr_array_index(parked, 0);
+	g_assert_cmpint(told->error, ==, EACCES);
+	g_assert_cmpstr(told->message, ==, "forbidden");
 	g_assert_true(cache_store_remove_removal(f->store, removal->id, &error));
 	g_autoptr(GPtrArray) none = cache_store_removals(f->store, &error);
 	g_assert_cmpuint(none->len, ==, 0);
+}
+
+/* A journal as version 1 left it. */
+static const char version_1[] =
+	"CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE node ("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT, parent INTEGER NOT NULL, name TEXT NOT NULL,"
+	"  folder INTEGER NOT NULL, mode INTEGER NOT NULL,"
+	"  atime INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,"
+	"  size INTEGER NOT NULL, uri TEXT,"
+	"  remote_size INTEGER NOT NULL, remote_mtime INTEGER NOT NULL, remote_etag TEXT,"
+	"  moved_from TEXT, from_size INTEGER NOT NULL, from_mtime INTEGER NOT NULL, from_etag "
+	"TEXT,"
+	"  generation INTEGER NOT NULL, published INTEGER NOT NULL, blob INTEGER NOT NULL,"
+	"  torn INTEGER NOT NULL, attempted INTEGER NOT NULL, listed INTEGER NOT NULL,"
+	"  state INTEGER NOT NULL, error INTEGER NOT NULL, message TEXT);"
+	"CREATE UNIQUE INDEX node_name ON node (parent, name) WHERE parent >= 0;"
+	"CREATE INDEX node_uri ON node (uri) WHERE uri IS NOT NULL;"
+	"CREATE INDEX node_dirty ON node (id) WHERE generation != published;"
+	"CREATE INDEX node_unlinked ON node (parent) WHERE parent < 0;"
+	"CREATE TABLE blob (id INTEGER PRIMARY KEY AUTOINCREMENT, node INTEGER NOT NULL,"
+	"  boot_id TEXT NOT NULL, durable INTEGER NOT NULL);"
+	"CREATE TABLE extent (blob INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL,"
+	"  PRIMARY KEY (blob, start)) WITHOUT ROWID;"
+	"CREATE TABLE generation (node INTEGER NOT NULL, number INTEGER NOT NULL,"
+	"  blob INTEGER NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (node, number)) WITHOUT "
+	"ROWID;"
+	"CREATE TABLE removal (id INTEGER PRIMARY KEY AUTOINCREMENT, uri TEXT NOT NULL UNIQUE,"
+	"  size INTEGER NOT NULL, mtime INTEGER NOT NULL, etag TEXT);"
+	"INSERT INTO node VALUES (5, 9, 'kept', 0, 420, 1, 2, 3, 42, 'a://x', 7, 8, NULL,"
+	"  'a://old', 1, -1, NULL, 6, 4, 3, 0, 1, 0, 3, 28, 'why');"
+	"INSERT INTO removal VALUES (1, 'a://y', 3, 4, NULL);"
+	"PRAGMA user_version = 1;";
+
+static void test_migration(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(CacheRecord) back = {0};
+	sqlite3 *db = NULL;
+	g_clear_pointer(&f->store, cache_store_close);
+	g_assert_cmpint(unlink(f->path), ==, 0);
+	g_assert_cmpint(sqlite3_open(f->path, &db), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(db, version_1, NULL, NULL, NULL), ==, SQLITE_OK);
+	sqlite3_close(db);
+	/* And what was migrated is as good as new. */
+	for (int i = 0; i < 2; i++) {
+		f->store = cache_store_open(f->path, &error);
+		g_assert_no_error(error);
+		cache_record_clear(&back);
+		g_assert_true(cache_store_find(f->store, 9, "kept", &back, &error));
+		g_assert_cmpuint(back.generation, ==, 6);
+		g_assert_cmpint(back.state, ==, CACHE_STATE_FAILED);
+		g_assert_null(back.conflict);
+		g_autoptr(GPtrArray) list = cache_store_removals(f->store, &error);
+		g_assert_cmpuint(list->len, ==, 1);
+		CacheRemoval *removal = g_ptr_array_index(list, 0);
+		g_assert_cmpint(removal->error, ==, 0);
+		g_assert_cmpint(removal->until, ==, 0);
+		g_clear_pointer(&f->store, cache_store_close);
+	}
+	/* One from the future is left alone. */
+	g_assert_cmpint(sqlite3_open(f->path, &db), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(db, "PRAGMA user_version = 1000", NULL, NULL, NULL), ==,
+	                SQLITE_OK);
+	sqlite3_close(db);
+	g_assert_null(cache_store_open(f->path, &error));
+	g_assert_error(error, CACHE_ERROR, EPROTO);
 }
 
 #define ADD(name, function) g_test_add("/store/" name, Fixture, NULL, set_up, function, tear_down)
@@ -183,5 +267,6 @@ int main(int argc, char **argv)
 	ADD("extents", test_extents);
 	ADD("damage", test_damage);
 	ADD("removals", test_removals);
+	ADD("migration", test_migration);
 	return g_test_run();
 }

@@ -34,6 +34,8 @@ void start_cache(Fixture *f)
 	g_autoptr(GError) error = NULL;
 	f->cache = cache_open(&(CacheOptions){.dir = f->dir,
 	                                      .size_limit = f->limit,
+	                                      .user = "ada",
+	                                      .overwrite = f->overwrite,
 	                                      .platform = "http://test",
 	                                      .project = "demo",
 	                                      .storage = "it4i_anselm",

@@ -13,6 +13,7 @@ typedef struct {
 	Cache *cache;
 	CacheId home;  /* it4i_anselm://home */
 	guint64 limit; /* of the cache, 0 default */
+	bool overwrite;
 } Fixture;
 
 /* The path of gss-local, before the first set_up(). */

@@ -70,13 +70,14 @@ static void test_config(Fixture *fixture, gconstpointer data)
 
 	put(fixture->config,
 	    "# mine\n[platform]\nauth=https://a/A?wsdl\nallow_http=true\n"
-	    "[storage zebra]\nimages=https://z/I?wsdl\n[storage plm]\n",
+	    "[mount]\nconflict=overwrite\n[storage zebra]\nimages=https://z/I?wsdl\n[storage plm]\n",
 	    0644);
 	g_assert_true(fs_config_load(fixture->config, true, &config, &error));
 	g_assert_no_error(error);
 	g_assert_cmpstr(config.auth, ==, "https://a/A?wsdl");
 	g_assert_cmpstr(config.gss, ==, "https://api.hetcomp.org/gss-0.1/FileUtilities?wsdl");
 	g_assert_true(config.allow_http);
+	g_assert_true(config.conflict_overwrite);
 	g_assert_cmpuint(config.names->len, ==, 2);
 	g_assert_cmpstr(config.names->pdata[0], ==, "zebra");
 	g_assert_cmpstr(fs_config_images(&config, "zebra"), ==, "https://z/I?wsdl");
@@ -89,6 +90,8 @@ static void test_config_wrong(Fixture *fixture, gconstpointer data)
 		{"[plattform]\n", "plattform"},
 		{"[platform]\nath=x\n", "ath"},
 		{"[platform]\nallow_http=perhaps\n", "allow_http"},
+		{"[mount]\nconflict=perhaps\n", "perhaps"},
+		{"[mount]\nuid=1\n", "uid"},
 		{"[storage a/b]\n", "a/b"},
 		{"[storage ]\n", "storage"},
 		{"[storage a]\nimage=x\n", "image"},
