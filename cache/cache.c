@@ -377,8 +377,10 @@ void cache_close(Cache *cache)
 	GHashTableIter iter;
 	void *node;
 	g_hash_table_iter_init(&iter, cache->nodes);
-	while (g_hash_table_iter_next(&iter, NULL, &node))
+	while (g_hash_table_iter_next(&iter, NULL, &node)) {
+		cache_siblings_clear_locked(cache, node);
 		cache_node_free(node);
+	}
 	g_hash_table_unref(cache->nodes);
 	g_hash_table_unref(cache->hidden);
 	g_hash_table_unref(cache->dirty);

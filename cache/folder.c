@@ -6,12 +6,10 @@
 
 #include "gss/uri.h"
 
-#define RESOURCES_MAX 2048 /* descriptions kept of one listing */
-
 typedef struct {
 	char *name, *uri;
 	bool folder;
-	GssResource *resource; /* NULL past RESOURCES_MAX */
+	GssResource *resource; /* NULL past CACHE_SIBLINGS_MAX */
 } Item;
 
 typedef struct {
@@ -43,20 +41,9 @@ static void on_item(GssResource *resource, void *data)
 	item->name = g_strdup(gss_resource_name(resource));
 	item->uri = g_strdup(gss_resource_uri(resource));
 	item->folder = type == GSS_TYPE_FOLDER;
-	if (!item->folder && listing->items->len < RESOURCES_MAX)
+	if (listing->items->len < CACHE_SIBLINGS_MAX)
 		item->resource = gss_resource_ref(resource);
 	g_ptr_array_add(listing->items, item);
-}
-
-void cache_folder_hand_down_locked(CacheNode *folder, CacheNode *child)
-{
-	GssResource *resource =
-		folder->resources ? g_hash_table_lookup(folder->resources, child->r.name) : NULL;
-	if (!resource)
-		return;
-	if (!child->resource && g_strcmp0(gss_resource_uri(resource), child->r.uri) == 0)
-		cache_node_set_resource(child, resource);
-	g_hash_table_remove(folder->resources, child->r.name);
 }
 
 /* --- pruning --- */
@@ -217,16 +204,14 @@ static bool reconcile_locked(Listing *listing, GError **error)
 	if (!cache_store_begin(cache->store, error))
 		return false;
 	bool ok = true;
-	g_clear_pointer(&folder->resources, g_hash_table_unref);
-	folder->resources = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-	                                          (GDestroyNotify)gss_resource_unref);
+	g_autoptr(GPtrArray) resources =
+		g_ptr_array_new_with_free_func((GDestroyNotify)gss_resource_unref);
 	for (guint i = 0; ok && i < listing->items->len; i++) {
 		Item *item = g_ptr_array_index(listing->items, i);
 		if (g_hash_table_lookup(shown, item->name) != item)
 			continue;
 		if (item->resource)
-			g_hash_table_insert(folder->resources, g_strdup(item->name),
-			                    gss_resource_ref(item->resource));
+			g_ptr_array_add(resources, g_steal_pointer(&item->resource));
 		const Known *old = g_hash_table_lookup(known, item->name);
 		bool same =
 			old && old->folder == item->folder && g_strcmp0(old->uri, item->uri) == 0;
@@ -242,7 +227,10 @@ static bool reconcile_locked(Listing *listing, GError **error)
 		folder->r.listed = true;
 		ok = cache_node_save_locked(cache, folder, error);
 	}
-	return cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	if (ok)
+		cache_siblings_set_locked(cache, folder, g_steal_pointer(&resources));
+	return ok;
 }
 
 static void finish(void *data)

@@ -91,9 +91,11 @@ static void lookup_step(Lookup *lookup)
 	    !cache_folder_refresh_locked(cache, lookup->parent, on_refreshed, lookup))
 		goto waiting;
 	found = settle_locked(lookup, node, &error);
-	if (!found || local || node->r.folder)
+	if (!found || local)
 		goto done;
-	cache_folder_hand_down_locked(lookup->parent, node);
+	cache_siblings_hand_down_locked(lookup->parent, node);
+	if (node->r.folder)
+		goto done;
 	if (!lookup->validated &&
 	    !cache_attr_validate_locked(cache, node, CACHE_ATTR_LEASE_US, on_validated, lookup))
 		goto waiting;
@@ -102,6 +104,8 @@ static void lookup_step(Lookup *lookup)
 		error = lookup->attr_error ? g_steal_pointer(&lookup->attr_error)
 		                           : g_error_new(CACHE_ERROR, EIO, "%s: GSS tells no size",
 		                                         lookup->name);
+	} else {
+		cache_siblings_ahead_locked(cache, lookup->parent, lookup->name);
 	}
 done:
 	if (found) {
@@ -194,6 +198,7 @@ static void on_list_refreshed(Cache *cache, const GError *error, void *data)
 	CacheListing *listing = NULL;
 	g_mutex_lock(&cache->lock);
 	if (!error) {
+		cache_siblings_shown_locked(request->folder);
 		listing = g_new0(CacheListing, 1);
 		listing->entries = g_array_new(FALSE, FALSE, sizeof(Entry));
 		listing->names = g_string_new(NULL);

@@ -116,7 +116,6 @@ void cache_node_free(CacheNode *node)
 	g_clear_pointer(&node->content, cache_content_unref);
 	g_clear_pointer(&node->resource, gss_resource_unref);
 	g_clear_pointer(&node->touched, g_hash_table_unref);
-	g_clear_pointer(&node->resources, g_hash_table_unref);
 	g_clear_error(&node->list_error);
 	cache_worker_cancel(&node->retry);
 	cache_worker_cancel(&node->deadline);
@@ -167,6 +166,7 @@ void cache_node_put_locked(Cache *cache, CacheNode *node)
 		return;
 	if (node->r.parent == CACHE_PARENT_UNLINKED)
 		bury_locked(cache, node);
+	cache_siblings_clear_locked(cache, node);
 	g_hash_table_remove(cache->nodes, &node->r.id);
 	cache_node_free(node);
 }
@@ -229,6 +229,7 @@ void cache_folder_touch_locked(CacheNode *folder, const char *name)
 {
 	if (folder->touched)
 		g_hash_table_add(folder->touched, g_strdup(name));
+	cache_siblings_touch_locked(folder, name);
 }
 
 bool cache_node_detach_locked(Cache *cache, CacheNode *node, GError **error)

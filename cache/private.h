@@ -18,6 +18,7 @@
 
 #include "cache/blob.h"
 #include "cache/cache.h"
+#include "cache/sibling.h"
 #include "cache/store.h"
 #include "gss/storage.h"
 
@@ -64,6 +65,10 @@ struct Cache {
 	guint parting;      /* nodes without a name that leave something on GSS to be removed */
 	GHashTable *nodes;  /* CacheId -> CacheNode */
 	GHashTable *hidden; /* URIs that a rename leaves behind: listings don't show them */
+	/* cache/sibling.c */
+	GQueue listed;         /* CacheSiblings, the oldest first */
+	guint listed_children; /* of all of them */
+	guint listings;        /* made so far */
 	/* cache/queue.c */
 	GQueue ready[2]; /* of CacheNode, pinned: to be uploaded; by lane: small, large */
 	guint active[2]; /* jobs under way */
@@ -131,8 +136,7 @@ struct CacheNode {
 	CacheLate list_late;
 	GSList *listing;     /* CacheCall: wait for the listing under way */
 	GHashTable *touched; /* names changed here while a listing is under way: it may not know */
-	GHashTable *resources; /* name -> GssResource of children not in memory, from the last
-	                          listing */
+	CacheSiblings *siblings; /* NULL: not listed lately */
 	bool names_reported;   /* said once that names here can't be shown */
 
 	/* file */
@@ -282,8 +286,6 @@ bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady rea
 /* Removes a folder that has gone, with all that is known below it; kept (false) if something below
  * is dirty. */
 bool cache_folder_prune_locked(Cache *cache, CacheNode *folder);
-/* A child was found or made: what the last listing said of it is used once. */
-void cache_folder_hand_down_locked(CacheNode *folder, CacheNode *child);
 
 /* --- operations on names (cache/op.c) --- */
 

@@ -38,7 +38,7 @@ typedef struct {
 	guint stall_timeout_ms;    /* 0: 60 s without a byte while a body moves */
 	guint response_timeout_ms; /* 0: 15 minutes from the last request byte to the first of the
 	                              answer */
-	guint small_connections; /* 0: 16; connections for SOAP calls, HEAD, DELETE, bodies < 1 MiB
+	guint small_connections; /* 0: 24; connections for SOAP calls, HEAD, DELETE, bodies < 1 MiB
 	                          */
 	guint large_connections; /* 0: 4; connections for large bodies */
 	/* Reads the credentials afresh; called on gss-net whenever a login is due. Fills `ret` and

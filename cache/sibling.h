@@ -1,0 +1,40 @@
+/* cache/sibling.h - what the last listing of a folder said of its children, and their sizes, asked
+ * ahead.
+ *
+ * GSS tells names without sizes, and who asks for the size of one file of a folder that was just
+ * listed will ask for those of the others (ls -l, rsync, make). So the first answer of that kind
+ * starts questions about the files that follow in the order of the listing, SIBLINGS_RUNNING at a
+ * time and at most SIBLINGS_AHEAD files ahead of whoever asks. Listing alone asks nothing.
+ *
+ * Nodes that nobody uses are not in memory; how long their attributes are true is kept here until
+ * they are looked up.
+ *
+ * Threads: any, Cache.lock held. Memory: bounded for each folder and for all of them together.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct Cache Cache;
+typedef struct CacheNode CacheNode;
+typedef struct CacheSiblings CacheSiblings;
+typedef struct GssResource GssResource;
+
+#define CACHE_SIBLINGS_MAX 16384 /* children of one folder of which a description is kept */
+
+/* After a listing: what it said of the children that are shown; takes over the GPtrArray of
+ * GssResource. */
+void cache_siblings_set_locked(Cache *cache, CacheNode *folder, GPtrArray *resources);
+/* Forgets it; also before the folder's node is freed. */
+void cache_siblings_clear_locked(Cache *cache, CacheNode *folder);
+
+/* A child was found: it gets what is known of it here. */
+void cache_siblings_hand_down_locked(CacheNode *folder, CacheNode *child);
+/* The name was changed locally: what was asked about it before is not true any more. */
+void cache_siblings_touch_locked(CacheNode *folder, const char *name);
+
+/* A program has read the folder. */
+void cache_siblings_shown_locked(CacheNode *folder);
+/* A program has been told the attributes of the child `name`: the next ones are asked for. */
+void cache_siblings_ahead_locked(Cache *cache, CacheNode *folder, const char *name);
