@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache/crash.h"
 #include "cache/error.h"
 
 #define NAME_SIZE 17
@@ -74,7 +75,9 @@ static int open_blob(const CacheBlobs *blobs, CacheBlobId id, int flags, GError 
 
 int cache_blob_create(const CacheBlobs *blobs, CacheBlobId id, GError **error)
 {
-	return open_blob(blobs, id, O_CREAT | O_EXCL, error);
+	int fd = open_blob(blobs, id, O_CREAT | O_EXCL, error);
+	CACHE_CRASH_POINT("blob.created");
+	return fd;
 }
 
 int cache_blob_open(const CacheBlobs *blobs, CacheBlobId id, GError **error)
@@ -102,6 +105,7 @@ bool cache_blob_remove(const CacheBlobs *blobs, CacheBlobId id, GError **error)
 	blob_name(id, name);
 	if (unlinkat(blobs->dir, name, 0) < 0 && errno != ENOENT)
 		return fail(error, blobs, "cannot remove the blob", name);
+	CACHE_CRASH_POINT("blob.removed");
 	return true;
 }
 
@@ -163,7 +167,9 @@ bool cache_blob_quarantine(const CacheBlobs *blobs, CacheBlobId id, const char *
 {
 	char name[NAME_SIZE];
 	blob_name(id, name);
-	return set_aside(blobs, name, label, error);
+	bool ok = set_aside(blobs, name, label, error);
+	CACHE_CRASH_POINT("blob.quarantined");
+	return ok;
 }
 
 GArray *cache_blobs_list(const CacheBlobs *blobs, GError **error)

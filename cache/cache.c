@@ -265,8 +265,10 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	     (cache->size_limit || default_limit(cache, error));
 	if (ok) {
 		cache->syncer = cache_syncer_new(cache);
+		CACHE_CRASH_POINT("recovery.opened");
 		ok = cache_recover(cache, error);
 	}
+	CACHE_CRASH_POINT("recovery.ended");
 	if (ok)
 		return cache;
 	cache_close(cache);
@@ -276,6 +278,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 void cache_start(Cache *cache, GssClient *client, const CacheNotify *notify)
 {
 	g_mutex_lock(&cache->lock);
+	CACHE_CRASH_POINT("start.begun");
 	cache->client = client;
 	if (notify)
 		cache->notify = *notify;
@@ -324,6 +327,7 @@ void cache_stop(Cache *cache)
 		g_error_new_literal(CACHE_ERROR, ECANCELED, "gssfs is being unmounted");
 	GSList *publishers = NULL, *contents = NULL;
 	g_mutex_lock(&cache->lock);
+	CACHE_CRASH_POINT("stop.begun");
 	cache->stopping = true;
 	cache_worker_cancel(&cache->evict_timer);
 	cache_worker_cancel(&cache->removal_timer);
@@ -358,11 +362,13 @@ void cache_stop(Cache *cache)
 	while (cache->calls)
 		g_cond_wait(&cache->calls_done, &cache->lock);
 	g_mutex_unlock(&cache->lock);
+	CACHE_CRASH_POINT("stop.ended");
 	settle(cache);
 }
 
 void cache_close(Cache *cache)
 {
+	CACHE_CRASH_POINT("close.begun");
 	/* The worker first: it gives the syncer its last work. */
 	if (cache->worker) {
 		if (cache->removals)
@@ -386,6 +392,7 @@ void cache_close(Cache *cache)
 	g_hash_table_unref(cache->dirty);
 	g_hash_table_unref(cache->sending);
 	g_clear_pointer(&cache->removals, g_ptr_array_unref);
+	CACHE_CRASH_POINT("close.synced");
 	g_clear_pointer(&cache->store, cache_store_close);
 	if (cache->blobs.path)
 		cache_blobs_close(&cache->blobs);

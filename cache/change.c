@@ -32,6 +32,7 @@ bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GE
 	           cache_store_mark_blob(cache->store, r->blob, cache->boot_id, false, error)) &&
 	          cache_node_save_locked(cache, node, error);
 	if (cache_store_end(cache->store, ok, ok ? error : NULL) && ok) {
+		CACHE_CRASH_POINT("change.begun");
 		if (node->content)
 			node->content->durable = false;
 		if (first && r->parent != CACHE_PARENT_UNLINKED)
@@ -73,6 +74,7 @@ bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error)
 		node->changed = true;
 		return false;
 	}
+	CACHE_CRASH_POINT("change.flushed");
 	node->flushed_size = node->r.size;
 	return true;
 }
@@ -153,7 +155,9 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 			node->flushed_size = MIN(node->flushed_size, size);
 			ok = cache_node_save_locked(cache, node, error);
 		}
+		CACHE_CRASH_POINT("change.shrunk");
 		ok = ok && cut(content, old_size, size, error);
+		CACHE_CRASH_POINT("change.cut");
 		if (ok && opening && !node->r.torn) {
 			node->r.torn = true;
 			ok = cache_node_save_locked(cache, node, error);
@@ -163,6 +167,7 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 	cache_content_unref(content);
 	if (!ok)
 		return false;
+	CACHE_CRASH_POINT("change.truncated");
 	node->r.size = size;
 	node->r.mtime = node->r.ctime = cache_now_ns();
 	node->changed = true;

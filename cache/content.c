@@ -92,6 +92,7 @@ bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error)
 		}
 		return false;
 	}
+	CACHE_CRASH_POINT("content.renewed");
 	if (node->content) {
 		if (!sent)
 			g_atomic_int_set(&node->content->discard, 1);
@@ -160,6 +161,7 @@ bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)
 		node->r.blob = old;
 		return false;
 	}
+	CACHE_CRASH_POINT("content.dropped");
 	if (node->content) {
 		g_atomic_int_set(&node->content->discard, 1);
 		g_clear_pointer(&node->content, cache_content_unref);

@@ -37,9 +37,11 @@ static guint64 give_up(Cache *cache, const Candidate *candidate)
 	CacheNode *node = cache_node_get_locked(cache, candidate->node, &error);
 	if (node) {
 		cache_content_idle_locked(node);
+		CACHE_CRASH_POINT("evict.chosen");
 		if (!cache_node_dirty(node) && !node->content && !node->opens) {
 			if (cache_content_drop_locked(cache, node, &error))
 				freed = candidate->bytes;
+			CACHE_CRASH_POINT("evict.dropped");
 			node->kernel_valid = false;
 		}
 		cache_node_put_locked(cache, node);

@@ -116,6 +116,7 @@ static bool fill_io(CacheContent *content, guint64 pos, const char *bytes, gsize
 					            g_strerror(errnum));
 					return false;
 				}
+				CACHE_CRASH_POINT("fetch.written");
 				cache_extents_add(&content->resident, piece, piece + n);
 				piece += n;
 			}

@@ -63,6 +63,7 @@ static CacheFile *open_locked(Cache *cache, CacheNode *node, int flags, bool *re
 	CacheContent *content = cache_content_open_locked(cache, node, error);
 	if (!content)
 		return NULL;
+	CACHE_CRASH_POINT("file.opened");
 	cache_content_unref(content);
 	*ret_keep = node->kernel_valid && !(flags & O_TRUNC);
 	node->kernel_valid = true;
@@ -170,6 +171,7 @@ void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mo
 	if (folder)
 		cache_node_put_locked(cache, folder);
 	g_mutex_unlock(&cache->lock);
+	CACHE_CRASH_POINT("file.created");
 	callback(file, file ? &attr : NULL, error, data);
 }
 
@@ -222,6 +224,7 @@ bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, Cache
 		cache_content_unref(content);
 	}
 	g_mutex_unlock(&cache->lock);
+	CACHE_CRASH_POINT("write.begun");
 	return content != NULL;
 }
 
@@ -239,6 +242,7 @@ void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written,
 {
 	Cache *cache = file->cache;
 	CacheNode *node = file->node;
+	CACHE_CRASH_POINT("write.copied");
 	GSList *failed = NULL;
 	g_mutex_lock(&cache->lock);
 	CacheContent *content = node->content;
@@ -281,6 +285,7 @@ bool cache_file_flush(CacheFile *file, GError **error)
 	CacheNode *node = file->node;
 	if (!file->writer)
 		return true;
+	CACHE_CRASH_POINT("file.flushing");
 	g_mutex_lock(&cache->lock);
 	bool ok = true;
 	if (node->write_errno) {
@@ -293,6 +298,7 @@ bool cache_file_flush(CacheFile *file, GError **error)
 		ok = cache_change_flush_locked(cache, node, error);
 	}
 	g_mutex_unlock(&cache->lock);
+	CACHE_CRASH_POINT("file.flushed");
 	return ok;
 }
 
@@ -303,6 +309,7 @@ void cache_file_release(CacheFile *file)
 	g_autoptr(GError) error = NULL;
 	CacheContent *idle = NULL;
 	g_mutex_lock(&cache->lock);
+	CACHE_CRASH_POINT("file.releasing");
 	node->opens--;
 	node->writers -= file->writer;
 	/* The descriptor is worth keeping only while somebody uses it. */
@@ -324,5 +331,6 @@ void cache_file_release(CacheFile *file)
 	g_mutex_lock(&cache->lock);
 	cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
+	CACHE_CRASH_POINT("file.released");
 	g_free(file);
 }

@@ -201,6 +201,7 @@ static bool reconcile_locked(Listing *listing, GError **error)
 	}
 	remove_outdated_locked(listing, known, shown);
 
+	CACHE_CRASH_POINT("folder.reconciling");
 	if (!cache_store_begin(cache->store, error))
 		return false;
 	bool ok = true;

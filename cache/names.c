@@ -59,6 +59,7 @@ static void mkdir_made(CacheOp *op)
 		gss_storage_resolve(cache->client, op->uri, cache->stop, cache_op_on_resource, op);
 		return;
 	}
+	CACHE_CRASH_POINT("mkdir.made");
 	g_autoptr(GError) error = NULL;
 	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
 	const char *uri = gss_resource_uri(op->resource);
@@ -72,6 +73,7 @@ static void mkdir_made(CacheOp *op)
 		cache_folder_touch_locked(op->parent, op->name);
 	}
 	g_mutex_unlock(&cache->lock);
+	CACHE_CRASH_POINT("mkdir.answering");
 	cache_op_end(op, op->node, error);
 }
 
@@ -136,6 +138,7 @@ static void rmdir_gone(CacheOp *op)
 	g_autoptr(GError) error = NULL;
 	Cache *cache = op->cache;
 	g_mutex_lock(&cache->lock);
+	CACHE_CRASH_POINT("rmdir.removed");
 	cache_folder_touch_locked(op->parent, op->name);
 	if (!cache_folder_prune_locked(cache, op->node))
 		error = g_error_new(CACHE_ERROR, EIO, "%s: the journal cannot be written",
@@ -213,6 +216,7 @@ static void rmdir_listed(CacheOp *op)
 		if (stopping)
 			cache_op_fail(op, ECANCELED, "unmounting");
 	} else {
+		CACHE_CRASH_POINT("rmdir.removing");
 		op->step = rmdir_done;
 		gss_storage_delete_folder(cache->client, op->uri, cache->stop, cache_op_on_done,
 		                          op);
@@ -317,6 +321,7 @@ static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
 	}
 	cache_folder_touch_locked(folder, r->name);
+	CACHE_CRASH_POINT("unlink.detaching");
 	return cache_node_detach_locked(cache, node, error);
 }
 
@@ -338,6 +343,7 @@ static void unlink_gone(CacheOp *op)
 	Cache *cache = op->cache;
 	GSList *publishers = NULL;
 	g_mutex_lock(&cache->lock);
+	CACHE_CRASH_POINT("unlink.removed");
 	bool rewritten = op->node->r.generation != op->generation;
 	/* It may have been renamed or replaced meanwhile: then this name is not its any more. */
 	if (op->node->r.parent == (gint64)op->parent->r.id &&
@@ -359,6 +365,7 @@ static void unlink_gone(CacheOp *op)
 		cache_publishers_run(publishers, NULL, gone);
 	}
 	cache_removal_run(cache);
+	CACHE_CRASH_POINT("unlink.answering");
 	cache_op_end(op, NULL, error);
 }
 
@@ -402,6 +409,7 @@ static void unlink_found(CacheOp *op)
 	} else if (op->answered) {
 		cache_op_end(op, NULL, NULL); /* told ETIMEDOUT: nothing is deleted behind that */
 	} else {
+		CACHE_CRASH_POINT("unlink.removing");
 		op->step = unlink_removed;
 		g_autoptr(GssResource) resource = gss_resource_ref(op->resource);
 		gss_storage_remove(op->cache->client, resource, op->cache->stop, cache_op_on_done,
@@ -432,6 +440,7 @@ static void unlink_begin(CacheOp *op)
 {
 	Cache *cache = op->cache;
 	g_mutex_lock(&cache->lock);
+	CACHE_CRASH_POINT("unlink.begun");
 	bool busy = op->node->job != NULL;
 	if (busy) {
 		cache_queue_cancel_locked(cache, op->node);

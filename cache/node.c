@@ -147,6 +147,7 @@ static void bury_locked(Cache *cache, CacheNode *node)
 		g_warning("%s: %s", cache->path, error->message);
 		return;
 	}
+	CACHE_CRASH_POINT("node.buried");
 	if (node->r.moved_from) {
 		cache->parting -= cache->parting > 0;
 		if (!cache_removal_load_locked(cache, &error))

@@ -18,6 +18,7 @@
 
 #include "cache/blob.h"
 #include "cache/cache.h"
+#include "cache/crash.h"
 #include "cache/sibling.h"
 #include "cache/store.h"
 #include "gss/storage.h"

@@ -103,6 +103,7 @@ static bool answer_locked(Cache *cache, CacheNode *node, CachePublishCallback ca
 	}
 	Publisher *publisher = g_new(Publisher, 1);
 	*publisher = (Publisher){node->r.generation, callback, data};
+	CACHE_CRASH_POINT("fsync.waiting");
 	node->publishers = g_slist_prepend(node->publishers, publisher);
 	arm_locked(cache, node);
 	/* Somebody asks: what was parked, or waits for its next try, is tried now. */
@@ -138,6 +139,7 @@ typedef struct {
 
 static void on_published(const char *uri, const GError *error, void *data)
 {
+	CACHE_CRASH_POINT("fsync.answering");
 	g_autofree Fsync *request = data;
 	request->callback(error, request->data);
 }

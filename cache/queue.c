@@ -137,6 +137,7 @@ static CacheJob *seal_locked(Cache *cache, CacheNode *node, GError **error)
 		g_free(address);
 		return NULL;
 	}
+	CACHE_CRASH_POINT("queue.sealed");
 	node->sealed = r->generation;
 	CacheJob *job = g_new0(CacheJob, 1);
 	*job = (CacheJob){.cache = cache,
@@ -190,6 +191,7 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 	cache->calls++;
 	cache->active[job->large]++;
 	cache_status_changed_locked(cache);
+	CACHE_CRASH_POINT("queue.started");
 	cache_syncer_sync(cache, job->content, NULL, NULL);
 	return job;
 }
@@ -251,6 +253,7 @@ static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 	g_mutex_unlock(&cache->lock);
 	bool ok = cache_blob_clone(old->fd, fd, size, error);
 	g_mutex_lock(&cache->lock);
+	CACHE_CRASH_POINT("queue.cloned");
 	node->cloning = false;
 	g_cond_broadcast(&node->settled);
 	CacheBlobId before = node->r.blob;
@@ -263,6 +266,7 @@ static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 	if (ok) {
 		cache_content_unref(node->content);
 		node->content = copy;
+		CACHE_CRASH_POINT("queue.cloned_recorded");
 		/* The upload has ended meanwhile: nobody has the old blob any more. */
 		g_autoptr(GError) failure = NULL;
 		if (!node->job && !drop_blob_locked(cache, node, before, &failure))
@@ -293,6 +297,7 @@ bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, G
 	if (!truncating && !cache_queue_drop_generations_locked(cache, node, G_MAXINT64, error))
 		return false;
 	/* Also if it is taken: should the client want a byte once more, it does not get it. */
+	CACHE_CRASH_POINT("queue.aborting");
 	if (!truncating || !taken)
 		g_atomic_int_set(&job->aborted, 1);
 	if (!taken) {
@@ -385,6 +390,7 @@ static void succeeded_locked(CacheJob *job)
 	Cache *cache = job->cache;
 	CacheNode *node = job->node;
 	g_autoptr(GError) error = NULL;
+	CACHE_CRASH_POINT("upload.settling");
 	bool ok = cache_store_begin(cache->store, &error);
 	if (ok) {
 		ok = settle_locked(cache, job, &error);
@@ -395,6 +401,7 @@ static void succeeded_locked(CacheJob *job)
 	if (!ok) /* After a crash the upload would be made again, and find its own bytes there. */
 		g_warning("%s: uploaded, but the journal cannot be written: %s", job->name,
 		          error->message);
+	CACHE_CRASH_POINT("upload.settled");
 	node->aborts = node->tries = 0;
 	node->attr_until = g_get_monotonic_time() + CACHE_ATTR_LEASE_US;
 	cache_node_set_resource(
@@ -472,6 +479,7 @@ static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parte
 		g_warning("%s: %s", cache->path, failure->message);
 		g_clear_error(&failure);
 	}
+	CACHE_CRASH_POINT("upload.failed");
 	bool superseded = g_atomic_int_get(&job->aborted) || node->r.parent < 0 ||
 	                  node->r.generation != job->generation;
 	if (cache->stopping || error->code == ECANCELED || superseded) {

@@ -31,6 +31,7 @@ static bool set_aside(Cache *cache, CacheBlobId id, const char *label, GError **
 /* Blobs on disk that the journal does not know, and blobs in the journal that nothing uses. */
 static bool recover_blobs(Cache *cache, GError **error)
 {
+	CACHE_CRASH_POINT("recovery.begun");
 	g_autoptr(GArray) orphans = cache_store_orphans(cache->store, error);
 	if (!orphans)
 		return false;
@@ -40,6 +41,7 @@ static bool recover_blobs(Cache *cache, GError **error)
 		    !cache_store_remove_blob(cache->store, id, error))
 			return false;
 	}
+	CACHE_CRASH_POINT("recovery.orphans");
 	g_autoptr(GArray) recorded = cache_store_blobs(cache->store, error);
 	g_autoptr(GArray) present = recorded ? cache_blobs_list(&cache->blobs, error) : NULL;
 	if (!present)
@@ -72,6 +74,7 @@ static bool recover_nameless(Cache *cache, GError **error)
 			cache_node_get_locked(cache, g_array_index(ids, CacheId, i), error);
 		if (!node)
 			return false;
+		CACHE_CRASH_POINT("recovery.nameless");
 		cache_node_put_locked(cache, node); /* buries it */
 	}
 	return true;
@@ -85,6 +88,7 @@ static bool give_up_blob(Cache *cache, CacheNode *node, const char *why, GError 
 	if (r->blob && (!set_aside(cache, r->blob, r->name, error) ||
 	                !cache_store_remove_blob(cache->store, r->blob, error)))
 		return false;
+	CACHE_CRASH_POINT("recovery.gave_up");
 	g_warning("%s: %s: %s", cache->path, r->name, why);
 	r->blob = 0;
 	r->torn = false;
@@ -113,6 +117,7 @@ static bool recover_torn(Cache *cache, CacheNode *node, GError **error)
 		if (!set_aside(cache, r->blob, r->name, error) ||
 		    !cache_store_remove_blob(cache->store, r->blob, error))
 			return false;
+		CACHE_CRASH_POINT("recovery.falling_back");
 		r->blob = sealed.blob;
 		r->size = sealed.size;
 		r->generation = sealed.number;
@@ -127,6 +132,7 @@ static bool recover_torn(Cache *cache, CacheNode *node, GError **error)
 			cache_content_unref(content);
 		return content == NULL ? false : true;
 	}
+	CACHE_CRASH_POINT("recovery.torn");
 	bool ok = true;
 	if ((!r->uri && !r->moved_from) || r->size == 0) {
 		r->size = st.st_size;
@@ -153,6 +159,7 @@ static bool trim(Cache *cache, CacheNode *node, GError **error)
 		return false;
 	bool ok = true;
 	if (fstat(content->fd, &st) == 0 && st.st_size > node->r.size) {
+		CACHE_CRASH_POINT("recovery.trimming");
 		ok = ftruncate(content->fd, node->r.size) == 0;
 		if (!ok)
 			g_set_error(error, CACHE_ERROR, errno, "%s: cannot cut a blob",
@@ -202,6 +209,7 @@ bool cache_recover(Cache *cache, GError **error)
 	for (guint i = 0; ok && i < ids->len; i++) {
 		CacheNode *node =
 			cache_node_get_locked(cache, g_array_index(ids, CacheId, i), error);
+		CACHE_CRASH_POINT("recovery.dirty");
 		ok = node && recover_dirty(cache, node, error);
 		if (ok && cache_node_dirty(node))
 			cache_node_mark_dirty_locked(cache, node);

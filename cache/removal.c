@@ -80,6 +80,7 @@ static void finish(void *data)
 	Cache *cache = removal->cache;
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
+	CACHE_CRASH_POINT("removal.finishing");
 	bool dropped = removal->dropped; /* the list has forgotten it: it is ours to free */
 	removal->running = false;
 	cache->removing--;
@@ -99,6 +100,7 @@ static void finish(void *data)
 			          removal->r.uri);
 		if (!cache_store_remove_removal(cache->store, removal->r.id, &error))
 			g_warning("%s: %s", cache->path, error->message);
+		CACHE_CRASH_POINT("removal.finished");
 		g_hash_table_remove(cache->hidden, removal->r.uri);
 		waiters = g_steal_pointer(&cache->removal_waiters);
 		if (!dropped)
@@ -124,6 +126,7 @@ static void end(Removal *removal, const GError *error)
 
 static void on_removed(const GError *error, void *data)
 {
+	CACHE_CRASH_POINT("removal.made");
 	end(data, error);
 }
 
@@ -137,6 +140,7 @@ static void on_version(const GssVersion *version, const GError *error, void *dat
 		removal->kept = true;
 		end(removal, NULL);
 	} else {
+		CACHE_CRASH_POINT("removal.making");
 		gss_storage_remove(removal->cache->client, removal->resource, removal->cache->stop,
 		                   on_removed, removal);
 	}
@@ -150,6 +154,7 @@ static void on_resolved(GssResource *resource, const GError *error, void *data)
 		return;
 	}
 	g_clear_pointer(&removal->resource, gss_resource_unref);
+	CACHE_CRASH_POINT("removal.found");
 	removal->resource = gss_resource_ref(resource);
 	gss_storage_stat(removal->cache->client, resource, removal->cache->stop, on_version,
 	                 removal);

@@ -64,6 +64,7 @@ static bool rename_file_locked(Cache *cache, CacheNode *parent, CacheNode *node,
 	}
 	if (!cache_store_begin(cache->store, error))
 		return false;
+	CACHE_CRASH_POINT("rename.begun");
 	g_autofree char *old_name = g_strdup(r->name);
 	bool ok = leave_locked(cache, node, parent, error) &&
 	          (!target || replace_locked(cache, node, target, error));
@@ -95,6 +96,7 @@ static bool rename_file_locked(Cache *cache, CacheNode *parent, CacheNode *node,
 			target->r.parent = new_parent->r.id;
 		return false;
 	}
+	CACHE_CRASH_POINT("rename.recorded");
 	g_autoptr(GError) failure = NULL;
 	if (!cache_removal_load_locked(cache, &failure))
 		g_warning("%s: %s", cache->path, failure->message); /* taken up at the next mount */
@@ -111,6 +113,7 @@ static bool rename_file_locked(Cache *cache, CacheNode *parent, CacheNode *node,
 
 static void folder_deleted(CacheOp *op)
 {
+	CACHE_CRASH_POINT("rename.folder_removed");
 	if (op->error)
 		g_message("%s: renamed, but the old folder could not be removed: %s", op->uri,
 		          op->error->message);
@@ -126,6 +129,7 @@ static void folder_made(CacheOp *op)
 	}
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
+	CACHE_CRASH_POINT("rename.folder_made");
 	CacheRecord *r = &op->node->r;
 	const char *made = op->resource ? gss_resource_uri(op->resource) : NULL;
 	g_autofree char *uri = op->target ? g_strdup(op->target->r.uri)
@@ -157,6 +161,7 @@ static void folder_made(CacheOp *op)
 		              error ? error->message : "the journal cannot be written");
 		return;
 	}
+	CACHE_CRASH_POINT("rename.folder_recorded");
 	op->step = folder_deleted;
 	gss_storage_delete_folder(cache->client, op->uri, cache->stop, cache_op_on_done, op);
 }
@@ -180,6 +185,7 @@ static void target_listed(CacheOp *op)
 
 static void source_listed(CacheOp *op)
 {
+	CACHE_CRASH_POINT("rename.folder_listed");
 	Cache *cache = op->cache;
 	if (op->error) {
 		cache_op_end_error(op);
@@ -322,6 +328,7 @@ void cache_rename(Cache *cache, CacheId parent, const char *name, CacheId new_pa
 	}
 	if (!op) {
 		cache_removal_run(cache);
+		CACHE_CRASH_POINT("rename.answering");
 		callback(error, data);
 		return;
 	}

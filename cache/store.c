@@ -1,4 +1,5 @@
 #include "cache/store.h"
+#include "cache/crash.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -189,6 +190,8 @@ static bool run(CacheStore *store, sqlite3_stmt *stmt, GError **error)
 	bool ok = result == SQLITE_DONE || result == SQLITE_ROW || fail(store->db, error);
 	sqlite3_reset(stmt);
 	sqlite3_clear_bindings(stmt);
+	if (ok && sqlite3_get_autocommit(store->db) && !sqlite3_stmt_readonly(stmt))
+		CACHE_CRASH_POINT("store.changed");
 	return ok;
 }
 
@@ -304,6 +307,7 @@ bool cache_store_checkpoint(CacheStore *store, GError **error)
 	int result = sqlite3_wal_checkpoint_v2(store->checkpointer, NULL, SQLITE_CHECKPOINT_PASSIVE,
 	                                       NULL, NULL);
 	bool ok = result == SQLITE_OK || fail(store->checkpointer, error);
+	CACHE_CRASH_POINT("store.checkpointed");
 	g_mutex_unlock(&store->checkpoint_lock);
 	return ok;
 }
@@ -319,7 +323,11 @@ bool cache_store_begin(CacheStore *store, GError **error)
 
 bool cache_store_end(CacheStore *store, bool commit, GError **error)
 {
+	if (commit)
+		CACHE_CRASH_POINT("store.ending");
 	bool ok = !commit || run(store, statement(store, COMMIT), error);
+	if (commit && ok)
+		CACHE_CRASH_POINT("store.committed");
 	/* A full disk may have rolled back already; then ROLLBACK has nothing to do. */
 	if ((!commit || !ok) && !sqlite3_get_autocommit(store->db))
 		run(store, statement(store, ROLLBACK), NULL);

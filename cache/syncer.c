@@ -31,6 +31,7 @@ static bool sync_content(Cache *cache, CacheContent *content, GError **error)
 		            g_strerror(errnum));
 		return false;
 	}
+	CACHE_CRASH_POINT("sync.synced");
 	g_mutex_lock(&cache->lock);
 	g_mutex_lock(&content->io);
 	bool unchanged = seq == (guint)g_atomic_int_get(&content->dirty_seq) &&
@@ -44,6 +45,7 @@ static bool sync_content(Cache *cache, CacheContent *content, GError **error)
 	bool mark = unchanged && !g_atomic_int_get(&content->discard);
 	bool ok = !mark ||
 	          cache_store_mark_blob(cache->store, content->blob, cache->boot_id, true, error);
+	CACHE_CRASH_POINT("sync.marked");
 	content->durable |= mark && ok;
 	g_mutex_unlock(&cache->lock);
 	return ok;

@@ -82,6 +82,7 @@ static void ask_version(CacheJob *job, void (*step)(CacheJob *job))
 
 static void verified(CacheJob *job)
 {
+	CACHE_CRASH_POINT("upload.verifying");
 	if (job->error) {
 		fail_with_error(job);
 	} else if (job->result.size != (gint64)job->size) {
@@ -99,6 +100,7 @@ static void verified(CacheJob *job)
 
 static void arrived(CacheJob *job)
 {
+	CACHE_CRASH_POINT("upload.arrived");
 	if (job->error)
 		fail_with_error(job);
 	else if (gss_resource_type(job->resource) != GSS_TYPE_FILE)
@@ -111,6 +113,7 @@ static void ask_what_is_there(CacheJob *job);
 
 static void sent(CacheJob *job)
 {
+	CACHE_CRASH_POINT("upload.sent");
 	int code = job->error ? job->error->code : 0;
 	switch (code) {
 	case 0:
@@ -189,6 +192,7 @@ static gssize read_blob(void *buffer, gsize size, guint64 offset, void *data, GE
 		            g_strerror(errnum));
 		return -1;
 	}
+	CACHE_CRASH_POINT("upload.read");
 	/* Looked at after the bytes were read: a writer raises it before it changes any. */
 	if (g_atomic_int_get(&job->aborted)) {
 		g_set_error_literal(error, CACHE_ERROR, ECANCELED, "changed while it was sent");
@@ -263,6 +267,7 @@ static void send(CacheJob *job)
 		              : error->message);
 		return;
 	}
+	CACHE_CRASH_POINT("upload.attempted");
 	job->step = sent;
 	job->untouched = false;
 	g_atomic_int_set(&job->sent_all, job->size == 0);
@@ -441,6 +446,7 @@ static void compare(CacheJob *job)
 		fail_with_error(job);
 		return;
 	}
+	CACHE_CRASH_POINT("upload.comparing");
 	take_back(job);
 	g_clear_pointer(&job->theirs, g_free);
 	if (!worth_comparing(job)) {
@@ -463,6 +469,7 @@ static void found(CacheJob *job)
 		fail_with_error(job);
 		return;
 	}
+	CACHE_CRASH_POINT("upload.found");
 	switch (gss_resource_type(job->resource)) {
 	case GSS_TYPE_FOLDER:
 		gss_version_clear(&job->result);
@@ -500,6 +507,7 @@ static void ask_what_is_there(CacheJob *job)
 
 static void whole(CacheJob *job)
 {
+	CACHE_CRASH_POINT("upload.whole");
 	if (job->error) {
 		job->untouched = true;
 		job->partial = job->error->code == ESTALE;
@@ -523,6 +531,7 @@ static void on_fetched(Cache *cache, const GError *error, void *data)
 
 void cache_upload_start(CacheJob *job)
 {
+	CACHE_CRASH_POINT("upload.begun");
 	job->untouched = true;
 	if (cache_content_whole(job->content, job->size)) {
 		ask_what_is_there(job);

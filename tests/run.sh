@@ -157,19 +157,19 @@ for stage in $stages; do
 	case $stage in
 	gcc)
 		say "gcc: all tests"
-		build gcc -Dwerror=true && run gcc gcc
+		build gcc -Dwerror=true -Dcrash_points=true && run gcc gcc
 		;;
 	quick)
 		say "gcc: all tests but the slow ones"
-		build gcc -Dwerror=true && GSSFS_QUICK=1 GSSFS_BIG_MIB=${GSSFS_BIG_MIB:-64} run gcc quick
+		build gcc -Dwerror=true -Dcrash_points=true && GSSFS_QUICK=1 GSSFS_BIG_MIB=${GSSFS_BIG_MIB:-64} run gcc quick
 		;;
 	user)
 		say "the tests of the mount, as an unprivileged user"
-		{ [ -x "$build/gcc/fs/gssfs" ] || build gcc -Dwerror=true; } && run_as_user
+		{ [ -x "$build/gcc/fs/gssfs" ] || build gcc -Dwerror=true -Dcrash_points=true; } && run_as_user
 		;;
 	sanitize)
 		say "AddressSanitizer and UndefinedBehaviorSanitizer: all tests"
-		build asan -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false && run asan asan --timeout-multiplier 3
+		build asan -Dwerror=true -Dcrash_points=true -Db_sanitize=address,undefined -Db_lundef=false && run asan asan --timeout-multiplier 3
 		;;
 	clang)
 		say "clang: the unit tests"
@@ -179,7 +179,7 @@ for stage in $stages; do
 		say "ThreadSanitizer: the unit tests, and some of the mount's"
 		# GLib is not instrumented: what its locks order is told by a preloaded library, and its slices would hand
 		# memory from thread to thread.
-		if build tsan -Db_sanitize=thread -Db_lundef=false; then
+		if build tsan -Dcrash_points=true -Db_sanitize=thread -Db_lundef=false; then
 			export TSAN_OPTIONS="suppressions=$top/tests/tsan.supp:die_after_fork=0"
 			export LD_PRELOAD="$build/tsan/tests/libtsan-glib.so" G_SLICE=always-malloc
 			names=$(meson test -C "$build/tsan" --list --suite unit 2>/dev/null | sed -n 's|.* / ||p' | grep -vx cache-live)
