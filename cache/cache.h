@@ -130,13 +130,27 @@ typedef struct {
 } CacheFileStatus;
 /* Of CacheFileStatus, by path; free with g_ptr_array_unref(). */
 GPtrArray *cache_status_files(Cache *cache, CacheId root);
-/* How much of the file GSS has, as far as that is known. */
-void cache_progress(Cache *cache, CacheId id, guint64 *ret_done, guint64 *ret_total);
+/* How many bytes of a file the upload under way has sent, of how many; a clean file is through.
+ * False: it is a folder. */
+bool cache_progress(Cache *cache, CacheId id, guint64 *ret_done, guint64 *ret_total);
 /* Bytes a second that were sent lately. */
 guint64 cache_rate(Cache *cache);
 /* Bytes of the local disk that contents take, not older than some seconds; and the limit of those
  * that are not waiting for their upload. */
 void cache_usage(Cache *cache, guint64 *ret_used, guint64 *ret_limit);
+
+/* Tries uploads again now that wait for their next try or are parked; 0: all, and removals too. EIO:
+ * the file was not written to its end. */
+bool cache_retry(Cache *cache, CacheId id, GError **error);
+/* The session is alive again, or may be: what waits for credentials is tried now. */
+void cache_resume(Cache *cache);
+/* Gives the local changes of a file up, for good: it is as GSS has it, or gone where GSS never had
+ * it; a rename still to be made is undone. An upload under way is ended first. EBUSY: open for
+ * writing; ENODATA: nothing to give up, also when the upload was faster. */
+void cache_discard(Cache *cache, CacheId id, CacheCallback callback, void *data);
+/* Forgets for how long attributes and listings are valid; of a node and what is below it, or of all
+ * (0). */
+void cache_refresh(Cache *cache, CacheId id);
 
 /* The node of the folder that a mount shows (a GSS URI of this storage). Known from the journal: at
  * once and offline; `known` tells. Otherwise the service is asked: ENOENT, ENOTDIR, EHOSTUNREACH,
@@ -151,6 +165,8 @@ typedef void (*CacheAttrCallback)(const CacheAttr *attr, const GError *error, vo
 void cache_lookup(Cache *cache, CacheId parent, const char *name, CacheAttrCallback callback,
                   void *data);
 void cache_forget(Cache *cache, CacheId id, guint64 count);
+/* One more reference, as lookup gives them; false: there is no such node any more. */
+bool cache_hold(Cache *cache, CacheId id);
 void cache_getattr(Cache *cache, CacheId id, CacheAttrCallback callback, void *data);
 
 typedef enum {

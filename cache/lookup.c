@@ -162,6 +162,18 @@ void cache_forget(Cache *cache, CacheId id, guint64 count)
 	g_mutex_unlock(&cache->lock);
 }
 
+bool cache_hold(Cache *cache, CacheId id)
+{
+	g_mutex_lock(&cache->lock);
+	CacheNode *node = cache_node_get_locked(cache, id, NULL);
+	if (node) {
+		node->refs++;
+		cache_node_put_locked(cache, node);
+	}
+	g_mutex_unlock(&cache->lock);
+	return node != NULL;
+}
+
 /* --- everything in a folder --- */
 
 typedef struct {

@@ -412,6 +412,8 @@ void cache_removal_run(Cache *cache); /* looks for work; any thread, no lock hel
  * listings. */
 bool cache_removal_load_locked(Cache *cache, GError **error);
 void cache_removal_clear_locked(Cache *cache);
+/* Those that wait for their next try wait no more. */
+void cache_removal_hurry_locked(Cache *cache);
 
 /* --- eviction (cache/evict.c) --- */
 

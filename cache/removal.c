@@ -160,6 +160,12 @@ static void on_resolved(GssResource *resource, const GError *error, void *data)
 	                 removal);
 }
 
+void cache_removal_hurry_locked(Cache *cache)
+{
+	for (guint i = 0; i < cache->removals->len; i++)
+		((Removal *)g_ptr_array_index(cache->removals, i))->not_before = 0;
+}
+
 static gboolean on_timer(void *data)
 {
 	cache_removal_run(data);

@@ -158,17 +158,20 @@ GPtrArray *cache_status_files(Cache *cache, CacheId root)
 	return files;
 }
 
-void cache_progress(Cache *cache, CacheId id, guint64 *ret_done, guint64 *ret_total)
+bool cache_progress(Cache *cache, CacheId id, guint64 *ret_done, guint64 *ret_total)
 {
-	*ret_done = *ret_total = 0;
 	g_mutex_lock(&cache->lock);
 	CacheNode *node = cache_node_get_locked(cache, id, NULL);
-	if (node) {
-		*ret_total = MAX(node->r.size, 0);
-		*ret_done = !cache_node_dirty(node) ? *ret_total : node->job ? node->job->sent : 0;
-		cache_node_put_locked(cache, node);
+	bool file = node && !node->r.folder && node->r.size >= 0;
+	if (file) {
+		guint64 sent = node->job ? node->job->sent : 0;
+		*ret_total = node->r.size;
+		*ret_done = cache_node_dirty(node) ? sent : *ret_total;
 	}
+	if (node)
+		cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
+	return file;
 }
 
 /* --- the disk --- */

@@ -8,10 +8,12 @@
 #define XATTR_URI "user.gss.uri"
 #define XATTR_STATE "user.gss.state"
 #define XATTR_ERROR "user.gss.error"
+#define XATTR_PROGRESS "user.gss.progress"
 
 #define NAME_BYTES_MAX 255
-#define PREFERRED_BLOCK (1024 * 1024) /* st_blksize: what cp and cat take as buffer, one request \
-	                               */
+#define PREFERRED_BLOCK                                                          \
+	(1024 * 1024) /* st_blksize: what cp and cat take as buffer, one request \
+	               */
 
 void fs_stat(const FsStorage *storage, const CacheAttr *attr, struct stat *ret)
 {
@@ -147,6 +149,16 @@ void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		cache_setattr(reply->storage->cache, reply->id, mask, &wanted, on_attr, reply);
 }
 
+/* Bytes that GSS has, of those that the file has; while it is on its way. */
+static char *progress(const FsStorage *storage, CacheId id)
+{
+	guint64 done, total;
+
+	if (!cache_progress(storage->cache, id, &done, &total))
+		return NULL;
+	return g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT, done, total);
+}
+
 /* The value of one of our attributes; NULL: the node has none of that name. */
 static char *xattr_value(const FsStorage *storage, CacheId id, const char *name)
 {
@@ -156,6 +168,8 @@ static char *xattr_value(const FsStorage *storage, CacheId id, const char *name)
 		return g_strdup(cache_state_name(cache_state(storage->cache, id)));
 	if (strcmp(name, XATTR_ERROR) == 0)
 		return cache_state_error(storage->cache, id);
+	if (strcmp(name, XATTR_PROGRESS) == 0)
+		return progress(storage, id);
 	return NULL;
 }
 
@@ -174,7 +188,7 @@ void fs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 
 void fs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	static const char *const names[] = {XATTR_URI, XATTR_STATE, XATTR_ERROR};
+	static const char *const names[] = {XATTR_URI, XATTR_STATE, XATTR_ERROR, XATTR_PROGRESS};
 	FsReply *reply = fs_reply_new(req);
 	g_autoptr(GString) list = g_string_new(NULL);
 	CacheId id;

@@ -1,6 +1,6 @@
 #include "fs/control.h"
 
-#include "fs/register-line.h"
+#include "fs/line.h"
 
 #include <errno.h>
 

@@ -127,7 +127,7 @@ static void run(FsControl *control, const char *text, FsControlDone done, void *
 	else if (run->line.verb == FS_VERB_REMOVE)
 		start(run, storage, 0);
 	else
-		fs_source_find(mount, &control->folder, run->line.source, on_source, run);
+		fs_source_find(mount, &control->folder, run->line.source, false, on_source, run);
 }
 
 static void refused(FsControl *control, const GError *error)

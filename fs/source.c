@@ -11,6 +11,7 @@ typedef struct {
 	bool referenced; /* the node is from a lookup of ours */
 	char **names;
 	guint next;
+	bool folders; /* may be found */
 	FsSourceCallback callback;
 	void *data;
 } Walk;
@@ -59,6 +60,26 @@ static bool go_up(Walk *walk)
 
 static void step(Walk *walk);
 
+/* A folder that was not looked up: where the walk began, or went up to. */
+static void on_folder(const CacheAttr *attr, const GError *error, void *data)
+{
+	end(data, attr, error);
+}
+
+static void end_in_folder(Walk *walk)
+{
+	if (!walk->folders)
+		fail(walk, EISDIR, "the source is a folder, not an image");
+	else if (walk->at.storage == NULL)
+		end(walk, NULL, NULL);
+	else if (!walk->referenced && !cache_hold(walk->at.storage->cache, walk->at.id))
+		fail(walk, ENOENT, "the folder is gone");
+	else {
+		walk->referenced = true;
+		cache_getattr(walk->at.storage->cache, walk->at.id, on_folder, walk);
+	}
+}
+
 static void on_found(const CacheAttr *attr, const GError *error, void *data)
 {
 	Walk *walk = data;
@@ -71,7 +92,7 @@ static void on_found(const CacheAttr *attr, const GError *error, void *data)
 	walk->at.id = attr->id;
 	walk->referenced = true;
 	bool last = walk->names[walk->next] == NULL;
-	if (last && attr->folder)
+	if (last && attr->folder && !walk->folders)
 		fail(walk, EISDIR, "the source is a folder, not an image");
 	else if (last)
 		end(walk, attr, NULL);
@@ -105,7 +126,7 @@ static void step(Walk *walk)
 		}
 		walk->at = (FsFolder){storage, storage->root};
 	}
-	fail(walk, EISDIR, "the source is a folder, not an image");
+	end_in_folder(walk);
 }
 
 static void on_uri(const CacheAttr *attr, const GError *error, void *data)
@@ -115,7 +136,7 @@ static void on_uri(const CacheAttr *attr, const GError *error, void *data)
 	if (error == NULL) {
 		walk->at.id = attr->id;
 		walk->referenced = true;
-		if (attr->folder) {
+		if (attr->folder && !walk->folders) {
 			fail(walk, EISDIR, "the source is a folder, not an image");
 			return;
 		}
@@ -134,13 +155,17 @@ static void find_uri(Walk *walk, const char *uri, gsize backend)
 		cache_find_uri(walk->at.storage->cache, uri, on_uri, walk);
 }
 
-void fs_source_find(FsMount *mount, const FsFolder *folder, const char *source,
+void fs_source_find(FsMount *mount, const FsFolder *folder, const char *source, bool folders,
                     FsSourceCallback callback, void *data)
 {
 	Walk *walk = g_new0(Walk, 1);
 	const char *backend_end = strstr(source, "://");
 
-	*walk = (Walk){.mount = mount, .at = *folder, .callback = callback, .data = data};
+	*walk = (Walk){.mount = mount,
+	               .at = *folder,
+	               .folders = folders,
+	               .callback = callback,
+	               .data = data};
 	if (backend_end != NULL && memchr(source, '/', (gsize)(backend_end - source)) == NULL) {
 		find_uri(walk, source, (gsize)(backend_end - source));
 		return;

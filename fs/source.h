@@ -9,8 +9,9 @@
 
 #include "fs/virtual.h"
 
-/* `attr` carries a reference (cache_forget). EINVAL, ENOENT, EISDIR, or what the cache says. */
+/* `attr` carries a reference (cache_forget). EINVAL, ENOENT, EISDIR (unless `folders` are wanted
+ * too), or what the cache says. The virtual root is storage NULL, without an attribute. */
 typedef void (*FsSourceCallback)(FsStorage *storage, const CacheAttr *attr, const GError *error,
                                  void *data);
-void fs_source_find(FsMount *mount, const FsFolder *folder, const char *source,
+void fs_source_find(FsMount *mount, const FsFolder *folder, const char *source, bool folders,
                     FsSourceCallback callback, void *data);

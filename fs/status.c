@@ -5,7 +5,10 @@
 #include "fs/field.h"
 #include "fs/login.h"
 #include "fs/notify.h"
+#include "fs/source.h"
+#include "fs/status-line.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 
@@ -179,6 +182,114 @@ static GString *show(FsControl *control)
 	return text;
 }
 
+/* --- commands --- */
+
+typedef struct {
+	FsMount *mount;
+	FsAct act;
+	FsControlDone done;
+	void *data;
+} Act;
+
+static void act_end(Act *act, const GError *error)
+{
+	act->done(error, act->data);
+	g_free(act);
+}
+
+static void on_acted(const GError *error, void *data)
+{
+	act_end(data, error);
+}
+
+static void on_login(const GError *error, void *data)
+{
+	Act *act = data;
+
+	/* What waited for credentials need not wait for its next try. */
+	for (guint i = 0; error == NULL && i < act->mount->storages->len; i++) {
+		const FsStorage *storage = act->mount->storages->pdata[i];
+		cache_resume(storage->cache);
+	}
+	act_end(act, error);
+}
+
+/* On all storages. */
+static void act_on_all(Act *act)
+{
+	for (guint i = 0; i < act->mount->storages->len; i++) {
+		const FsStorage *storage = act->mount->storages->pdata[i];
+		if (act->act == FS_ACT_RETRY)
+			cache_retry(storage->cache, 0, NULL);
+		else
+			cache_refresh(storage->cache, 0);
+	}
+	act_end(act, NULL);
+}
+
+static void on_path(FsStorage *storage, const CacheAttr *attr, const GError *error, void *data)
+{
+	Act *act = data;
+	g_autoptr(GError) failure = NULL;
+
+	if (error != NULL) {
+		act_end(act, error);
+		return;
+	}
+	if (storage == NULL) {
+		act_on_all(act);
+		return;
+	}
+	CacheId id = attr->id;
+	if (act->act == FS_ACT_DISCARD) {
+		cache_discard(storage->cache, id, on_acted, act);
+	} else {
+		if (act->act == FS_ACT_REFRESH)
+			cache_refresh(storage->cache, id);
+		else
+			cache_retry(storage->cache, id, &failure);
+		act_end(act, failure);
+	}
+	cache_forget(storage->cache, id, 1);
+}
+
+/* A path below the mount point is one relative to it. */
+static const char *relative(const FsMount *mount, const char *path)
+{
+	gsize length = strlen(mount->options.mountpoint);
+
+	if (strncmp(path, mount->options.mountpoint, length) != 0 || path[length] != '/')
+		return path;
+	path += length + strspn(path + length, "/");
+	return *path != '\0' ? path : ".";
+}
+
+static void run(FsControl *control, const char *text, FsControlDone done, void *data)
+{
+	FsMount *mount = control->base.mount;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *path = NULL;
+	FsAct what;
+
+	if (!fs_status_line_parse(text, &what, &path, &error) || what == FS_ACT_NOTHING) {
+		done(error, data);
+		return;
+	}
+	if (what == FS_ACT_LOGIN && mount->login == NULL) {
+		g_set_error_literal(&error, CACHE_ERROR, EAGAIN, "the mount is not up yet");
+		done(error, data);
+		return;
+	}
+	Act *act = g_new(Act, 1);
+	*act = (Act){mount, what, done, data};
+	if (what == FS_ACT_LOGIN)
+		mount->login->again(mount->login->login, on_login, act);
+	else if (path == NULL)
+		act_on_all(act);
+	else
+		fs_source_find(mount, &control->folder, relative(mount, path), true, on_path, act);
+}
+
 /* --- the handle --- */
 
 static void status_free(FsControl *control)
@@ -195,7 +306,7 @@ static void status_free(FsControl *control)
 
 static void status_open(FsVirtual *node, FsReply *reply, struct fuse_file_info *fi)
 {
-	static const FsControlClass class = {.show = show, .free = status_free};
+	static const FsControlClass class = {.show = show, .run = run, .free = status_free};
 	FsStatus *status = reply->mount->status;
 	Handle *handle = fs_control_new(reply->mount, sizeof(Handle), &class, node);
 

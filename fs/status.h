@@ -13,6 +13,11 @@
  *            and a GSS URI where the mount does not show the file)
  *   command  folder, verb, source, name, since, step  (one a registration under way)
  *
+ * Writing gives commands (fs/status-line.h), whose failure is the write's: ENOENT, EINVAL; of
+ * `discard` EBUSY (open for writing) and ENODATA (there is nothing that GSS does not have); of
+ * `retry PATH` EIO (it was not written to its end); of `login` what the login said: EKEYREJECTED,
+ * ENOKEY, EHOSTUNREACH. `retry` does not wait for the upload.
+ *
  * poll() as for files in sysfs: POLLPRI and POLLERR when something changed since this handle last
  * read from 0.
  *

@@ -168,3 +168,197 @@ def test_nobody_else_may_use_it(world, platform):
     result = subprocess.run(["cat", str(home / ".status")], user=65534, group=65534, extra_groups=[],
                             capture_output=True, timeout=30)
     assert result.returncode != 0 and not result.stdout
+
+
+# ---- commands ----
+
+
+def command(mount, *lines):
+    """One write(2) of these lines."""
+    text = "".join(line + "\n" for line in lines).encode()
+    fd = os.open(mount / ".status", os.O_WRONLY)
+    try:
+        assert os.write(fd, text) == len(text)
+    finally:
+        os.close(fd)
+
+
+def park(platform, name, method="POST"):
+    platform.fault(method=method, path=f"/refissh*/{name}", status=400, times=10_000)
+
+
+@pytest.mark.parametrize("line", ["discard", "discard a b", "retry a b", "login a", "refresh a b", "eat f", "'", "discard ''",
+                                  "discard /etc/passwd", "discard ../f"])
+def test_lines_that_mean_nothing(home, line):
+    (home / "f").write_bytes(b"x")
+    with fails_with(errno.EINVAL):
+        command(home, line)
+    assert (home / "f").read_bytes() == b"x"
+
+
+def test_comments_and_blank_lines(home):
+    command(home, "# discard f", "", "   ", "refresh # all")
+
+
+def test_retry_what_is_parked(home, platform):
+    for name in ("one", "two"):
+        park(platform, name)
+        (home / name).write_bytes(name.encode())
+    until(lambda: {file[0] for file in files(home).values()} == {"failed"})
+    platform.control("/reset")
+    command(home, "retry one")
+    settled(home / "one")
+    assert files(home)["two"][0] == "failed"
+    command(home, "retry")
+    settled(home / "two")
+    assert (platform.home / "two").read_bytes() == b"two"
+    command(home, "retry one")  # is there already
+    with fails_with(errno.ENOENT):
+        command(home, "retry three")
+
+
+def test_retry_does_not_wait_for_its_turn(home, platform):
+    platform.fault(method="POST", path="/refissh*/f", status=503, times=10_000)
+    (home / "f").write_bytes(b"x")
+    until(lambda: int(files(home)["f"][3]) >= 3)
+    platform.control("/reset")
+    command(home, f"retry {home.path}/f")
+    settled(home / "f")
+
+
+def test_discard_what_was_never_there(home, platform):
+    park(platform, "new")
+    (home / "new").write_bytes(b"x")
+    until(lambda: files(home)["new"][0] == "failed")
+    command(home, "discard new")
+    assert not (home / "new").exists() and "new" not in os.listdir(home.path) and not files(home)
+    with fails_with(errno.ENOENT):
+        command(home, "discard new")
+    platform.control("/reset")
+    (home / "new").write_bytes(b"again")
+    settled(home / "new")
+    assert (platform.home / "new").read_bytes() == b"again"
+    assert home.unmount() == 0
+
+
+def test_discard_goes_back_to_the_version_on_gss(world, home, platform):
+    data = random_bytes(300_000)
+    (home / "f").write_bytes(data)
+    settled(home / "f")
+    park(platform, "f", "PUT")
+    (home / "f").write_bytes(b"mistake")
+    until(lambda: files(home)["f"][0] == "failed")
+    assert (home / "f").read_bytes() == b"mistake"
+    with open(home / "f", "rb") as reader:
+        command(home, "discard f")
+        assert (home / "f").stat().st_size == len(data)
+        assert (home / "f").read_bytes() == data
+        assert os.pread(reader.fileno(), len(data), 0) == data
+    assert not files(home) and state_of(home / "f") == "clean"
+    with fails_with(errno.ENODATA):
+        command(home, "discard f")
+    # And it stays so.
+    home.kill()
+    again = world.mount(platform)
+    assert not files(again) and (again / "f").read_bytes() == data
+
+
+def state_of(path):
+    return os.getxattr(path, "user.gss.state").decode()
+
+
+def test_discard_during_the_upload(home, platform):
+    (home / "f").write_bytes(b"first")
+    settled(home / "f")
+    platform.set(bandwidth=MIB)
+    data = random_bytes(20 * MIB)
+    (home / "f").write_bytes(data)
+    (home / "new").write_bytes(data)
+    until(lambda: all(int(file[1]) > 0 for file in files(home).values()) and len(files(home)) == 2)
+    command(home, "discard f", "discard new")
+    platform.set(bandwidth=0)
+    assert not files(home)
+    assert (home / "f").read_bytes() == b"first" == (platform.home / "f").read_bytes()
+    assert not (home / "new").exists() and not (platform.home / "new").exists()
+
+
+def test_discard_of_what_is_being_written(home, platform):
+    with open(home / "f", "wb", buffering=0) as file:
+        file.write(b"precious")
+        with fails_with(errno.EBUSY):
+            command(home, "discard f")
+    settled(home / "f")
+    assert (platform.home / "f").read_bytes() == b"precious"
+
+
+def test_discard_of_a_folder_or_of_nothing(home):
+    (home / "d").mkdir()
+    with fails_with(errno.EISDIR):
+        command(home, "discard d")
+    with fails_with(errno.EISDIR, errno.EINVAL):
+        command(home, "discard .")
+
+
+def test_discard_of_a_rename(home, platform):
+    (home / "old").write_bytes(b"content")
+    settled(home / "old")
+    park(platform, "new")
+    os.rename(home / "old", home / "new")
+    until(lambda: "new" in files(home) and files(home)["new"][0] == "failed")
+    assert not (home / "old").exists()
+    command(home, "discard new")
+    assert not (home / "new").exists() and (home / "old").read_bytes() == b"content"
+    assert "old" in os.listdir(home.path) and not files(home)
+    assert home.unmount() == 0
+    assert os.listdir(platform.home) == ["old"]
+
+
+def test_discard_without_the_service(world, home, platform):
+    (home / "f").write_bytes(b"there")
+    settled(home / "f")
+    assert platform.stop() == 0
+    (home / "f").write_bytes(b"mistake")
+    (home / "new").write_bytes(b"mistake too")
+    command(home, "discard f", "discard new")
+    assert not files(home)
+    back = world.server("--port", str(platform.port))
+    until(lambda: (home / "f").read_bytes() == b"there", timeout=60)
+    assert os.listdir(back.home) == ["f"]
+
+
+def test_refresh(home, platform):
+    (home / "d").mkdir()
+    assert os.listdir(home / "d") == [] and (home / "d").exists()
+    (platform.home / "d" / "new").write_bytes(b"x")
+    (platform.home / "here").write_bytes(b"x")
+    assert os.listdir(home / "d") == []  # known for some seconds
+    command(home, "refresh d")
+    assert os.listdir(home / "d") == ["new"]
+    (platform.home / "d" / "new").write_bytes(b"longer")
+    command(home, "refresh")
+    assert (home / "here").exists() and (home / "d" / "new").stat().st_size == 6
+    with fails_with(errno.ENOENT):
+        command(home, "refresh nothing")
+
+
+def test_commands_in_a_storage_of_all(world, platform):
+    from test_mount import configure, mounted_by_configuration
+    configure(world, platform, storages=("it4i_anselm", "it4i_salomon"))
+    with mounted_by_configuration(world, "all") as at:
+        park(platform, "f")
+        (at / "it4i_salomon" / "home" / "f").write_bytes(b"x")
+        until(lambda: files(at) and files(at)["it4i_salomon/home/f"][0] == "failed")
+        command(at, "refresh it4i_salomon", "refresh it4i_salomon/home", "refresh .")
+        command(at, "discard it4i_salomon://home/f")
+        assert not files(at)
+
+
+def test_progress(home, platform):
+    platform.fault(method="POST", path="/refissh*", hold="before")
+    (home / "f").write_bytes(b"12345")
+    platform.wait("held", 1)
+    done, total = map(int, os.getxattr(home / "f", "user.gss.progress").split())
+    assert 0 <= done <= total == 5
+    platform.control("/release")
+    settled(home / "f")
+    assert os.getxattr(home / "f", "user.gss.progress") == b"5 5"

@@ -20,19 +20,19 @@ static void good(const char *text, FsVerb verb, const char *source, const char *
 
 static void test_good(void)
 {
-	good("waiter.simg", FS_VERB_REGISTER, "waiter.simg", "waiter.simg");
-	good("  sub/waiter.simg  ", FS_VERB_REGISTER, "sub/waiter.simg", "waiter.simg");
-	good("a.simg b:v1.simg", FS_VERB_REGISTER, "a.simg", "b:v1.simg");
-	good("'my image.simg' my.simg # why", FS_VERB_REGISTER, "my image.simg", "my.simg");
-	good("my\\ image.simg my.simg", FS_VERB_REGISTER, "my image.simg", "my.simg");
-	good("it4i_anselm://home/x.simg", FS_VERB_REGISTER, "it4i_anselm://home/x.simg", "x.simg");
+	good("waiter.simg", FS_VERB_REPLACE, "waiter.simg", "waiter.simg");
+	good("  sub/waiter.simg  ", FS_VERB_REPLACE, "sub/waiter.simg", "waiter.simg");
+	good("a.simg b:v1.simg", FS_VERB_REPLACE, "a.simg", "b:v1.simg");
+	good("'my image.simg' my.simg # why", FS_VERB_REPLACE, "my image.simg", "my.simg");
+	good("my\\ image.simg my.simg", FS_VERB_REPLACE, "my image.simg", "my.simg");
+	good("it4i_anselm://home/x.simg", FS_VERB_REPLACE, "it4i_anselm://home/x.simg", "x.simg");
 	good("register a.simg", FS_VERB_REGISTER, "a.simg", "a.simg");
 	good("register a.simg b.simg", FS_VERB_REGISTER, "a.simg", "b.simg");
 	good("update a.simg", FS_VERB_UPDATE, "a.simg", "a.simg");
 	good("remove b.simg", FS_VERB_REMOVE, NULL, "b.simg");
-	good("./register b.simg", FS_VERB_REGISTER, "./register", "b.simg");
+	good("./register b.simg", FS_VERB_REPLACE, "./register", "b.simg");
 	/* One word is a source, whatever it is. */
-	good("remove", FS_VERB_REGISTER, "remove", "remove");
+	good("remove", FS_VERB_REPLACE, "remove", "remove");
 }
 
 static void test_empty(void)

@@ -1,0 +1,60 @@
+#include "fs/line.h"
+
+#include "cache/error.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void text_free(void *data)
+{
+	FsLineText *text = data;
+	g_free(text->text);
+	g_free(text);
+}
+
+static bool fail(GError **error, const char *message)
+{
+	g_set_error_literal(error, CACHE_ERROR, EINVAL, message);
+	return false;
+}
+
+GPtrArray *fs_lines_split(const char *bytes, gsize length, GError **error)
+{
+	g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(text_free);
+
+	if (length == 0 || bytes[length - 1] != '\n') {
+		fail(error, "the last line has no newline");
+		return NULL;
+	}
+	if (memchr(bytes, '\0', length) != NULL || !g_utf8_validate(bytes, (gssize)length, NULL)) {
+		fail(error, "this is not text in UTF-8");
+		return NULL;
+	}
+	for (gsize start = 0; start < length;) {
+		const char *newline = memchr(bytes + start, '\n', length - start);
+		gsize end = (gsize)(newline - bytes);
+		if (end - start > FS_LINE_MAX || lines->len == FS_LINES_MAX) {
+			fail(error, end - start > FS_LINE_MAX ? "a line is too long"
+			                                      : "too many lines at once");
+			return NULL;
+		}
+		FsLineText *line = g_new(FsLineText, 1);
+		*line = (FsLineText){g_strndup(bytes + start, end - start), end + 1};
+		g_ptr_array_add(lines, line);
+		start = end + 1;
+	}
+	return g_steal_pointer(&lines);
+}
+
+bool fs_line_words(const char *text, char ***ret, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+
+	*ret = NULL;
+	/* g_shell_parse_argv() takes a comment without words for an open quote. */
+	text += strspn(text, " \t");
+	if (*text == '#' || g_shell_parse_argv(text, NULL, ret, &failure) ||
+	    g_error_matches(failure, G_SHELL_ERROR, G_SHELL_ERROR_EMPTY_STRING))
+		return true;
+	return fail(error, "quotes don't match");
+}
