@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glib/gstdio.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -172,4 +174,91 @@ bool fs_credentials_load(const char *path, FsCredentials *ret, GError **error)
 	*ret = found;
 	found = (FsCredentials){0};
 	return true;
+}
+
+/* --- writing --- */
+
+static void put(GKeyFile *file, const char *key, const char *value)
+{
+	if (value != NULL)
+		g_key_file_set_string(file, GROUP, key, value);
+}
+
+static char *make_text(const FsCredentials *credentials)
+{
+	g_autoptr(GKeyFile) file = g_key_file_new();
+
+	put(file, "token", credentials->token);
+	put(file, "username", credentials->username);
+	put(file, "project", credentials->project);
+	put(file, "password", credentials->password);
+	return g_key_file_to_data(file, NULL, NULL);
+}
+
+static bool is_same(const FsCredentials *a, const FsCredentials *b)
+{
+	return g_strcmp0(a->token, b->token) == 0 && g_strcmp0(a->username, b->username) == 0 &&
+	       g_strcmp0(a->project, b->project) == 0 && g_strcmp0(a->password, b->password) == 0;
+}
+
+static bool write_text(int fd, const char *text)
+{
+	gsize left = strlen(text);
+
+	while (left > 0) {
+		ssize_t done = write(fd, text, left);
+		if (done < 0 && errno != EINTR)
+			return false;
+		text += done > 0 ? done : 0;
+		left -= done > 0 ? (gsize)done : 0;
+	}
+	return fsync(fd) == 0;
+}
+
+/* What will be read is what was given, or it is not kept: a password that lost a blank would be
+ * refused by the platform, and nobody would know why. */
+static bool reads_back(const char *passing, const char *path, const FsCredentials *credentials,
+                       GError **error)
+{
+	g_auto(FsCredentials) again = {0};
+	g_autoptr(GError) failure = NULL;
+
+	return (load_file(passing, true, &again, &failure) && is_same(&again, credentials)) ||
+	       fail(error, failure != NULL && failure->code != EINVAL ? failure->code : EINVAL,
+	            path,
+	            "what was given cannot be kept there: it is no text, or begins or ends with a "
+	            "blank");
+}
+
+static bool sync_folder(const char *folder)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok = fd >= 0 && fsync(fd) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+bool fs_credentials_save(const char *path, const FsCredentials *credentials, GError **error)
+{
+	g_autofree char *folder = g_path_get_dirname(path);
+	g_autofree char *passing = g_strconcat(path, ".XXXXXX", NULL);
+
+	if (g_mkdir_with_parents(folder, 0700) != 0)
+		return fail(error, errno, folder, g_strerror(errno));
+	int fd = g_mkstemp_full(passing, O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fail(error, errno, path, g_strerror(errno));
+	char *text = make_text(credentials);
+	bool ok = write_text(fd, text) || fail(error, errno, path, g_strerror(errno));
+	wipe(text);
+	if (close(fd) != 0 && ok)
+		ok = fail(error, errno, path, g_strerror(errno));
+	ok = ok && reads_back(passing, path, credentials, error);
+	ok = ok && ((rename(passing, path) == 0 && sync_folder(folder)) ||
+	            fail(error, errno, path, g_strerror(errno)));
+	if (!ok && unlink(passing) != 0)
+		g_debug("%s: %s", passing, g_strerror(errno));
+	return ok;
 }

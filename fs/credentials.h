@@ -23,5 +23,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsCredentials, fs_credentials_clear)
  * read it or it is not ours. EINVAL: it is malformed. */
 bool fs_credentials_load(const char *path, FsCredentials *ret, GError **error);
 
+/* Replaces the file, 0600, its folder 0700 if it has to be made; whole or not at all. EINVAL:
+ * something in them cannot be kept in such a file (blanks at its ends, a line's end). */
+bool fs_credentials_save(const char *path, const FsCredentials *credentials, GError **error);
+
 /* `credentials` beside a configuration file. Free with g_free(). */
 char *fs_credentials_path(const char *config_path);

@@ -70,7 +70,8 @@ static void test_config(Fixture *fixture, gconstpointer data)
 
 	put(fixture->config,
 	    "# mine\n[platform]\nauth=https://a/A?wsdl\nallow_http=true\n"
-	    "[mount]\nconflict=overwrite\n[storage zebra]\nimages=https://z/I?wsdl\n[storage plm]\n",
+	    "[mount]\nconflict=overwrite\n[storage zebra]\nimages=https://z/I?wsdl\n[storage "
+	    "plm]\n",
 	    0644);
 	g_assert_true(fs_config_load(fixture->config, true, &config, &error));
 	g_assert_no_error(error);
@@ -211,6 +212,54 @@ static void test_service(Fixture *fixture, gconstpointer data)
 	g_assert_cmpint(g_unlink(handed), ==, 0);
 }
 
+static void save(const Fixture *fixture, const FsCredentials *given)
+{
+	g_auto(FsCredentials) found = {0};
+	g_autoptr(GError) error = NULL;
+	struct stat st;
+
+	g_assert_true(fs_credentials_save(fixture->credentials, given, &error));
+	g_assert_no_error(error);
+	g_assert_cmpint(stat(fixture->credentials, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 07777, ==, 0600);
+	g_assert_true(fs_credentials_load(fixture->credentials, &found, &error));
+	g_assert_no_error(error);
+	g_assert_cmpstr(found.username, ==, given->username);
+	g_assert_cmpstr(found.project, ==, given->project);
+	g_assert_cmpstr(found.password, ==, given->password);
+	g_assert_cmpstr(found.token, ==, given->token);
+}
+
+static void test_save(Fixture *fixture, gconstpointer data)
+{
+	static const char *const lost[] = {" s3cret", "s3cret ", "s3cret\xff"};
+	g_autofree char *before = NULL, *after = NULL;
+
+	/* What is there already, and who may read it, does not count. */
+	put(fixture->credentials, FILE_TEXT, 0644);
+	save(fixture, &(FsCredentials){
+			      .username = (char *)"ada",
+			      .project = (char *)"tur;bines",
+			      .password = (char *)"p=a#s\\s [x] ;\twort ü\\",
+		      });
+	save(fixture, &(FsCredentials){.token = (char *)"abc-def=="});
+	g_assert_true(g_file_get_contents(fixture->credentials, &before, NULL, NULL));
+	for (guint i = 0; i < G_N_ELEMENTS(lost); i++) {
+		g_autoptr(GError) error = NULL;
+		const FsCredentials given = {.username = (char *)"a", .password = (char *)lost[i]};
+		g_assert_false(fs_credentials_save(fixture->credentials, &given, &error));
+		g_assert_cmpint(error->code, ==, EINVAL);
+		g_assert_null(strstr(error->message, "s3cret"));
+	}
+	g_assert_true(g_file_get_contents(fixture->credentials, &after, NULL, NULL));
+	g_assert_cmpstr(before, ==, after);
+	/* Nothing of a failed attempt stays beside it. */
+	g_autoptr(GDir) dir = g_dir_open(fixture->folder, 0, NULL);
+	const char *name;
+	while ((name = g_dir_read_name(dir)) != NULL)
+		g_assert_false(g_str_has_prefix(name, "credentials."));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -222,5 +271,6 @@ int main(int argc, char **argv)
 	ADD("/fs/credentials/environment", test_environment);
 	ADD("/fs/credentials/unsafe", test_unsafe);
 	ADD("/fs/credentials/service", test_service);
+	ADD("/fs/credentials/save", test_save);
 	return g_test_run();
 }
