@@ -1,0 +1,227 @@
+/* gssctl login: asks who one is, writes the credentials file, has the running mounts go on with it.
+ */
+#include "fs/ctl/channel.h"
+#include "fs/ctl/ctl.h"
+#include "fs/ctl/text.h"
+
+#include "cache/error.h"
+#include "fs/config.h"
+#include "fs/credentials.h"
+
+#include <errno.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define ANSWER_MAX 4096 /* bytes */
+
+/* A line of standard input without its end; NULL: there is none, it is too long, or a signal came.
+ * Not through stdio, whose buffer would keep the secret. */
+static char *read_line(void)
+{
+	char *line = g_malloc0(ANSWER_MAX + 1);
+	gsize length = 0;
+
+	for (;;) {
+		char byte;
+		ssize_t got = read(STDIN_FILENO, &byte, 1);
+		if (got < 0 && errno == EINTR && ctl_interrupted() == 0)
+			continue;
+		if (got == 1 && byte != '\n' && length < ANSWER_MAX && byte != '\0') {
+			line[length++] = byte;
+			continue;
+		}
+		if ((got == 1 && byte == '\n') || (got == 0 && length > 0)) {
+			if (length > 0 && line[length - 1] == '\r')
+				line[length - 1] = '\0';
+			return line;
+		}
+		explicit_bzero(line, ANSWER_MAX);
+		g_free(line);
+		return NULL;
+	}
+}
+
+static char *read_hidden(void)
+{
+	struct termios before, hidden;
+	bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0;
+
+	if (terminal) {
+		hidden = before;
+		hidden.c_lflag &= ~(tcflag_t)ECHO;
+		hidden.c_lflag |= ECHONL;
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+	}
+	char *line = read_line();
+	if (terminal)
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	return line;
+}
+
+/* NULL: nothing was answered. */
+static char *ask(const char *question, const char *proposal, bool hidden)
+{
+	if (isatty(STDIN_FILENO)) {
+		g_autofree char *safe = proposal != NULL ? ctl_text_safe(proposal) : NULL;
+		fprintf(stderr, "%s%s%s%s: ", question, safe != NULL ? " [" : "",
+		        safe != NULL ? safe : "", safe != NULL ? "]" : "");
+		fflush(stderr);
+	}
+	char *answer = hidden ? read_hidden() : read_line();
+	if (answer != NULL && !hidden)
+		g_strstrip(answer);
+	if (answer != NULL && *answer == '\0') {
+		g_free(answer);
+		return g_strdup(proposal);
+	}
+	return answer;
+}
+
+static bool ask_all(bool by_token, const char *user, const char *project,
+                    const FsCredentials *before, FsCredentials *ret)
+{
+	if (by_token) {
+		ret->token = ask("Session token", NULL, true);
+		return ret->token != NULL;
+	}
+	ret->username = user != NULL ? g_strdup(user) : ask("User", before->username, false);
+	if (ret->username == NULL)
+		return false;
+	ret->project = project != NULL ? g_strdup(project) : ask("Project", before->project, false);
+	if (ret->project == NULL)
+		return false;
+	ret->password = ask("Password", NULL, true);
+	return ret->password != NULL;
+}
+
+/* --- the running mounts --- */
+
+/* The environment of a mount wins over the file; then it is another login than was given. */
+static bool is_another(const CtlStatus *status, const FsCredentials *given)
+{
+	return given->username != NULL && status->session.user != NULL &&
+	       (strcmp(status->session.user, given->username) != 0 ||
+	        g_strcmp0(status->session.project, given->project) != 0);
+}
+
+static int tell_mount(CtlChannel *channel, const FsCredentials *given)
+{
+	const CtlMount *mount = ctl_channel_mount(channel);
+	g_autoptr(GError) error = NULL, unread = NULL;
+	bool ok = ctl_channel_command(mount, "login", NULL, &error);
+	g_autoptr(CtlStatus) status = ctl_channel_read(channel, &unread);
+	const char *message =
+		status != NULL && status->session.message != NULL ? status->session.message : NULL;
+
+	/* To one that is read only nothing can be told; it reads the file itself when it has to. */
+	if (!ok && error->code == EROFS)
+		return CTL_OK;
+	if (!ok) {
+		ctl_say("%s: %s", mount->path, message != NULL ? message : error->message);
+		return error->code == EHOSTUNREACH || error->code == ETIMEDOUT || error->code == EIO
+		               ? CTL_TEMPFAIL
+		               : CTL_NOPERM;
+	}
+	if (status != NULL && is_another(status, given)) {
+		ctl_say("%s: goes on as %s in %s, since CFG_… of its environment win over the "
+		        "file; "
+		        "mount it again without them",
+		        mount->path, status->session.user,
+		        status->session.project != NULL ? status->session.project : "?");
+		return CTL_FAILED;
+	}
+	if (isatty(STDERR_FILENO)) {
+		gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+		gint64 until = status != NULL ? status->session.valid_until : 0;
+		g_autofree char *time = until > 0 ? ctl_text_time(until, now) : NULL;
+		ctl_say("%s: logged in%s%s", mount->path, time != NULL ? ", until " : "",
+		        time != NULL ? time : "");
+	}
+	return CTL_OK;
+}
+
+static int tell_mounts(const FsCredentials *given, char *const *only)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) mounts = ctl_mounts(&error);
+	int result = CTL_OK;
+
+	if (mounts == NULL || !ctl_mounts_only(mounts, only, &error))
+		return ctl_complain(error);
+	for (guint i = 0; i < mounts->len; i++) {
+		const CtlMount *mount = mounts->pdata[i];
+		g_autoptr(CtlChannel) channel = mount->ours ? ctl_channel_open(mount, NULL) : NULL;
+		/* A dead one has nothing to be told. */
+		if (channel != NULL)
+			result = ctl_worse(result, tell_mount(channel, given));
+	}
+	return result;
+}
+
+static int login(const char *config, bool by_token, const char *user, const char *project,
+                 char *const *only)
+{
+	g_autofree char *config_path =
+		config != NULL ? g_canonicalize_filename(config, NULL) : fs_config_default_path();
+	g_autofree char *path = fs_credentials_path(config_path);
+	g_auto(FsCredentials) before = {0}, given = {0};
+	g_autoptr(GError) error = NULL;
+
+	/* Only for what is proposed; a file that must not be used is replaced. */
+	if (!fs_credentials_load(path, &before, NULL))
+		g_debug("%s cannot be used as it is", path);
+	ctl_interrupts();
+	if (!ask_all(by_token, user, project, &before, &given)) {
+		if (ctl_interrupted() != 0)
+			return CTL_SIGNAL + ctl_interrupted();
+		ctl_say("%s", by_token ? "a token is needed"
+		                       : "user, project and password are needed, each on a line");
+		return CTL_USAGE;
+	}
+	if (!fs_credentials_save(path, &given, &error)) {
+		ctl_say("%s", error->message);
+		return error->code == EINVAL ? CTL_USAGE : CTL_IOERR;
+	}
+	if (isatty(STDERR_FILENO))
+		ctl_say("kept in %s, for you alone to read", path);
+	return tell_mounts(&given, only);
+}
+
+static int login_run(const char *name, char **words)
+{
+	gboolean by_token = FALSE;
+	g_autofree char *user = NULL, *project = NULL, *config = NULL;
+	g_auto(GStrv) only = NULL;
+	const GOptionEntry entries[] = {
+		{"user", 'u', 0, G_OPTION_ARG_STRING, &user, "Who, instead of asking", "USER"},
+		{"project", 'p', 0, G_OPTION_ARG_STRING, &project, "Of which project", "PROJECT"},
+		{"token", 't', 0, G_OPTION_ARG_NONE, &by_token, "Ask for a session token instead",
+	         NULL},
+		{"config", 0, 0, G_OPTION_ARG_FILENAME, &config,
+	         "The configuration file of the mounts, which credentials lies beside", "FILE"},
+		CTL_MOUNT_ENTRY(only),
+		G_OPTION_ENTRY_NULL,
+	};
+
+	if (!ctl_options(&ctl_verb_login, entries, &words))
+		return CTL_USAGE;
+	if (words[1] != NULL) {
+		ctl_say("login takes no arguments (see gssctl login --help): a secret is never "
+		        "one");
+		return CTL_USAGE;
+	}
+	return login(config, by_token, user, project, only);
+}
+
+const CtlVerb ctl_verb_login = {
+	.name = "login",
+	.arguments = NULL,
+	.summary = "Asks who you are, and has mounts use it from now on.",
+	.details = "User, project and password are asked for, or read from standard input, a line "
+		   "each. They are\n"
+		   "kept in ~/.config/gssfs/credentials, which only you can read. Running mounts "
+		   "log in at once;\n"
+		   "exit status 77 if the platform refuses.",
+	.run = login_run,
+};
