@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import shutil
 import subprocess
 
 from daemon import Daemon, Failed, running
@@ -71,7 +70,7 @@ class Davfs2(Peer):
         subprocess.run(["umount", "-i", str(self.point)], check=True, stdin=subprocess.DEVNULL)
 
     def forget(self):
-        shutil.rmtree(self.cache, ignore_errors=True)
+        self.place.discard(self.cache)
 
     def requests(self):
         return self.server.requests()

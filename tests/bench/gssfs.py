@@ -1,7 +1,5 @@
 """gssfs itself."""
 
-import shutil
-
 from daemon import Daemon
 from gss_local import LOGIN
 from peer import Peer
@@ -34,7 +32,7 @@ class Gssfs(Peer):
         return daemon
 
     def forget(self):
-        shutil.rmtree(self.cache, ignore_errors=True)
+        self.place.discard(self.cache)
 
     def requests(self):
         return self.server.requests()

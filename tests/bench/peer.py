@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import shutil
 import subprocess
 import time
 
@@ -112,7 +111,7 @@ class Peer:
             if session.daemon:
                 session.daemon.stop()
             self.forget()
-            shutil.rmtree(session.served, ignore_errors=True)
+            self.place.discard(session.served)
 
     def prepare(self, session, **options):
         """What only some can be told (gssfs: full=False, the server gives names only)."""

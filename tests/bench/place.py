@@ -1,12 +1,16 @@
 """Where a benchmark works: a temporary folder, and everything that has to be undone at its end."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import tempfile
+
+
+LARGE = 1 << 20
 
 
 class Stopped(BaseException):
@@ -46,6 +50,7 @@ class Place:
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="gssfs-bench-", dir=base))
         self.stack.callback(shutil.rmtree, self.path, ignore_errors=True)
         self.signals = {}
+        self.numbers = itertools.count(1)
 
     def __enter__(self):
         def stop(signum, frame):
@@ -80,6 +85,18 @@ class Place:
         path = self.folder("mnt", name)
         self.undo(unmount_anyhow, path)
         return path
+
+    def discard(self, path):
+        """Large files go now. Small ones are only set aside: for minutes after a deletion ext4 searches long for inodes,
+        and the next case would pay for that."""
+        if not path.exists():
+            return
+        for folder, _, names in os.walk(path):
+            for name in names:
+                file = os.path.join(folder, name)
+                if os.lstat(file).st_size >= LARGE:
+                    os.unlink(file)
+        path.rename(self.folder("discarded") / f"{next(self.numbers)}")
 
     def environment(self):
         """Of programs that must not see the user's own settings."""

@@ -1,7 +1,5 @@
 """rclone mount, over WebDAV; its cache writes back at once, not after its usual 5 s."""
 
-import shutil
-
 from daemon import Daemon
 from packages import program
 from peer import Peer
@@ -29,7 +27,7 @@ class Rclone(Peer):
         return daemon
 
     def forget(self):
-        shutil.rmtree(self.cache, ignore_errors=True)
+        self.place.discard(self.cache)
 
     def requests(self):
         return self.server.requests()
