@@ -130,6 +130,11 @@ typedef struct {
 } CacheFileStatus;
 /* Of CacheFileStatus, by path; free with g_ptr_array_unref(). */
 GPtrArray *cache_status_files(Cache *cache, CacheId root);
+/* The path of a folder below the folder `root`, without a slash at its ends; "" for that itself,
+ * its URI for what is not below. */
+char *cache_path(Cache *cache, CacheId root, CacheId id);
+/* Which of its contents a file has now: grows with each change. */
+guint64 cache_generation(Cache *cache, CacheId id);
 /* How many bytes of a file the upload under way has sent, of how many; a clean file is through.
  * False: it is a folder. */
 bool cache_progress(Cache *cache, CacheId id, guint64 *ret_done, guint64 *ret_total);
@@ -157,6 +162,13 @@ void cache_refresh(Cache *cache, CacheId id);
  * ... The reference is held until cache_close(). */
 typedef void (*CacheRootCallback)(CacheId id, bool known, const GError *error, void *data);
 void cache_root(Cache *cache, const char *uri, CacheRootCallback callback, void *data);
+
+/* --- notes of the cache's owner, journaled: what it wants to find again after a restart --- */
+
+/* `text` NULL forgets it. */
+bool cache_set_memo(Cache *cache, const char *key, const char *text, GError **error);
+/* Pairs of key and text, in the order of the keys; free with g_ptr_array_unref(). */
+GPtrArray *cache_memos(Cache *cache, GError **error);
 
 /* --- namespace --- */
 

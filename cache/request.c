@@ -3,6 +3,7 @@
 #include "cache/private.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* --- trying again --- */
 
@@ -286,4 +287,26 @@ void cache_refresh(Cache *cache, CacheId id)
 	g_mutex_unlock(&cache->lock);
 	for (guint i = 0; i < ids->len && cache->notify.inode; i++)
 		cache->notify.inode(g_array_index(ids, CacheId, i), 0, -1, cache->notify.data);
+}
+
+/* --- notes --- */
+
+#define MEMO_PREFIX "memo/"
+
+bool cache_set_memo(Cache *cache, const char *key, const char *text, GError **error)
+{
+	g_autofree char *name = g_strconcat(MEMO_PREFIX, key, NULL);
+	return text ? cache_store_set_meta(cache->store, name, text, error)
+	            : cache_store_remove_meta(cache->store, name, error);
+}
+
+GPtrArray *cache_memos(Cache *cache, GError **error)
+{
+	GPtrArray *pairs = cache_store_list_meta(cache->store, MEMO_PREFIX, error);
+	for (guint i = 0; pairs && i < pairs->len; i += 2) {
+		char *name = pairs->pdata[i];
+		pairs->pdata[i] = g_strdup(name + strlen(MEMO_PREFIX));
+		g_free(name);
+	}
+	return pairs;
 }

@@ -158,6 +158,29 @@ GPtrArray *cache_status_files(Cache *cache, CacheId root)
 	return files;
 }
 
+char *cache_path(Cache *cache, CacheId root, CacheId id)
+{
+	g_autoptr(GHashTable) paths =
+		g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+	g_mutex_lock(&cache->lock);
+	char *path = g_strdup(folder_path(cache, paths, root, id));
+	g_mutex_unlock(&cache->lock);
+	if (g_str_has_suffix(path, "/"))
+		path[strlen(path) - 1] = '\0';
+	return path;
+}
+
+guint64 cache_generation(Cache *cache, CacheId id)
+{
+	g_mutex_lock(&cache->lock);
+	CacheNode *node = cache_node_get_locked(cache, id, NULL);
+	guint64 generation = node ? node->r.generation : 0;
+	if (node)
+		cache_node_put_locked(cache, node);
+	g_mutex_unlock(&cache->lock);
+	return generation;
+}
+
 bool cache_progress(Cache *cache, CacheId id, guint64 *ret_done, guint64 *ret_total)
 {
 	g_mutex_lock(&cache->lock);

@@ -56,7 +56,7 @@ G_STATIC_ASSERT(G_N_ELEMENTS(steps) == SCHEMA_VERSION - 1);
 	" conflict, remote_hash, attempted_hash, from_attempted"
 
 typedef enum {
-	BEGIN, COMMIT, ROLLBACK, GET_META, SET_META,
+	BEGIN, COMMIT, ROLLBACK, GET_META, SET_META, REMOVE_META, LIST_META,
 	INSERT_NODE, UPDATE_NODE, REMOVE_NODE, LOAD_NODE, FIND_NODE, FIND_URI, CHILDREN, DIRTY,
 	INSERT_BLOB, MARK_BLOB, BLOB_INFO, REMOVE_BLOB, BLOBS, ORPHANS, CLEAN_BLOBS,
 	ADD_EXTENT, CLEAR_EXTENTS, EXTENTS,
@@ -70,6 +70,8 @@ static const char *const statements[N_STATEMENTS] = {
 	[ROLLBACK] = "ROLLBACK",
 	[GET_META] = "SELECT value FROM meta WHERE key = ?",
 	[SET_META] = "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+	[REMOVE_META] = "DELETE FROM meta WHERE key = ?",
+	[LIST_META] = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key",
 	[INSERT_NODE] = "INSERT INTO node (" NODE_COLUMNS ") VALUES (NULL, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
 		" ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26,"
 		" ?27, ?28, ?29, ?30)",
@@ -387,6 +389,34 @@ bool cache_store_set_meta(CacheStore *store, const char *key, const char *value,
 	bool ok = run(store, stmt, error);
 	g_rec_mutex_unlock(&store->lock);
 	return ok;
+}
+
+bool cache_store_remove_meta(CacheStore *store, const char *key, GError **error)
+{
+	g_rec_mutex_lock(&store->lock);
+	sqlite3_stmt *stmt = statement(store, REMOVE_META);
+	bind_text(stmt, 1, key);
+	bool ok = run(store, stmt, error);
+	g_rec_mutex_unlock(&store->lock);
+	return ok;
+}
+
+GPtrArray *cache_store_list_meta(CacheStore *store, const char *prefix, GError **error)
+{
+	g_rec_mutex_lock(&store->lock);
+	g_autoptr(GPtrArray) pairs = g_ptr_array_new_with_free_func(g_free);
+	sqlite3_stmt *stmt = statement(store, LIST_META);
+	bind_text(stmt, 1, prefix);
+	int result;
+	while ((result = sqlite3_step(stmt)) == SQLITE_ROW) {
+		g_ptr_array_add(pairs, column_text(stmt, 0));
+		g_ptr_array_add(pairs, column_text(stmt, 1));
+	}
+	bool ok = result == SQLITE_DONE || fail(store->db, error);
+	sqlite3_reset(stmt);
+	sqlite3_clear_bindings(stmt);
+	g_rec_mutex_unlock(&store->lock);
+	return ok ? g_steal_pointer(&pairs) : NULL;
 }
 
 static void bind_record(sqlite3_stmt *stmt, const CacheRecord *record)

@@ -97,6 +97,10 @@ bool cache_store_end(CacheStore *store, bool commit, GError **error);
 char *cache_store_get_meta(CacheStore *store, const char *key, GError **error);
 bool cache_store_set_meta(CacheStore *store, const char *key, const char *value, GError **error);
 
+bool cache_store_remove_meta(CacheStore *store, const char *key, GError **error);
+/* Those whose key begins so, in the order of their keys: pairs of key and value. */
+GPtrArray *cache_store_list_meta(CacheStore *store, const char *prefix, GError **error);
+
 /* Sets record->id. EEXIST: the name is taken. */
 bool cache_store_insert(CacheStore *store, CacheRecord *record, GError **error);
 bool cache_store_update(CacheStore *store, const CacheRecord *record, GError **error);

@@ -1,23 +1,29 @@
 #include "fs/command.h"
 
+#include "fs/command-log.h"
+#include "fs/command-memo.h"
 #include "fs/loop.h"
+#include "fs/status.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define LOG_MAX 100
 #define PENDING_MAX 1000
 #define PAUSE_MIN_S 1
 #define PAUSE_MAX_S 30
 
-/* A line of the log. */
-typedef struct {
-	gint64 time; /* s since the epoch */
-	const char *outcome;
-	char *name, *shown, *message;
-	gint64 size; /* bytes, -1 unknown */
-	double seconds;
-} Record;
+typedef enum {
+	STEP_WAITING,
+	STEP_UPLOADING,
+	STEP_ASKING,
+	STEP_SENT,
+	STEP_SETTLING,
+} Step;
+
+static const char *const step_names[] = {
+	[STEP_WAITING] = "waiting", [STEP_UPLOADING] = "uploading", [STEP_ASKING] = "asking",
+	[STEP_SENT] = "sent",       [STEP_SETTLING] = "settling",
+};
 
 typedef struct {
 	FsCommandCallback func;
@@ -26,117 +32,57 @@ typedef struct {
 
 typedef struct {
 	FsCommands *commands;
+	GList link; /* in FsCommands.pending; guarded by its lock */
 	/* Constant. */
-	char *key;
-	FsVerb verb;
 	FsStorage *storage;
-	CacheId source; /* referenced; 0: none */
-	char *name, *shown;
+	char *memo_key;
 	gint64 started; /* monotonic us */
-	/* Owned by the step under way. */
-	char *uri;
-	gint64 size; /* of the source */
-	bool existed;
-	gint64 old_size; /* of the image that existed */
-	char *old_date;
+	/* Its first part is constant, the rest owned by the step under way. */
+	FsCommandMemo memo;
 	bool asked_again;
+	bool resumed;    /* sent by an earlier run, and not since */
 	guint pause;     /* s */
 	gint64 deadline; /* monotonic us, since the answer was lost */
 	/* Guarded by the lock of FsCommands. */
+	Step step;
 	GSList *waiters; /* Waiter */
-	Record *record;  /* in the log, unless that has grown past it */
+	FsCommandRecord *record;
 } Command;
 
 struct FsCommands {
 	FsMount *mount;
 	GMutex lock;
-	GHashTable *pending; /* key -> Command */
-	GQueue log;          /* Record, the newest last */
+	GQueue pending; /* Command, by their links, in the order they came */
+	FsCommandLog *log;
+	guint64 last_key;
 	void (*idle)(void *data);
 	void *idle_data;
 };
-
-/* --- the log --- */
-
-static void record_free(void *data)
-{
-	Record *record = data;
-
-	g_free(record->name);
-	g_free(record->shown);
-	g_free(record->message);
-	g_free(record);
-}
-
-/* Foreign text as one field of a line. */
-static char *field(const char *text)
-{
-	char *clean = g_utf8_make_valid(text != NULL ? text : "", -1);
-
-	for (char *p = clean; *p != '\0'; p++) {
-		if ((guchar)*p < ' ' || *p == 0x7f)
-			*p = ' ';
-	}
-	return clean;
-}
-
-static Record *log_add_locked(FsCommands *commands, const char *name, const char *shown)
-{
-	Record *record = g_new0(Record, 1);
-
-	*record = (Record){
-		.time = g_get_real_time() / G_USEC_PER_SEC,
-		.outcome = "running",
-		.name = field(name),
-		.shown = field(shown),
-		.message = g_strdup(""),
-		.size = -1,
-	};
-	g_queue_push_tail(&commands->log, record);
-	/* The oldest goes, unless it still runs: there are at most PENDING_MAX of these. */
-	for (GList *link = commands->log.head; commands->log.length > LOG_MAX && link != NULL;) {
-		GList *next = link->next;
-		const Record *old = link->data;
-		if (strcmp(old->outcome, "running") != 0) {
-			record_free(link->data);
-			g_queue_delete_link(&commands->log, link);
-		}
-		link = next;
-	}
-	return record;
-}
-
-static void log_end_locked(Record *record, const char *outcome, const GError *error, gint64 started)
-{
-	record->outcome = error != NULL ? "failed" : outcome;
-	record->seconds = (double)(g_get_monotonic_time() - started) / G_USEC_PER_SEC;
-	g_free(record->message);
-	record->message = field(error != NULL ? error->message : "");
-}
 
 void fs_commands_reject(FsCommands *commands, const char *shown, const char *name,
                         const GError *error)
 {
 	g_mutex_lock(&commands->lock);
-	Record *record = log_add_locked(commands, name, shown);
-	log_end_locked(record, NULL, error, g_get_monotonic_time());
+	fs_command_log_end(fs_command_log_begin(commands->log, name, shown), NULL, error, 0);
 	g_mutex_unlock(&commands->lock);
 }
 
 void fs_commands_print(FsCommands *commands, GString *text)
 {
 	g_mutex_lock(&commands->lock);
-	for (GList *link = commands->log.head; link != NULL; link = link->next) {
-		const Record *record = link->data;
-		g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(record->time);
-		g_autofree char *shown = g_date_time_format(time, "%Y-%m-%dT%H:%M:%S%:z");
-		g_string_append_printf(text, "# %s\t%s\t%s\t%s\t", shown, record->outcome,
-		                       record->name, record->shown);
-		if (record->size >= 0)
-			g_string_append_printf(text, "%" G_GINT64_FORMAT, record->size);
-		else
-			g_string_append_c(text, '-');
-		g_string_append_printf(text, "\t%.1f\t%s\n", record->seconds, record->message);
+	fs_command_log_print(commands->log, text);
+	g_mutex_unlock(&commands->lock);
+}
+
+void fs_commands_each(FsCommands *commands, FsCommandFunc func, void *data)
+{
+	g_mutex_lock(&commands->lock);
+	for (GList *link = commands->pending.head; link != NULL; link = link->next) {
+		const Command *command = link->data;
+		const FsCommandMemo *memo = &command->memo;
+		func(&(FsCommandStatus){memo->folder, fs_verb_name(memo->verb), memo->shown,
+		                        memo->name, memo->since, step_names[command->step]},
+		     data);
 	}
 	g_mutex_unlock(&commands->lock);
 }
@@ -149,32 +95,41 @@ FsCommands *fs_commands_new(FsMount *mount)
 
 	commands->mount = mount;
 	g_mutex_init(&commands->lock);
-	commands->pending = g_hash_table_new(g_str_hash, g_str_equal);
+	commands->log = fs_command_log_new();
+	/* Keys of memos go on rising from run to run. */
+	commands->last_key = (guint64)g_get_real_time();
 	return commands;
+}
+
+static void tell(GSList *waiters, const GError *error)
+{
+	for (GSList *link = waiters; link != NULL; link = link->next) {
+		const Waiter *waiter = link->data;
+		waiter->func(error, waiter->data);
+	}
+	g_slist_free_full(waiters, g_free);
 }
 
 static void command_free(Command *command)
 {
-	g_free(command->key);
-	g_free(command->name);
-	g_free(command->shown);
-	g_free(command->uri);
-	g_free(command->old_date);
-	g_slist_free_full(command->waiters, g_free);
+	fs_command_memo_clear(&command->memo);
+	g_free(command->memo_key);
 	g_free(command);
 }
 
 void fs_commands_free(FsCommands *commands)
 {
-	GHashTableIter iter;
-	void *command;
+	g_autoptr(GError) error =
+		g_error_new_literal(CACHE_ERROR, ECANCELED, "gssfs is being unmounted");
+	GList *link;
 
 	/* Those that were in a pause; all others have ended with the caches and services. */
-	g_hash_table_iter_init(&iter, commands->pending);
-	while (g_hash_table_iter_next(&iter, NULL, &command))
+	while ((link = g_queue_pop_head_link(&commands->pending)) != NULL) {
+		Command *command = link->data;
+		tell(g_steal_pointer(&command->waiters), error);
 		command_free(command);
-	g_hash_table_unref(commands->pending);
-	g_queue_clear_full(&commands->log, record_free);
+	}
+	fs_command_log_free(commands->log);
 	g_mutex_clear(&commands->lock);
 	g_free(commands);
 }
@@ -182,7 +137,7 @@ void fs_commands_free(FsCommands *commands)
 guint fs_commands_pending(FsCommands *commands)
 {
 	g_mutex_lock(&commands->lock);
-	guint pending = g_hash_table_size(commands->pending);
+	guint pending = commands->pending.length;
 	g_mutex_unlock(&commands->lock);
 	return pending;
 }
@@ -190,7 +145,7 @@ guint fs_commands_pending(FsCommands *commands)
 void fs_commands_when_idle(FsCommands *commands, void (*func)(void *data), void *data)
 {
 	g_mutex_lock(&commands->lock);
-	bool idle = g_hash_table_size(commands->pending) == 0;
+	bool idle = commands->pending.length == 0;
 	if (!idle) {
 		commands->idle = func;
 		commands->idle_data = data;
@@ -200,25 +155,78 @@ void fs_commands_when_idle(FsCommands *commands, void (*func)(void *data), void 
 		func(data);
 }
 
+static void set_step(Command *command, Step step)
+{
+	FsCommands *commands = command->commands;
+
+	g_mutex_lock(&commands->lock);
+	command->step = step;
+	g_mutex_unlock(&commands->lock);
+	fs_status_changed(commands->mount);
+}
+
+/* The journal has what is needed to go on after a restart. */
+static bool save(const Command *command, GError **error)
+{
+	g_autofree char *text = fs_command_memo_print(&command->memo);
+
+	return cache_set_memo(command->storage->cache, command->memo_key, text, error);
+}
+
 static const char *outcome(const Command *command)
 {
-	if (command->verb == FS_VERB_REMOVE)
+	if (command->memo.verb == FS_VERB_REMOVE)
 		return "removed";
-	return command->existed ? "updated" : "registered";
+	return command->memo.existed ? "updated" : "registered";
+}
+
+static bool same_image(const Command *a, const Command *b)
+{
+	return a->storage == b->storage && strcmp(a->memo.name, b->memo.name) == 0;
+}
+
+static void start(Command *command);
+
+/* The next one for the same image, if one waits. */
+static Command *next_locked(FsCommands *commands, const Command *ended)
+{
+	for (GList *link = commands->pending.head; link != NULL; link = link->next) {
+		Command *command = link->data;
+		if (same_image(command, ended))
+			return command->step == STEP_WAITING ? command : NULL;
+	}
+	return NULL;
+}
+
+static void forget_memo(const Command *command, const GError *error)
+{
+	bool cut_off = error != NULL && error->code == ECANCELED &&
+	               fs_mount_is_stopping(command->commands->mount);
+	g_autoptr(GError) failure = NULL;
+
+	if (!cut_off && !cache_set_memo(command->storage->cache, command->memo_key, NULL, &failure))
+		g_warning("%s: %s", command->memo.name, failure->message);
 }
 
 static void finish(Command *command, const GError *error)
 {
 	FsCommands *commands = command->commands;
+	FsMount *mount = commands->mount;
+	const FsCommandMemo *memo = &command->memo;
 	void (*idle)(void *data) = NULL;
 
-	if (command->source != 0)
-		cache_forget(command->storage->cache, command->source, 1);
+	forget_memo(command, error);
+	if (memo->source != 0)
+		cache_forget(command->storage->cache, memo->source, 1);
 	g_mutex_lock(&commands->lock);
-	log_end_locked(command->record, outcome(command), error, command->started);
-	g_hash_table_remove(commands->pending, command->key);
+	fs_command_log_end(command->record, outcome(command), error,
+	                   (double)(g_get_monotonic_time() - command->started) / G_USEC_PER_SEC);
+	g_queue_unlink(&commands->pending, &command->link);
 	GSList *waiters = g_slist_reverse(g_steal_pointer(&command->waiters));
-	if (g_hash_table_size(commands->pending) == 0) {
+	Command *next = next_locked(commands, command);
+	if (next != NULL)
+		next->step = STEP_ASKING;
+	if (commands->pending.length == 0) {
 		idle = commands->idle;
 		commands->idle = NULL;
 	}
@@ -226,16 +234,15 @@ static void finish(Command *command, const GError *error)
 	g_mutex_unlock(&commands->lock);
 	if (error != NULL)
 		g_message("%s of image %s: %s",
-		          command->verb == FS_VERB_REMOVE ? "removal" : "registration",
-		          command->name, error->message);
+		          memo->verb == FS_VERB_REMOVE ? "removal" : "registration", memo->name,
+		          error->message);
 	else
-		g_message("image %s %s", command->name, outcome(command));
-	for (GSList *link = waiters; link != NULL; link = link->next) {
-		const Waiter *waiter = link->data;
-		waiter->func(error, waiter->data);
-	}
-	g_slist_free_full(waiters, g_free);
+		g_message("image %s %s", memo->name, outcome(command));
+	fs_status_changed(mount);
+	tell(waiters, error);
 	command_free(command);
+	if (next != NULL)
+		start(next);
 	if (idle != NULL)
 		idle(idle_data);
 }
@@ -249,31 +256,33 @@ static void fail(Command *command, int code, const char *message)
 /* --- an answer was lost --- */
 
 static void pause_then_ask(Command *command);
+static void on_before(const FsImage *image, const GError *error, void *data);
 
 /* Does what the service says of the image tell that our request has been carried out? */
-static bool is_settled(const Command *command, const FsImage *image)
+static bool is_settled(const FsCommandMemo *memo, const FsImage *image)
 {
-	bool dated = *image->date != '\0' && command->old_date != NULL;
+	bool dated = *image->date != '\0' && memo->old_date != NULL;
 
-	if (command->verb == FS_VERB_REMOVE)
-		return false;
+	if (memo->verb == FS_VERB_REMOVE)
+		/* Somebody made a new one since: ours is gone. */
+		return dated && strcmp(image->date, memo->old_date) != 0;
 	/* While it is being copied the image may be there already, but not all of it. */
-	if (image->size >= 0 && image->size != command->size)
+	if (image->size >= 0 && image->size != memo->size)
 		return false;
-	if (!command->existed)
+	if (!memo->existed)
 		return true;
-	if (dated && strcmp(image->date, command->old_date) != 0)
+	if (dated && strcmp(image->date, memo->old_date) != 0)
 		return true;
-	return image->size >= 0 && image->size != command->old_size;
+	return image->size >= 0 && image->size != memo->old_size;
 }
 
 static void on_asked(const FsImage *image, const GError *error, void *data)
 {
 	Command *command = data;
-	bool gone = g_error_matches(error, error != NULL ? error->domain : 0, ENOENT);
+	const FsCommandMemo *memo = &command->memo;
+	bool gone = error != NULL && error->code == ENOENT;
 
-	if ((image != NULL && is_settled(command, image)) ||
-	    (command->verb == FS_VERB_REMOVE && gone)) {
+	if ((image != NULL && is_settled(memo, image)) || (memo->verb == FS_VERB_REMOVE && gone)) {
 		finish(command, NULL);
 		return;
 	}
@@ -282,13 +291,21 @@ static void on_asked(const FsImage *image, const GError *error, void *data)
 		return;
 	}
 	if (error != NULL)
-		g_debug("asking about image %s: %s", command->name, error->message);
-	if (g_get_monotonic_time() < command->deadline)
+		g_debug("asking about image %s: %s", memo->name, error->message);
+	bool told = error == NULL || gone;
+	bool late = g_get_monotonic_time() >= command->deadline;
+	/* A removal leaves nothing behind that would take its time. */
+	if (command->resumed && told && (late || memo->verb == FS_VERB_REMOVE)) {
+		command->resumed = false;
+		set_step(command, STEP_ASKING);
+		on_before(image, error, command);
+	} else if (!late) {
 		pause_then_ask(command);
-	else
+	} else {
 		fail(command, ETIMEDOUT,
 		     "the platform's answer was lost, and it has not told the outcome since; look "
 		     "at the list of images later");
+	}
 }
 
 static void ask(void *data)
@@ -296,7 +313,7 @@ static void ask(void *data)
 	Command *command = data;
 	const FsImages *images = command->storage->images;
 
-	images->info(images->images, command->name, on_asked, command);
+	images->info(images->images, command->memo.name, on_asked, command);
 }
 
 static void pause_then_ask(Command *command)
@@ -307,75 +324,110 @@ static void pause_then_ask(Command *command)
 	fs_loop_after(command->commands->mount->loop, pause * 1000, ask, command);
 }
 
-static void settle(Command *command)
+/* `waited`: s since it was sent. */
+static void settle(Command *command, gint64 waited)
 {
 	gint64 timeout = command->commands->mount->options.register_timeout;
 
-	g_message("image %s: the answer was lost; asking for the outcome", command->name);
+	g_message("image %s: the answer was lost; asking for the outcome", command->memo.name);
+	set_step(command, STEP_SETTLING);
 	command->pause = PAUSE_MIN_S;
-	command->deadline = g_get_monotonic_time() + timeout * G_USEC_PER_SEC;
-	pause_then_ask(command);
+	command->deadline =
+		g_get_monotonic_time() + MAX(timeout - MAX(waited, 0), 0) * G_USEC_PER_SEC;
 }
 
 /* --- the usual way: publish, ask, send --- */
 
-static void on_before(const FsImage *image, const GError *error, void *data);
-
 static void on_sent(const GError *error, void *data)
 {
 	Command *command = data;
+	const FsCommandMemo *memo = &command->memo;
 	const FsImages *images = command->storage->images;
 	int code = error != NULL ? error->code : 0;
 
 	if (code == EINPROGRESS) {
-		settle(command);
-	} else if (command->verb != FS_VERB_REMOVE && !command->asked_again &&
-	           code == (command->existed ? ENOENT : EEXIST)) {
+		settle(command, 0);
+		pause_then_ask(command);
+	} else if (memo->verb == FS_VERB_REPLACE && !command->asked_again &&
+	           code == (memo->existed ? ENOENT : EEXIST)) {
 		/* Somebody else removed or made an image of this name in between. */
 		command->asked_again = true;
-		images->info(images->images, command->name, on_before, command);
+		set_step(command, STEP_ASKING);
+		images->info(images->images, memo->name, on_before, command);
 	} else {
 		finish(command, error);
 	}
 }
 
+/* Journaled first: after a restart it is asked for, and not sent again just so. */
+static void send(Command *command)
+{
+	const FsImages *images = command->storage->images;
+	FsCommandMemo *memo = &command->memo;
+	g_autoptr(GError) error = NULL;
+
+	memo->sent_at = g_get_real_time() / G_USEC_PER_SEC;
+	if (!save(command, &error)) {
+		finish(command, error);
+		return;
+	}
+	set_step(command, STEP_SENT);
+	if (memo->verb == FS_VERB_REMOVE)
+		images->remove(images->images, memo->name, on_sent, command);
+	else if (memo->existed)
+		images->replace(images->images, memo->name, memo->uri, on_sent, command);
+	else
+		images->add(images->images, memo->name, memo->uri, on_sent, command);
+}
+
+/* What is there under that name is known: ENOENT, or the image. */
 static void on_before(const FsImage *image, const GError *error, void *data)
 {
 	Command *command = data;
-	const FsImages *images = command->storage->images;
+	FsCommandMemo *memo = &command->memo;
 
 	if (error != NULL && error->code != ENOENT) {
 		finish(command, error);
 		return;
 	}
-	command->existed = image != NULL;
-	if (image != NULL) {
-		command->old_size = image->size;
-		g_free(command->old_date);
-		command->old_date = g_strdup(image->date);
-		images->replace(images->images, command->name, command->uri, on_sent, command);
-	} else if (command->verb == FS_VERB_UPDATE) {
+	memo->existed = image != NULL;
+	memo->old_size = image != NULL ? image->size : -1;
+	g_free(memo->old_date);
+	memo->old_date = image != NULL ? g_strdup(image->date) : NULL;
+	if (image != NULL && memo->verb == FS_VERB_REGISTER)
+		fail(command, EEXIST,
+		     "there is an image of that name already: update replaces it, and so does the "
+		     "line without register");
+	else if (image == NULL && memo->verb == FS_VERB_UPDATE)
 		fail(command, ENOENT, "there is no image of that name to update");
-	} else {
-		images->add(images->images, command->name, command->uri, on_sent, command);
-	}
+	else if (image == NULL && memo->verb == FS_VERB_REMOVE)
+		fail(command, ENOENT, "there is no image of that name to remove");
+	else
+		send(command);
+}
+
+static void ask_before(Command *command)
+{
+	const FsImages *images = command->storage->images;
+
+	set_step(command, STEP_ASKING);
+	images->info(images->images, command->memo.name, on_before, command);
 }
 
 static void on_size(const CacheAttr *attr, const GError *error, void *data)
 {
 	Command *command = data;
 	FsCommands *commands = command->commands;
-	const FsImages *images = command->storage->images;
 
 	if (error != NULL) {
 		finish(command, error);
 		return;
 	}
-	command->size = (gint64)attr->size;
+	command->memo.size = (gint64)attr->size;
 	g_mutex_lock(&commands->lock);
-	command->record->size = command->size;
+	fs_command_log_size(command->record, command->memo.size);
 	g_mutex_unlock(&commands->lock);
-	images->info(images->images, command->name, on_before, command);
+	ask_before(command);
 }
 
 static void on_published(const char *uri, const GError *error, void *data)
@@ -386,50 +438,27 @@ static void on_published(const char *uri, const GError *error, void *data)
 		finish(command, error);
 		return;
 	}
-	command->uri = g_strdup(uri);
-	cache_getattr(command->storage->cache, command->source, on_size, command);
+	g_free(command->memo.uri);
+	command->memo.uri = g_strdup(uri);
+	cache_getattr(command->storage->cache, command->memo.source, on_size, command);
 }
 
 static void start(Command *command)
 {
-	const FsImages *images = command->storage->images;
+	const FsCommandMemo *memo = &command->memo;
 
-	if (command->verb == FS_VERB_REMOVE)
-		images->remove(images->images, command->name, on_sent, command);
-	else
-		cache_publish(command->storage->cache, command->source, on_published, command);
-}
-
-/* Joins or makes the command of that key; true: made, to be started. NULL: there are too many. */
-static Command *enter(FsCommands *commands, const FsCommandSpec *spec, Waiter *waiter,
-                      bool *ret_made)
-{
-	g_autofree char *key = g_strdup_printf("%d %u %" G_GUINT64_FORMAT " %s", (int)spec->verb,
-	                                       spec->storage->index, spec->source, spec->name);
-
-	g_mutex_lock(&commands->lock);
-	Command *command = g_hash_table_lookup(commands->pending, key);
-	*ret_made = command == NULL && g_hash_table_size(commands->pending) < PENDING_MAX;
-	if (*ret_made) {
-		command = g_new0(Command, 1);
-		*command = (Command){
-			.commands = commands,
-			.key = g_steal_pointer(&key),
-			.verb = spec->verb,
-			.storage = spec->storage,
-			.source = spec->source,
-			.name = g_strdup(spec->name),
-			.shown = g_strdup(spec->shown),
-			.started = g_get_monotonic_time(),
-			.record = log_add_locked(commands, spec->name, spec->shown),
-		};
-		g_hash_table_insert(commands->pending, command->key, command);
+	if (command->resumed) {
+		settle(command, g_get_real_time() / G_USEC_PER_SEC - memo->sent_at);
+		ask(command);
+	} else if (memo->verb == FS_VERB_REMOVE) {
+		ask_before(command);
+	} else {
+		set_step(command, STEP_UPLOADING);
+		cache_publish(command->storage->cache, memo->source, on_published, command);
 	}
-	if (command != NULL)
-		command->waiters = g_slist_prepend(command->waiters, waiter);
-	g_mutex_unlock(&commands->lock);
-	return command;
 }
+
+/* --- entering --- */
 
 bool fs_command_check(const FsStorage *storage, const char *name, GError **error)
 {
@@ -444,29 +473,176 @@ bool fs_command_check(const FsStorage *storage, const char *name, GError **error
 	return images->check(images->images, name, error);
 }
 
+static Command *find_equal_locked(FsCommands *commands, const FsStorage *storage,
+                                  const FsCommandMemo *memo)
+{
+	for (GList *link = commands->pending.head; link != NULL; link = link->next) {
+		Command *command = link->data;
+		const FsCommandMemo *other = &command->memo;
+		if (command->storage == storage && other->verb == memo->verb &&
+		    other->source == memo->source && other->generation == memo->generation &&
+		    strcmp(other->name, memo->name) == 0)
+			return command;
+	}
+	return NULL;
+}
+
+/* Takes `memo` over. It starts unless one for the same image is before it. */
+static Command *add_locked(FsCommands *commands, FsStorage *storage, FsCommandMemo *memo,
+                           const char *key)
+{
+	Command *command = g_new0(Command, 1);
+
+	*command = (Command){
+		.commands = commands,
+		.storage = storage,
+		.memo_key = key != NULL ? g_strdup(key)
+	                                : g_strdup_printf("command/%020" G_GUINT64_FORMAT,
+	                                                  ++commands->last_key),
+		.memo = *memo,
+		.started = g_get_monotonic_time(),
+		.step = STEP_ASKING,
+		.record = fs_command_log_begin(commands->log, memo->name, memo->shown),
+	};
+	*memo = (FsCommandMemo){0};
+	command->link.data = command;
+	for (GList *link = commands->pending.head; link != NULL; link = link->next) {
+		if (same_image(link->data, command))
+			command->step = STEP_WAITING;
+	}
+	g_queue_push_tail_link(&commands->pending, &command->link);
+	return command;
+}
+
+/* Joins an equal command, or makes one; `ret_made`: which one is to be started by the caller. */
+static bool enter(FsCommands *commands, FsStorage *storage, FsCommandMemo *memo, Waiter *waiter,
+                  Command **ret_made, GError **error)
+{
+	bool made = false;
+
+	*ret_made = NULL;
+	g_mutex_lock(&commands->lock);
+	Command *command = find_equal_locked(commands, storage, memo);
+	if (command == NULL && commands->pending.length < PENDING_MAX) {
+		command = add_locked(commands, storage, memo, NULL);
+		made = true;
+	}
+	if (command != NULL)
+		command->waiters = g_slist_prepend(command->waiters, waiter);
+	bool starts = made && command->step != STEP_WAITING;
+	g_mutex_unlock(&commands->lock);
+	if (command == NULL) {
+		g_set_error_literal(error, CACHE_ERROR, EBUSY,
+		                    "too many registrations are under way");
+		return false;
+	}
+	if (starts)
+		*ret_made = command;
+	return made;
+}
+
+static char *folder_path(const FsMount *mount, const FsFolder *folder)
+{
+	const FsStorage *storage = folder->storage;
+	g_autofree char *path =
+		storage != NULL ? cache_path(storage->cache, storage->root, folder->id) : NULL;
+
+	if (path == NULL)
+		return g_strdup(".");
+	if (mount->options.all)
+		return g_strjoin(*path != '\0' ? "/" : "", storage->name, path, NULL);
+	return g_strdup(*path != '\0' ? path : ".");
+}
+
 void fs_commands_run(FsCommands *commands, const FsCommandSpec *spec, FsCommandCallback callback,
                      void *data)
 {
+	Cache *cache = spec->storage->cache;
 	g_autoptr(GError) error = NULL;
-	bool made = false;
-	Command *command = NULL;
+	g_auto(FsCommandMemo) memo = {0};
+	Command *made = NULL;
 
-	if (fs_command_check(spec->storage, spec->name, &error)) {
-		Waiter *waiter = g_new(Waiter, 1);
-		*waiter = (Waiter){callback, data};
-		command = enter(commands, spec, waiter, &made);
-		if (command == NULL) {
-			g_free(waiter);
-			g_set_error_literal(&error, CACHE_ERROR, EBUSY,
-			                    "too many registrations are under way");
-		}
-	}
-	if (!made && spec->source != 0)
-		cache_forget(spec->storage->cache, spec->source, 1);
-	if (error != NULL) {
+	if (!fs_command_check(spec->storage, spec->name, &error)) {
+		if (spec->source != 0)
+			cache_forget(cache, spec->source, 1);
 		fs_commands_reject(commands, spec->shown, spec->name, error);
 		callback(error, data);
-	} else if (made) {
+		return;
+	}
+	memo = (FsCommandMemo){
+		.verb = spec->verb,
+		.source = spec->source,
+		.generation = spec->source != 0 ? cache_generation(cache, spec->source) : 0,
+		.folder = folder_path(commands->mount, &spec->folder),
+		.shown = g_strdup(spec->shown),
+		.name = g_strdup(spec->name),
+		.since = g_get_real_time() / G_USEC_PER_SEC,
+		.size = -1,
+		.old_size = -1,
+	};
+	Waiter *waiter = g_new(Waiter, 1);
+	*waiter = (Waiter){callback, data};
+	bool entered = enter(commands, spec->storage, &memo, waiter, &made, &error);
+	if (!entered && spec->source != 0)
+		cache_forget(cache, spec->source, 1);
+	if (error != NULL) {
+		g_free(waiter);
+		fs_commands_reject(commands, spec->shown, spec->name, error);
+		callback(error, data);
+	}
+	fs_status_changed(commands->mount);
+	if (made != NULL && save(made, &error))
+		start(made);
+	else if (made != NULL)
+		finish(made, error);
+}
+
+/* --- after a restart --- */
+
+static void resume(FsCommands *commands, FsStorage *storage, const char *key, const char *text)
+{
+	g_auto(FsCommandMemo) memo = {0};
+	g_autoptr(GError) error = NULL;
+
+	if (!fs_command_memo_parse(text, &memo)) {
+		g_warning("%s: a note of a registration cannot be read: %s", storage->name, text);
+		cache_set_memo(storage->cache, key, NULL, NULL);
+		return;
+	}
+	bool sent = memo.sent_at != 0;
+	bool lost = memo.source != 0 && !cache_hold(storage->cache, memo.source);
+	if (lost)
+		memo.source = 0;
+	g_message("image %s: going on with the %s of %s", memo.name,
+	          memo.verb == FS_VERB_REMOVE ? "removal" : "registration",
+	          *memo.shown != '\0' ? memo.shown : memo.name);
+	g_mutex_lock(&commands->lock);
+	Command *command = add_locked(commands, storage, &memo, key);
+	bool starts = command->step != STEP_WAITING;
+	command->resumed = sent;
+	fs_command_log_size(command->record, command->memo.size);
+	fs_command_log_message(command->record, "resumed after a restart");
+	g_mutex_unlock(&commands->lock);
+	fs_status_changed(commands->mount);
+	if (lost && !sent)
+		fail(command, ENOENT, "the source was removed before it could be registered");
+	else if (!fs_command_check(storage, command->memo.name, &error))
+		finish(command, error);
+	else if (starts)
 		start(command);
+}
+
+void fs_commands_resume(FsCommands *commands, FsStorage *storage)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) memos = cache_memos(storage->cache, &error);
+
+	if (memos == NULL) {
+		g_warning("%s: %s", storage->name, error->message);
+		return;
+	}
+	for (guint i = 0; i + 1 < memos->len; i += 2) {
+		if (g_str_has_prefix(memos->pdata[i], "command/"))
+			resume(commands, storage, memos->pdata[i], memos->pdata[i + 1]);
 	}
 }

@@ -56,8 +56,14 @@ FsStorage *fs_mount_add(FsMount *mount, const char *name, Cache *cache, const Fs
 	return storage;
 }
 
+bool fs_mount_is_stopping(const FsMount *mount)
+{
+	return g_atomic_int_get(&mount->stopping);
+}
+
 void fs_mount_stop(FsMount *mount)
 {
+	g_atomic_int_set(&mount->stopping, 1);
 	fs_notifier_stop(mount->notifier);
 	fs_loop_stop(mount->loop);
 }

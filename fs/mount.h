@@ -71,6 +71,7 @@ struct FsMount {
 	FsCommands *commands;
 	FsStatus *status;
 	const FsLogin *login; /* the caller's; NULL: none yet */
+	gint stopping;            /* atomic */
 	FsSession *session;   /* NULL: not mounted */
 };
 
@@ -81,6 +82,8 @@ FsStorage *fs_mount_add(FsMount *mount, const char *name, Cache *cache, const Fs
 /* Ends timers and the notifier. After it the mount starts nothing any more; called before the
  * caches and the Images services end. */
 void fs_mount_stop(FsMount *mount);
+/* It was called: what ends now is cut off. */
+bool fs_mount_is_stopping(const FsMount *mount);
 /* After they have ended: no callback comes any more. */
 void fs_mount_free(FsMount *mount);
 

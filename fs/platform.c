@@ -1,5 +1,6 @@
 #include "fs/platform.h"
 
+#include "fs/command.h"
 #include "fs/credentials.h"
 #include "fs/images-wire.h"
 #include "fs/loop.h"
@@ -371,6 +372,7 @@ static bool start_stores(FsPlatform *platform)
 		store->notify = fs_mount_cache_notify(store->storage);
 		cache_start(store->cache, platform->client, &store->notify);
 		store->started = true;
+		fs_commands_resume(platform->mount->commands, store->storage);
 	}
 	return true;
 }

@@ -11,6 +11,29 @@ void fs_line_clear(FsLine *line)
 	g_clear_pointer(&line->name, g_free);
 }
 
+static const char *const verb_names[] = {
+	[FS_VERB_REPLACE] = "replace",
+	[FS_VERB_REGISTER] = "register",
+	[FS_VERB_UPDATE] = "update",
+	[FS_VERB_REMOVE] = "remove",
+};
+
+const char *fs_verb_name(FsVerb verb)
+{
+	return verb_names[verb];
+}
+
+bool fs_verb_parse(const char *name, FsVerb *ret)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(verb_names); i++) {
+		if (strcmp(verb_names[i], name) == 0) {
+			*ret = (FsVerb)i;
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool fail(GError **error, const char *message)
 {
 	g_set_error_literal(error, CACHE_ERROR, EINVAL, message);

@@ -21,6 +21,10 @@ typedef enum {
 	FS_VERB_REMOVE,
 } FsVerb;
 
+/* "replace", "register", "update", "remove". */
+const char *fs_verb_name(FsVerb verb);
+bool fs_verb_parse(const char *name, FsVerb *ret);
+
 typedef struct {
 	FsVerb verb;
 	char *source; /* NULL: FS_VERB_REMOVE */

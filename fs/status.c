@@ -158,6 +158,19 @@ static void show_files(const FsMount *mount, const FsStorage *storage, GString *
 	}
 }
 
+static void show_command(const FsCommandStatus *command, void *data)
+{
+	GString *text = data;
+
+	begin(text, "command");
+	fs_field_text(text, command->folder);
+	fs_field_text(text, command->verb);
+	fs_field_text(text, command->source);
+	fs_field_text(text, command->name);
+	fs_field_time(text, command->since);
+	fs_field_text(text, command->step);
+}
+
 static GString *show(FsControl *control)
 {
 	FsMount *mount = control->base.mount;
@@ -178,6 +191,7 @@ static GString *show(FsControl *control)
 	show_pending(mount, text);
 	for (guint i = 0; i < mount->storages->len; i++)
 		show_files(mount, mount->storages->pdata[i], text);
+	fs_commands_each(mount->commands, show_command, text);
 	g_string_append_c(text, '\n');
 	return text;
 }

@@ -11,7 +11,9 @@
  *   file     path, state as user.gss.state, bytes done, bytes of the file, tries that failed,
  *            next try, message  (one a file that is not clean; the path is relative to the mount,
  *            and a GSS URI where the mount does not show the file)
- *   command  folder, verb, source, name, since, step  (one a registration under way)
+ *   command  folder (of the .register), replace | register | update | remove, source, name of the
+ *            image, since, waiting | uploading | asking | sent | settling  (one a registration
+ *            under way)
  *
  * Writing gives commands (fs/status-line.h), whose failure is the write's: ENOENT, EINVAL; of
  * `discard` EBUSY (open for writing) and ENODATA (there is nothing that GSS does not have); of

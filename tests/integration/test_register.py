@@ -374,3 +374,228 @@ def test_nobody_else_may_use_it(world, platform):
     assert as_nobody(f"echo a.simg > {home.path}/.register").returncode != 0
     assert as_nobody(f"cat {home.path}/.register").returncode != 0
     assert images(platform) == {}
+
+
+# ---- the verbs, each sentence ----
+
+
+def test_register_only_if_the_name_is_free(home, platform, register):
+    (home / "a.simg").write_bytes(b"a")
+    write(register, "register a.simg\n")
+    (home / "a.simg").write_bytes(b"aa")
+    with fails_with(errno.EEXIST):
+        write(register, "register a.simg\n")
+    assert images(platform) == {"a.simg": 1}
+    assert "update" in lines(register)[-1][-1], "says what would replace it"
+    write(register, "a.simg\n")
+    assert images(platform) == {"a.simg": 2}
+
+
+def test_update_only_if_it_is_there(home, platform, register):
+    (home / "a.simg").write_bytes(b"a")
+    with fails_with(errno.ENOENT):
+        write(register, "update a.simg\n")
+    assert platform.counters().get("images.updateImage", 0) == 0
+    assert images(platform) == {}
+
+
+def test_a_file_called_register(home, platform, register):
+    """Alone, each of the verbs is a source; with a name it needs ./ before it."""
+    for name in ("register", "update", "remove"):
+        (home / name).write_bytes(name.encode())
+        write(register, f"./{name} {name}.simg\n")
+        with fails_with(errno.EINVAL):  # a source, whose name is no image's
+            write(register, f"{name}\n")
+    assert images(platform) == {"register.simg": 8, "update.simg": 6, "remove.simg": 6}
+
+
+def test_the_name_is_checked_before_anything_is_sent(home, platform, register):
+    (home / "A.simg").write_bytes(b"a")
+    settled(home / "A.simg")
+    requests = len(platform.log())
+    with fails_with(errno.EINVAL):
+        write(register, "A.simg\n")
+    with fails_with(errno.EINVAL):
+        write(register, "A.simg a.b.simg\n")
+    assert len(platform.log()) == requests
+    assert "lowercase" in lines(register)[0][-1] and lines(register)[1][-1]
+
+
+def test_a_source_on_another_cluster(world, platform):
+    from test_mount import configure, mounted_by_configuration
+    configure(world, platform, storages=("it4i_anselm", "it4i_salomon"))
+    with mounted_by_configuration(world, "all") as at:
+        (at / "it4i_salomon" / "home" / "b.simg").write_text("bbb")
+        for source in ("it4i_salomon://home/b.simg", "../it4i_salomon/home/b.simg"):
+            with fails_with(errno.EINVAL):
+                write(at / "it4i_anselm" / ".register", source + "\n")
+            assert "it4i_salomon" in lines(at / ".register")[-1][-1]
+        # In the root each source goes to its own cluster, and a removal does not know which.
+        write(at / ".register", "it4i_salomon://home/b.simg\n")
+        assert (images(platform, "anselm"), images(platform, "salomon")) == ({}, {"b.simg": 3})
+        with fails_with(errno.EINVAL):
+            write(at / ".register", "remove b.simg\n")
+        write(at / "it4i_salomon" / "home" / ".register", "remove b.simg\n")
+        assert images(platform, "salomon") == {}
+
+
+def test_commands_for_one_image_run_one_after_the_other(home, platform, register):
+    for name in ("one", "two"):
+        (home / name).write_bytes(name.encode() * len(name))
+        settled(home / name)
+    platform.fault(operation="registerImage", hold="before")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        first = pool.submit(write, register, "one a.simg\n")
+        platform.wait("held", 1)
+        second = pool.submit(write, register, "update two a.simg\n")
+        until(lambda: [c[-1] for c in commands(home)] == ["sent", "waiting"])
+        platform.control("/release")
+        assert (first.result(30), second.result(30)) == (11, 18)
+    assert (platform.registered / "a.simg").read_bytes() == b"twotwotwo"
+
+
+def commands(mount):
+    """The registrations under way that .status shows: folder, verb, source, name, since, step."""
+    text = (mount / ".status").read_text()
+    return [line.split("\t")[1:] for line in text.splitlines() if line.startswith("command\t")]
+
+
+def test_a_source_that_was_rewritten_is_another_command(home, platform, register):
+    (home / "a.simg").write_bytes(b"one")
+    settled(home / "a.simg")
+    platform.fault(operation="registerImage", hold="before")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        first = pool.submit(write, register, "a.simg\n")
+        platform.wait("held", 1)
+        (home / "a.simg").write_bytes(b"second")
+        second = pool.submit(write, register, "a.simg\n")
+        until(lambda: len(commands(home)) == 2)
+        platform.control("/release")
+        assert (first.result(30), second.result(30)) == (7, 7)
+    assert (platform.registered / "a.simg").read_bytes() == b"second"
+
+
+def test_what_is_under_way_is_shown(mount, platform):
+    root = mount("it4i_anselm://")
+    (root / "home" / "a.simg").write_bytes(b"one")
+    settled(root / "home" / "a.simg")
+    platform.fault(operation="registerImage", hold="before")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        one = pool.submit(write, root / "home" / ".register", "register a.simg b.simg\n")
+        platform.wait("held", 1)
+        (folder, verb, source, name, since, step), = commands(root)
+        assert (folder, verb, source, name, step) == ("home", "register", "a.simg", "b.simg", "sent")
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", since)
+        platform.control("/release")
+        one.result(30)
+    assert commands(root) == []
+
+
+# ---- after a restart ----
+
+
+def begin(home, line):
+    """A writer that is killed together with the daemon."""
+    return subprocess.Popen(["sh", "-c", f"exec echo {line} > {home.path}/.register"], stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("verb", ["", "register ", "update "])
+def test_killed_while_the_platform_works(world, platform, home, verb):
+    """It was sent: asked for, and not sent again; done in the end."""
+    (home / "a.simg").write_bytes(b"new")
+    settled(home / "a.simg")
+    operation = "registerImage"
+    if verb == "update ":
+        (home / "old").write_bytes(b"an old one")
+        write(home / ".register", "old a.simg\n")
+        operation = "updateImage"
+    sent = platform.counters().get(f"images.{operation}", 0)
+    platform.fault(operation=operation, hold="before")
+    writer = begin(home, f"{verb}a.simg")
+    platform.wait("held", 1)
+    home.kill()
+    writer.wait(20)
+    again = world.mount(platform)
+    until(lambda: [c[-1] for c in commands(again)] == ["settling"])
+    assert lines(again / ".register")[-1][1] == "running" and "restart" in lines(again / ".register")[-1][-1]
+    platform.control("/release")
+    until(lambda: commands(again) == [], timeout=40)
+    assert lines(again / ".register")[-1][1] == ("updated" if verb == "update " else "registered")
+    assert (platform.registered / "a.simg").read_bytes() == b"new"
+    assert platform.counters()[f"images.{operation}"] == sent + 1
+    # And it is over: the next run knows nothing of it.
+    assert again.unmount() == 0
+    assert lines(world.mount(platform) / ".register") == []
+
+
+def test_killed_before_it_was_sent(world, platform, home):
+    """Nothing was sent: it is now."""
+    platform.fault(method="POST", path="/refissh*", hold="before")
+    (home / "a.simg").write_bytes(b"image")
+    writer = begin(home, "a.simg")
+    until(lambda: [c[-1] for c in commands(home)] == ["uploading"])
+    home.kill()
+    writer.wait(20)
+    platform.control("/release")
+    again = world.mount(platform)
+    until(lambda: lines(again / ".register") and lines(again / ".register")[-1][1] == "registered", timeout=40)
+    assert images(platform) == {"a.simg": 5}
+
+
+def test_killed_with_a_request_that_never_arrived(world, platform, home):
+    """The platform tells no outcome in all that time: having asked, it is sent again."""
+    (home / "a.simg").write_bytes(b"image")
+    settled(home / "a.simg")
+    platform.fault(operation="registerImage", cut="before")
+    platform.fault(operation="getImageInfo", hold="before", skip=1)
+    writer = begin(home, "a.simg")
+    platform.wait("held", 1)
+    home.kill()
+    writer.wait(20)
+    platform.control("/release")
+    again = world.mount(platform, "it4i_anselm://home", "register_timeout=1")
+    until(lambda: lines(again / ".register") and lines(again / ".register")[-1][1] == "registered", timeout=40)
+    assert images(platform) == {"a.simg": 5}
+
+
+def test_a_removal_that_was_killed(world, platform, home):
+    (home / "a.simg").write_bytes(b"image")
+    write(home / ".register", "a.simg\n")
+    platform.fault(operation="deleteImage", hold="before")
+    writer = begin(home, "remove a.simg")
+    platform.wait("held", 1)
+    home.kill()
+    writer.wait(20)
+    platform.control("/release")
+    again = world.mount(platform)
+    until(lambda: lines(again / ".register") and lines(again / ".register")[-1][1] == "removed", timeout=40)
+    assert images(platform) == {}
+
+
+def test_an_outcome_that_never_comes(world, platform):
+    """504, and no image for as long as the user allows."""
+    home = world.mount(platform, "it4i_anselm://home", "register_timeout=1")
+    (home / "a.simg").write_bytes(b"image")
+    platform.fault(operation="registerImage", status=504, times=100)
+    with fails_with(errno.ETIMEDOUT):
+        write(home / ".register", "a.simg\n")
+    assert platform.counters()["images.registerImage"] == 1
+    assert "later" in lines(home / ".register")[-1][-1]
+    platform.control("/reset")
+    write(home / ".register", "a.simg\n")
+    assert images(platform) == {"a.simg": 5}
+
+
+def test_unmounted_during_a_wait(world, platform, home):
+    """The wait ends, the command is done before the daemon ends."""
+    (home / "a.simg").write_bytes(b"image")
+    settled(home / "a.simg")
+    platform.fault(operation="registerImage", hold="before")
+    writer = begin(home, "a.simg")
+    platform.wait("held", 1)
+    subprocess.run(["fusermount3", "-u", "-z", str(home.path)], check=True)
+    home.process.send_signal(signal.SIGTERM)
+    writer.wait(20 * SLOW)
+    platform.control("/release")
+    assert home.process.wait(30 * SLOW) == 0
+    assert images(platform) == {"a.simg": 5}

@@ -189,6 +189,22 @@ static void test_removals(Fixture *f, const void *data)
 	g_assert_cmpuint(none->len, ==, 0);
 }
 
+static void test_meta_list(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(cache_store_set_meta(f->store, "memo/b", "2", &error));
+	g_assert_true(cache_store_set_meta(f->store, "memo/a", "1", &error));
+	g_assert_true(cache_store_set_meta(f->store, "other", "3", &error));
+	g_autoptr(GPtrArray) pairs = cache_store_list_meta(f->store, "memo/", &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(pairs->len, ==, 4);
+	g_assert_cmpstr(pairs->pdata[0], ==, "memo/a");
+	g_assert_cmpstr(pairs->pdata[3], ==, "2");
+	g_assert_true(cache_store_remove_meta(f->store, "memo/a", &error));
+	g_autoptr(GPtrArray) left = cache_store_list_meta(f->store, "memo/", &error);
+	g_assert_cmpuint(left->len, ==, 2);
+}
+
 /* A journal as version 1 left it. */
 static const char version_1[] =
 	"CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
@@ -267,6 +283,7 @@ int main(int argc, char **argv)
 	ADD("extents", test_extents);
 	ADD("damage", test_damage);
 	ADD("removals", test_removals);
+	ADD("meta-list", test_meta_list);
 	ADD("migration", test_migration);
 	return g_test_run();
 }

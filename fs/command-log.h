@@ -1,0 +1,23 @@
+/* fs/command-log.h - what became of the last commands: what .register tells.
+ *
+ * Threads: none of its own, no lock: fs/command.c guards it.
+ */
+#pragma once
+
+#include <glib.h>
+
+typedef struct FsCommandLog FsCommandLog;
+typedef struct FsCommandRecord FsCommandRecord; /* a line; the log's */
+
+FsCommandLog *fs_command_log_new(void);
+void fs_command_log_free(FsCommandLog *log);
+
+/* A command that runs; stays until it has ended, and then until others push it out. */
+FsCommandRecord *fs_command_log_begin(FsCommandLog *log, const char *name, const char *shown);
+void fs_command_log_size(FsCommandRecord *record, gint64 size);
+void fs_command_log_message(FsCommandRecord *record, const char *message);
+/* `error` NULL: `outcome`, a constant. */
+void fs_command_log_end(FsCommandRecord *record, const char *outcome, const GError *error,
+                        double seconds);
+/* Appends it: a line each, which begins with '#', the newest last. */
+void fs_command_log_print(const FsCommandLog *log, GString *text);
