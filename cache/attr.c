@@ -1,5 +1,5 @@
 /* Attributes: what is known of a file's version, for how long, and what users set. */
-#include "cache/private.h"
+#include "cache/growth.h"
 
 #include <errno.h>
 
@@ -9,8 +9,10 @@ typedef struct {
 	GssVersion version;
 	GError *error;
 	bool gone;
-	char *uri; /* and generation: what was asked about */
+	CacheContent *content; /* what is compared, NULL nothing */
+	char *uri;             /* and generation: what was asked about */
 	guint64 generation;
+	CacheGrowth *growth; /* NULL: not known to be the old version with something added */
 	bool stale_resource; /* the resource was from before: ask anew if it does not work */
 } Question;
 
@@ -28,8 +30,25 @@ static void forget_name_locked(Cache *cache, CacheNode *node)
 		g_warning("%s: %s", cache->path, error->message);
 }
 
+/* What is held stays, what was read along with the comparison comes in addition. */
+static void grow_locked(Cache *cache, CacheNode *node, const CacheGrowth *growth)
+{
+	CacheContent *content = node->content;
+	if (!content)
+		return;
+	const GByteArray *bytes = growth->bytes;
+	g_mutex_lock(&content->io);
+	gssize n = bytes->len ? pwrite(content->fd, bytes->data, bytes->len, growth->offset) : 0;
+	if (n > 0) {
+		cache_extents_add(&content->resident, growth->offset, growth->offset + n);
+		content->unsaved += n;
+	}
+	g_mutex_unlock(&content->io);
+}
+
 /* Takes over what GSS says of a clean file. True if the kernel's view is outdated. */
-static bool apply_locked(Cache *cache, CacheNode *node, const GssVersion *version)
+static bool apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
+                         const CacheGrowth *growth)
 {
 	CacheRecord *r = &node->r;
 	node->attr_until = g_get_monotonic_time() + CACHE_ATTR_LEASE_US;
@@ -37,10 +56,17 @@ static bool apply_locked(Cache *cache, CacheNode *node, const GssVersion *versio
 		return false;
 	bool was_known = r->size >= 0;
 	g_autoptr(GError) error = NULL;
-	if (!cache_content_drop_locked(cache, node, &error)) {
-		g_warning("%s: %s", cache->path, error->message);
-		node->attr_until = 0;
-		return false;
+	/* Of an open file that nothing is held of nothing was read. */
+	bool empty = node->content && cache_content_empty(node->content);
+	if (growth) {
+		grow_locked(cache, node, growth);
+	} else if (!empty) {
+		if (!cache_content_drop_locked(cache, node, &error)) {
+			g_warning("%s: %s", cache->path, error->message);
+			node->attr_until = 0;
+			return false;
+		}
+		node->lineage++;
 	}
 	if (version->mtime >= 0)
 		r->mtime = r->ctime = version->mtime;
@@ -50,7 +76,8 @@ static bool apply_locked(Cache *cache, CacheNode *node, const GssVersion *versio
 	node->flushed_size = version->size;
 	gss_version_copy(&r->remote, version);
 	g_clear_pointer(&r->remote_hash, g_free);
-	node->kernel_valid = false;
+	/* Of a file that has grown the kernel drops its pages itself, with the size. */
+	node->kernel_valid &= growth != NULL;
 	if (!cache_node_save_locked(cache, node, &error))
 		g_warning("%s: %s", cache->path, error->message);
 	return was_known;
@@ -74,7 +101,9 @@ static void finish(void *data)
 			forget_name_locked(cache, node);
 			vanished = true;
 		} else if (!question->error) {
-			outdated = apply_locked(cache, node, &question->version);
+			if (node->content != question->content)
+				g_clear_pointer(&question->growth, cache_growth_free);
+			outdated = apply_locked(cache, node, &question->version, question->growth);
 		}
 	}
 	if (question->gone && same && !question->error)
@@ -87,18 +116,60 @@ static void finish(void *data)
 
 	cache_calls_run(cache, waiting, question->error);
 	if (outdated && cache->notify.inode)
-		cache->notify.inode(id, 0, 0, cache->notify.data);
+		cache->notify.inode(id, 0, question->growth ? -1 : 0, cache->notify.data);
 	if (vanished && parent > 0 && cache->notify.entry)
 		cache->notify.entry(parent, name, cache->notify.data);
 
+	if (question->content) {
+		if (question->growth)
+			cache_content_save_soon(question->content);
+		cache_content_put(question->content);
+	}
 	g_mutex_lock(&cache->lock);
 	cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
+	cache_growth_free(question->growth);
 	g_clear_error(&question->error);
 	gss_version_clear(&question->version);
 	g_free(question->uri);
 	g_free(question);
 	cache_call_end(cache);
+}
+
+static void on_compared(CacheGrowth *growth, void *data)
+{
+	Question *question = data;
+	if (growth)
+		gss_version_copy(&question->version, &growth->version);
+	question->growth = growth;
+	cache_worker_post(question->cache, finish, question);
+}
+
+/* A longer version may be the one that is held, with something added: a log. */
+static void weigh(void *data)
+{
+	Question *question = data;
+	Cache *cache = question->cache;
+	CacheNode *node = question->node;
+	CacheRecord *r = &node->r;
+	g_autoptr(GssResource) resource = NULL;
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&cache->lock);
+	guint64 size = MAX(r->size, 0);
+	bool longer = r->size > 0 && question->version.size > r->size && r->blob &&
+	              node->resource && !cache_node_dirty(node) &&
+	              r->generation == question->generation &&
+	              g_strcmp0(gss_resource_uri(node->resource), question->uri) == 0;
+	if (longer) {
+		resource = gss_resource_ref(node->resource);
+		question->content = cache_content_open_locked(cache, node, &error);
+	}
+	g_mutex_unlock(&cache->lock);
+	if (question->content)
+		cache_growth_check(cache, question->content, size, resource, &question->version,
+		                   on_compared, question);
+	else
+		finish(question);
 }
 
 static void on_resolved(GssResource *resource, const GError *error, void *data);
@@ -120,7 +191,8 @@ static void on_version(const GssVersion *version, const GError *error, void *dat
 		question->error = g_error_copy(error);
 	else
 		gss_version_copy(&question->version, version);
-	cache_worker_post(question->cache, finish, question);
+	cache_worker_post(question->cache, question->error || question->gone ? finish : weigh,
+	                  question);
 }
 
 static void on_resolved(GssResource *resource, const GError *error, void *data)

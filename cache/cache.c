@@ -207,7 +207,8 @@ static bool open_journal(Cache *cache, GError **error)
 	}
 	return cache->store && bind_meta(cache, "platform", cache->platform, error) &&
 	       bind_meta(cache, "project", cache->project, error) &&
-	       bind_meta(cache, "storage", cache->storage, error);
+	       bind_meta(cache, "storage", cache->storage, error) &&
+	       cache_verdict_load(cache, error);
 }
 
 static bool read_boot_id(Cache *cache, GError **error)
@@ -303,6 +304,32 @@ static void wake(void *data)
 	g_mutex_unlock(lock);
 }
 
+/* What came last of downloads is journaled. */
+static void save_contents(Cache *cache)
+{
+	GSList *contents = NULL;
+	GHashTableIter iter;
+	void *value;
+	g_mutex_lock(&cache->lock);
+	g_hash_table_iter_init(&iter, cache->nodes);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		CacheNode *node = value;
+		if (node->content && node->content->saving)
+			contents = g_slist_prepend(contents, cache_content_ref(node->content));
+	}
+	g_mutex_unlock(&cache->lock);
+	for (GSList *l = contents; l; l = l->next) {
+		CacheContent *content = l->data;
+		g_mutex_lock(&cache->lock);
+		GSource *timer = g_steal_pointer(&content->saving);
+		g_mutex_unlock(&cache->lock);
+		cache_worker_cancel(&timer); /* gives back its reference, which wants the lock */
+		cache_content_save_now(content);
+		cache_content_put(content);
+	}
+	g_slist_free(contents);
+}
+
 /* Everything that was posted to the worker has run. */
 static void settle(Cache *cache)
 {
@@ -364,6 +391,7 @@ void cache_stop(Cache *cache)
 	g_mutex_unlock(&cache->lock);
 	CACHE_CRASH_POINT("stop.ended");
 	settle(cache);
+	save_contents(cache);
 }
 
 void cache_close(Cache *cache)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#define SAVE_MS 2000 /* one transaction for all that comes meanwhile */
+
 CacheContent *cache_content_new(Cache *cache, CacheId node, CacheBlobId blob, int fd)
 {
 	CacheContent *content = g_new0(CacheContent, 1);
@@ -185,6 +187,67 @@ bool cache_content_save_extents(CacheContent *content, GError **error)
 	bool ok = cache_store_save_extents(content->cache->store, content->blob, &copy, error);
 	cache_extents_clear(&copy);
 	return ok;
+}
+
+void cache_content_save_now(CacheContent *content)
+{
+	Cache *cache = content->cache;
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&cache->lock);
+	g_mutex_lock(&content->io);
+	bool due = content->unsaved > 0 && !g_atomic_int_get(&content->discard);
+	content->unsaved = 0;
+	g_mutex_unlock(&content->io);
+	if (due && cache_store_begin(cache->store, &error)) {
+		bool ok = (!content->durable ||
+		           cache_store_mark_blob(cache->store, content->blob, cache->boot_id, false,
+		                                 &error)) &&
+		          cache_content_save_extents(content, &error);
+		if (cache_store_end(cache->store, ok, ok ? &error : NULL) && ok)
+			content->durable = false;
+	}
+	const CacheNode *node = g_hash_table_lookup(cache->nodes, &content->node);
+	bool sync =
+		!content->durable && !g_atomic_int_get(&content->discard) && !(node && node->opens);
+	g_mutex_unlock(&cache->lock);
+	if (error)
+		g_warning("%s: %s", cache->path, error->message);
+	if (sync)
+		cache_syncer_sync(cache, content, NULL, NULL);
+}
+
+static gboolean on_save(void *data)
+{
+	CacheContent *content = data;
+	Cache *cache = content->cache;
+	g_mutex_lock(&cache->lock);
+	g_clear_pointer(&content->saving, g_source_unref);
+	g_mutex_unlock(&cache->lock);
+	cache_content_save_now(content);
+	return G_SOURCE_REMOVE;
+}
+
+static void put(void *content)
+{
+	cache_content_put(content);
+}
+
+void cache_content_save_soon(CacheContent *content)
+{
+	Cache *cache = content->cache;
+	g_mutex_lock(&cache->lock);
+	if (!content->saving)
+		content->saving = cache_worker_after(cache, SAVE_MS, on_save,
+		                                     cache_content_ref(content), put);
+	g_mutex_unlock(&cache->lock);
+}
+
+bool cache_content_empty(CacheContent *content)
+{
+	g_mutex_lock(&content->io);
+	bool empty = !cache_extents_count(&content->resident);
+	g_mutex_unlock(&content->io);
+	return empty;
 }
 
 bool cache_content_whole(CacheContent *content, guint64 size)

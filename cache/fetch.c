@@ -8,12 +8,16 @@
 #include <errno.h>
 #include <unistd.h>
 
-#define MAX_TRANSFERS 4              /* of one content */
+#define MAX_TRANSFERS 8              /* of one content */
 #define WINDOW_MIN (4 * 1024 * 1024) /* first range of a sequential reader */
 #define WINDOW_MAX (64 * 1024 * 1024)
-#define RANDOM_BYTES (64 * 1024)        /* least range of any other */
-#define NEAR_BYTES (2 * 1024 * 1024)    /* the kernel's read-ahead comes in any order */
-#define WORTH_WAITING (8 * 1024 * 1024) /* a transfer this close is waited for */
+#define RANDOM_BYTES (64 * 1024) /* any other range ends where such a block does */
+#define NEAR_BYTES (512 * 1024)  /* the kernel's read-ahead comes in any order */
+/* A transfer this close is waited for, by a sequential and by any other reader. */
+#define WORTH_WAITING (8 * 1024 * 1024)
+#define RANDOM_WAITING (512 * 1024)
+#define BRIDGE_BYTES (1024 * 1024) /* what is held and shorter parts no range */
+#define SAVE_BYTES (16 * 1024 * 1024)
 #define MAX_TRIES 6
 #define RETRY_MS 100 /* doubling */
 
@@ -25,18 +29,22 @@ typedef struct {
 	GssVersion expected;
 	guint64 size; /* of the remote file */
 	guint64 start, pos, end;
+	bool ranged;  /* it asked for a range */
+	bool partial; /* and got one */
+	bool whole;   /* the whole body comes */
 	GCancellable *cancellable;
 } CacheTransfer;
 
 typedef struct {
 	CacheNode *node; /* pinned */
-	guint64 offset, end, size;
+	guint64 offset, end, size, window;
 	CacheReadCallback callback; /* or */
 	CacheReady ready;
 	void *data;
 } CacheReader;
 
-static void want_io(Cache *cache, CacheReader *reader, CacheContent *content, GSList **ret_start);
+static bool want_io(Cache *cache, CacheContent *content, const CacheReader *reader,
+                    guint64 patience, GSList **ret_start);
 static void start_all(GSList *transfers);
 
 static void transfer_free(CacheTransfer *transfer)
@@ -95,9 +103,10 @@ static GSList *take_served_io(CacheContent *content)
 	return g_slist_reverse(served);
 }
 
-/* Writes what of [pos, pos + length) is neither held nor being written by somebody. */
+/* Writes what of [pos, pos + length) is neither held nor being written by somebody. How much that
+ * was is added to `ret_new`. */
 static bool fill_io(CacheContent *content, guint64 pos, const char *bytes, gsize length,
-                    GError **error)
+                    guint64 *ret_new, GError **error)
 {
 	guint64 limit = MIN(pos + length, content->limit), from = pos, gap, gap_end;
 	while (from < limit && cache_extents_gap(&content->resident, from, limit, &gap, &gap_end)) {
@@ -119,6 +128,7 @@ static bool fill_io(CacheContent *content, guint64 pos, const char *bytes, gsize
 				CACHE_CRASH_POINT("fetch.written");
 				cache_extents_add(&content->resident, piece, piece + n);
 				piece += n;
+				*ret_new += n;
 			}
 			at = piece_end;
 		}
@@ -127,31 +137,47 @@ static bool fill_io(CacheContent *content, guint64 pos, const char *bytes, gsize
 	return true;
 }
 
-static bool on_begin(guint64 offset, gint64 length, const GssVersion *version, void *data,
-                     GError **error)
+static bool same_version(const GssVersion *a, const GssVersion *b)
+{
+	return (a->size < 0 || b->size < 0 || a->size == b->size) &&
+	       (a->mtime < 0 || b->mtime < 0 || a->mtime == b->mtime) &&
+	       (!a->etag || !b->etag || g_str_equal(a->etag, b->etag));
+}
+
+static CacheRanges ranges_io(const CacheContent *content)
+{
+	return content->ranges ? content->ranges
+	                       : (CacheRanges)g_atomic_int_get(&content->cache->ranges);
+}
+
+static bool on_begin(const GssBody *body, void *data, GError **error)
 {
 	CacheTransfer *transfer = data;
-	const GssVersion *expected = &transfer->expected;
-	bool same =
-		(version->size < 0 || expected->size < 0 || version->size == expected->size) &&
-		(version->mtime < 0 || expected->mtime < 0 || version->mtime == expected->mtime) &&
-		(!version->etag || !expected->etag || g_str_equal(version->etag, expected->etag));
-	if (!same) {
+	if (!same_version(body->version, &transfer->expected)) {
 		g_set_error(error, CACHE_ERROR, ESTALE, "%s: changed on GSS while it was read",
 		            transfer->uri);
 		return false;
 	}
 	CacheContent *content = transfer->content;
+	CacheRanges verdict = body->partial ? CACHE_RANGES_HONOURED : CACHE_RANGES_IGNORED;
 	bool redundant = false;
 	g_mutex_lock(&content->io);
-	if (offset != transfer->start) {
-		/* 200: the whole body, whatever was asked; one of these is enough. */
-		redundant = content->no_ranges && content->transfers->next;
-		content->no_ranges = true;
-		transfer->start = transfer->pos = offset;
+	transfer->partial = body->partial;
+	if (!body->partial) {
+		/* The whole body, whatever was asked; one of these is enough. */
+		for (GSList *l = content->transfers; l; l = l->next) {
+			const CacheTransfer *other = l->data;
+			redundant |= other != transfer && other->whole;
+		}
+		transfer->whole = true;
+		transfer->start = transfer->pos = 0;
 		transfer->end = transfer->size;
 	}
+	if (transfer->ranged)
+		content->ranges = verdict;
 	g_mutex_unlock(&content->io);
+	if (transfer->ranged)
+		cache_verdict_ranges(transfer->cache, verdict);
 	if (redundant)
 		g_set_error(error, CACHE_ERROR, ECANCELED, "another transfer brings it");
 	return !redundant;
@@ -161,58 +187,82 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 {
 	CacheTransfer *transfer = data;
 	CacheContent *content = transfer->content;
-	g_mutex_lock(&content->io);
-	bool ok = fill_io(content, transfer->pos, bytes, length, error);
-	if (ok) {
-		transfer->pos += length;
-		content->tries = 0;
+	if (length > transfer->size - MIN(transfer->pos, transfer->size)) {
+		g_set_error(error, CACHE_ERROR, ESTALE, "%s: is longer on GSS than it was",
+		            transfer->uri);
+		return false;
 	}
+	guint64 fresh = 0;
+	g_mutex_lock(&content->io);
+	bool ok = fill_io(content, transfer->pos, bytes, length, &fresh, error);
+	if (ok)
+		transfer->pos += length;
+	/* The beginning of a body that always breaks at the same place is no progress. */
+	if (fresh)
+		content->tries = 0;
+	content->unsaved += fresh;
+	bool save = content->unsaved >= SAVE_BYTES && content->unsaved - fresh < SAVE_BYTES;
 	GSList *served = take_served_io(content);
 	g_mutex_unlock(&content->io);
 	answer_all(transfer->cache, content, served, NULL);
+	if (save)
+		cache_content_save_soon(content);
 	return ok;
+}
+
+/* There is another version, or none. */
+static bool is_outdated(int code)
+{
+	return code == ESTALE || code == ENOENT || code == ERANGE;
 }
 
 static bool passes(int code)
 {
-	return code != ESTALE && code != ENOENT && code != EACCES && code != EPERM &&
-	       code != ENOSPC && code != EPROTO && code != ENOKEY && code != EKEYREJECTED &&
-	       code != ERANGE && code != EINVAL;
+	return !is_outdated(code) && code != EACCES && code != EPERM && code != ENOSPC &&
+	       code != EPROTO && code != ENOKEY && code != EKEYREJECTED && code != EINVAL;
 }
 
-static void save_extents(void *data)
+static GError *told_error(const GError *error)
 {
-	CacheContent *content = data;
-	Cache *cache = content->cache;
-	g_autoptr(GError) error = NULL;
-	g_mutex_lock(&cache->lock);
-	if (!g_atomic_int_get(&content->discard) && cache_store_begin(cache->store, &error)) {
-		bool ok = cache_store_mark_blob(cache->store, content->blob, cache->boot_id, false,
-		                                &error) &&
-		          cache_content_save_extents(content, &error);
-		if (cache_store_end(cache->store, ok, ok ? &error : NULL) && ok)
-			content->durable = false;
+	return g_error_new_literal(CACHE_ERROR, is_outdated(error->code) ? ESTALE : error->code,
+	                           error->message);
+}
+
+static guint64 patience(const CacheReader *reader)
+{
+	return reader->window ? WORTH_WAITING : RANDOM_WAITING;
+}
+
+/* Readers for whom nothing can be fetched any more. */
+static GSList *want_all_io(Cache *cache, CacheContent *content, GSList **ret_start)
+{
+	GSList *hopeless = NULL;
+	for (GSList *l = content->readers, *next; l; l = next) {
+		next = l->next;
+		const CacheReader *reader = l->data;
+		if (want_io(cache, content, reader, patience(reader), ret_start))
+			continue;
+		content->readers = g_slist_remove_link(content->readers, l);
+		hopeless = g_slist_concat(l, hopeless);
 	}
-	g_mutex_unlock(&cache->lock);
-	if (error)
-		g_warning("%s: %s", cache->path, error->message);
-	cache_syncer_sync(content->cache, content, NULL, NULL);
-	cache_content_put(content);
+	return g_slist_reverse(hopeless);
 }
 
 /* Sees to it that everybody who waits has a transfer to wait for. */
 static void kick(Cache *cache, CacheContent *content)
 {
 	GSList *starting = NULL, *failed = NULL;
-	g_autoptr(GError) error = g_error_new_literal(CACHE_ERROR, ECANCELED, "unmounting");
+	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
 	g_mutex_lock(&content->io);
 	GSList *served = take_served_io(content);
-	if (cache->stopping)
+	if (cache->stopping) {
 		failed = g_steal_pointer(&content->readers);
-	else
-		for (GSList *l = content->readers; l; l = l->next)
-			want_io(cache, l->data, content, &starting);
+		error = g_error_new_literal(CACHE_ERROR, ECANCELED, "unmounting");
+	} else {
+		failed = want_all_io(cache, content, &starting);
+		error = g_error_new_literal(CACHE_ERROR, ESTALE, "another version has replaced it");
+	}
 	g_mutex_unlock(&content->io);
 	g_mutex_unlock(&cache->lock);
 	start_all(starting);
@@ -290,41 +340,79 @@ static gboolean on_retry(void *data)
 	return G_SOURCE_REMOVE;
 }
 
+/* GSS was asked what is there now. */
+static void on_looked(Cache *cache, const GError *error, void *data)
+{
+	CacheContent *content = data;
+	if (error) {
+		g_mutex_lock(&content->io);
+		GSList *failed = g_steal_pointer(&content->readers);
+		g_mutex_unlock(&content->io);
+		g_autoptr(GError) told = told_error(error);
+		answer_all(cache, content, failed, told);
+	}
+	kick(cache, content);
+	cache_content_put(content);
+}
+
+/* The version is another one. What is there now is asked for, which also corrects what the kernel
+ * believes: a file that only grew, or of which nothing was read yet, goes on. Of a file that was
+ * changed here the old version cannot be had any more: false. */
+static bool look_anew(Cache *cache, CacheNode *node, CacheContent *content)
+{
+	g_mutex_lock(&cache->lock);
+	node->attr_until = 0;
+	bool asked =
+		!cache_attr_validate_locked(cache, node, 0, on_looked, cache_content_ref(content));
+	g_mutex_unlock(&cache->lock);
+	if (!asked)
+		cache_content_put(content);
+	return asked;
+}
+
+static GError *early_end(const CacheTransfer *transfer)
+{
+	return g_error_new(CACHE_ERROR, EIO,
+	                   "%s: the body ended after %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
+	                   " bytes",
+	                   transfer->uri, transfer->pos, transfer->size);
+}
+
 static void on_done(const GError *error, void *data)
 {
 	CacheTransfer *transfer = data;
 	Cache *cache = transfer->cache;
 	CacheContent *content = cache_content_ref(transfer->content);
-	if (error && (error->code == ESTALE || error->code == ENOENT)) {
-		g_mutex_lock(&cache->lock);
-		transfer->node->attr_until = 0;
-		g_mutex_unlock(&cache->lock);
-	}
-	GSList *failed = NULL;
-	bool retry = false;
+	g_autoptr(GError) early = NULL;
+	if (!error && !transfer->partial && transfer->pos < transfer->end)
+		error = early = early_end(transfer);
+	bool cancelled = error && error->code == ECANCELED;
+	bool fails = error && !cancelled;
 	g_mutex_lock(&content->io);
 	content->transfers = g_slist_remove(content->transfers, transfer);
-	if (error && error->code != ECANCELED) {
-		retry = passes(error->code) && content->tries < MAX_TRIES;
-		if (!retry)
-			failed = g_steal_pointer(&content->readers);
-	}
+	bool again = fails && content->tries < MAX_TRIES;
 	guint delay = RETRY_MS << content->tries;
-	content->tries = error && retry ? content->tries + 1 : 0;
+	if (fails)
+		content->tries = again ? content->tries + 1 : 0;
 	g_mutex_unlock(&content->io);
 
-	if (failed) {
-		g_autoptr(GError) told =
-			g_error_new(CACHE_ERROR, error->code == ENOENT ? ESTALE : error->code, "%s",
-		                    error->message);
+	bool looking =
+		again && is_outdated(error->code) && look_anew(cache, transfer->node, content);
+	bool retry = again && !looking && passes(error->code);
+	if (fails && !looking && !retry) {
+		g_autoptr(GError) told = told_error(error);
 		g_message("%s: cannot be read: %s", transfer->uri, error->message);
+		g_mutex_lock(&content->io);
+		GSList *failed = g_steal_pointer(&content->readers);
+		g_mutex_unlock(&content->io);
 		answer_all(cache, content, failed, told);
 	}
-	cache_worker_post(cache, save_extents, cache_content_ref(content));
-	if (retry)
+	cache_content_save_soon(content);
+	if (retry) {
 		g_source_unref(cache_worker_after(cache, delay, on_retry, content, put));
-	else {
-		kick(cache, content);
+	} else {
+		if (!looking)
+			kick(cache, content);
 		cache_content_put(content);
 	}
 	transfer_free(transfer); /* last: from here on the cache may be stopped */
@@ -334,10 +422,9 @@ static const GssSink sink = {.begin = on_begin, .body = on_body, .done = on_done
 
 static void transfer_read(CacheTransfer *transfer, GssResource *resource)
 {
-	bool whole = transfer->start == 0 && transfer->end == transfer->size;
 	gss_storage_read(transfer->cache->client, resource, transfer->start,
-	                 whole ? 0 : transfer->end - transfer->start, transfer->cancellable, &sink,
-	                 transfer);
+	                 transfer->ranged ? transfer->end - transfer->start : 0,
+	                 &transfer->expected, transfer->cancellable, &sink, transfer);
 }
 
 static void on_resolved(GssResource *resource, const GError *error, void *data)
@@ -380,31 +467,40 @@ static void start_all(GSList *transfers)
 	g_slist_free(transfers);
 }
 
-/* Is somebody bringing `offset` soon? */
-static bool covered_io(const CacheContent *content, guint64 offset)
+/* The first byte of [from, limit) that is neither held nor on its way, near enough (`patience`
+ * bytes) to be waited for. */
+static bool missing_io(const CacheContent *content, guint64 from, guint64 limit, guint64 patience,
+                       guint64 *ret)
 {
+	guint64 gap, gap_end;
+	if (!cache_extents_gap(&content->resident, from, limit, &gap, &gap_end))
+		return false;
+	if (content->transfers && ranges_io(content) == CACHE_RANGES_IGNORED)
+		return false;
 	for (const GSList *l = content->transfers; l; l = l->next) {
 		const CacheTransfer *transfer = l->data;
-		if (content->no_ranges)
-			return true;
-		if (offset >= transfer->pos && offset < transfer->end &&
-		    offset - transfer->pos <= WORTH_WAITING)
-			return true;
+		if (gap >= transfer->pos && gap < transfer->end && gap - transfer->pos <= patience)
+			return transfer->end < limit &&
+			       missing_io(content, transfer->end, limit, patience, ret);
 	}
-	return g_slist_length(content->transfers) >= MAX_TRANSFERS;
+	*ret = gap;
+	return true;
 }
 
-/* How much to ask for at `from`: never what is held, never what another transfer will bring. */
-static guint64 range_end_io(CacheContent *content, guint64 from, guint64 needed, guint64 gap_end)
+/* How much to ask for at `from`: never what another transfer will bring, and what is held only
+ * between two gaps that are close to each other. */
+static guint64 range_end_io(const CacheContent *content, guint64 from, guint64 needed,
+                            guint64 window, guint64 size)
 {
-	guint64 end;
-	if (content->window) {
-		end = from + content->window;
-		content->window = MIN(content->window * 2, WINDOW_MAX);
-	} else {
-		end = MAX(needed, (from / RANDOM_BYTES + 1) * RANDOM_BYTES);
-	}
-	end = MIN(end, gap_end);
+	guint64 end =
+		window ? from + window : MAX(needed, (from / RANDOM_BYTES + 1) * RANDOM_BYTES);
+	end = MIN(end, size);
+	guint64 gap = from, gap_end = from, next;
+	while (gap_end < end &&
+	       cache_extents_gap(&content->resident, gap_end, end, &next, &gap_end) &&
+	       (next == from || next - gap <= BRIDGE_BYTES))
+		gap = gap_end;
+	end = gap;
 	for (const GSList *l = content->transfers; l; l = l->next) {
 		const CacheTransfer *other = l->data;
 		if (other->pos > from)
@@ -413,80 +509,99 @@ static guint64 range_end_io(CacheContent *content, guint64 from, guint64 needed,
 	return end;
 }
 
-/* Starts what is missing for [offset, end) of a reader. Locks: Cache.lock, then io. */
-static void want_io(Cache *cache, CacheReader *reader, CacheContent *content, GSList **ret_start)
+/* NULL: there is nothing of this content to be had. */
+static CacheTransfer *transfer_new_locked(Cache *cache, CacheContent *content,
+                                          const CacheReader *reader, guint64 from)
 {
-	guint64 gap, gap_end;
-	if (!cache_extents_gap(&content->resident, reader->offset, reader->size, &gap, &gap_end) ||
-	    gap >= reader->end || covered_io(content, gap))
-		return;
 	CacheNode *node = reader->node;
 	const char *uri = node->r.moved_from ? node->r.moved_from : node->r.uri;
 	const GssVersion *version = node->r.moved_from ? &node->r.from : &node->r.remote;
-	if (!uri || !cache_call_begin_locked(cache))
-		return;
+	guint64 size = version->size >= 0 ? (guint64)version->size : reader->size;
+	if (!uri || from >= size || g_atomic_int_get(&content->discard) ||
+	    !cache_call_begin_locked(cache))
+		return NULL;
 	CacheTransfer *transfer = g_new0(CacheTransfer, 1);
 	transfer->cache = cache;
 	transfer->node = cache_node_pin_locked(node);
 	transfer->content = cache_content_ref(content);
 	transfer->uri = g_strdup(uri);
 	gss_version_copy(&transfer->expected, version);
-	transfer->size = version->size >= 0 ? (guint64)version->size : reader->size;
+	transfer->size = size;
 	transfer->cancellable = g_cancellable_new();
-	if (content->no_ranges) {
+	return transfer;
+}
+
+/* Starts what is missing for [offset, end) of a reader; false: it can't be had. Locks: Cache.lock,
+ * then io. */
+static bool want_io(Cache *cache, CacheContent *content, const CacheReader *reader,
+                    guint64 patience, GSList **ret_start)
+{
+	guint64 from;
+	if (!missing_io(content, reader->offset, reader->end, patience, &from) ||
+	    g_slist_length(content->transfers) >= MAX_TRANSFERS)
+		return true;
+	CacheTransfer *transfer = transfer_new_locked(cache, content, reader, from);
+	if (!transfer)
+		return false;
+	if (ranges_io(content) == CACHE_RANGES_IGNORED) {
+		/* Asked for as a range all the same: it tells when the storage has learned it. */
 		transfer->end = transfer->size;
+		transfer->ranged = true;
 	} else {
-		transfer->start = transfer->pos = gap;
-		transfer->end =
-			MIN(range_end_io(content, gap, reader->end, gap_end), transfer->size);
+		transfer->start = transfer->pos = from;
+		transfer->end = range_end_io(content, from, reader->end, reader->window,
+		                             MIN(reader->size, transfer->size));
+		transfer->ranged = from > 0 || transfer->end < transfer->size;
 	}
 	content->transfers = g_slist_prepend(content->transfers, transfer);
 	*ret_start = g_slist_prepend(*ret_start, transfer);
+	return true;
 }
 
-static void note_access_io(CacheContent *content, guint64 offset, guint64 end)
+guint64 cache_fetch_note(CacheAhead *ahead, guint64 offset, guint64 end)
 {
-	bool near = offset <= content->next + NEAR_BYTES && offset + NEAR_BYTES >= content->next;
+	bool near = offset <= ahead->next + NEAR_BYTES && offset + NEAR_BYTES >= ahead->next;
 	if (!near)
-		content->window = 0;
-	else if (!content->window)
-		content->window = WINDOW_MIN;
-	content->next = near ? MAX(content->next, end) : end;
+		*ahead = (CacheAhead){.run = offset};
+	ahead->next = MAX(ahead->next, end);
+	return near ? CLAMP(ahead->next - MIN(ahead->run, ahead->next), WINDOW_MIN, WINDOW_MAX) : 0;
 }
 
-/* Queues a reader, or answers it when there is nothing to wait for. */
-static void enqueue(Cache *cache, CacheContent *content, CacheReader *reader)
+/* Queues a reader, or answers it when there is nothing to wait for; [ahead, ahead_end) is wanted
+ * soon. */
+static void enqueue(Cache *cache, CacheContent *content, CacheReader *reader, guint64 ahead,
+                    guint64 ahead_end)
 {
 	GSList *starting = NULL;
+	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
-	bool usable = cache->client && !cache->stopping &&
-	              (reader->node->r.uri || reader->node->r.moved_from);
 	g_mutex_lock(&content->io);
 	bool served = cache_extents_contain(&content->resident, reader->offset, reader->end);
-	if (!served && usable) {
+	bool usable = cache->client && !cache->stopping &&
+	              (reader->node->r.uri || reader->node->r.moved_from);
+	bool waits =
+		!served && usable && want_io(cache, content, reader, patience(reader), &starting);
+	if (waits)
 		content->readers = g_slist_append(content->readers, reader);
-		want_io(cache, reader, content, &starting);
-	}
-	if (content->window && usable) {
+	else if (!served)
+		error = g_error_new_literal(
+			CACHE_ERROR, usable ? ESTALE : EIO,
+			usable ? "another version has replaced it"
+			       : "the contents are not held here and GSS cannot be asked");
+	if (usable && ahead < ahead_end) {
 		/* Read ahead, while the reader is busy with what it has. */
-		guint64 ahead = content->next;
 		CacheReader hint = {.node = reader->node,
 		                    .offset = ahead,
-		                    .end = MIN(ahead + content->window / 2, reader->size),
-		                    .size = reader->size};
-		if (hint.offset < hint.end)
-			want_io(cache, &hint, content, &starting);
+		                    .end = ahead_end,
+		                    .size = reader->size,
+		                    .window = reader->window};
+		want_io(cache, content, &hint, WINDOW_MAX, &starting);
 	}
 	g_mutex_unlock(&content->io);
 	g_mutex_unlock(&cache->lock);
 	start_all(starting);
-	if (!served && usable)
-		return;
-	g_autoptr(GError) error =
-		served ? NULL
-		       : g_error_new(CACHE_ERROR, EIO,
-	                             "the contents are not held here and GSS cannot be asked");
-	answer(cache, content, reader, error);
+	if (!waits)
+		answer(cache, content, reader, error);
 }
 
 static CacheReader *reader_new(Cache *cache, CacheNode *node, guint64 offset, guint64 end,
@@ -502,26 +617,24 @@ static CacheReader *reader_new(Cache *cache, CacheNode *node, guint64 offset, gu
 }
 
 void cache_fetch_read(Cache *cache, CacheNode *node, CacheContent *content, guint64 size,
-                      guint64 offset, gsize length, CacheReadCallback callback, void *data)
+                      const CacheWanted *wanted, CacheReadCallback callback, void *data)
 {
-	offset = MIN(offset, size);
-	guint64 end = MIN(offset + length, size);
+	guint64 ahead_end = MIN(wanted->next + wanted->window / 2, size), missing;
 	g_mutex_lock(&content->io);
-	note_access_io(content, offset, end);
-	/* Whole files need no look at what else could be fetched. */
-	bool held =
-		cache_extents_contain(&content->resident, offset, end) &&
-		(!content->window || cache_extents_contain(&content->resident, end,
-	                                                   MIN(end + content->window / 2, size)));
+	/* What is held, with what follows on its way, needs no further look. */
+	bool held = cache_extents_contain(&content->resident, wanted->offset, wanted->end) &&
+	            (wanted->next >= ahead_end ||
+	             !missing_io(content, wanted->next, ahead_end, WINDOW_MAX, &missing));
 	g_mutex_unlock(&content->io);
 	if (held) {
-		CacheSpan span = {content->fd, offset, end - offset};
+		CacheSpan span = {content->fd, wanted->offset, wanted->end - wanted->offset};
 		callback(&span, NULL, data);
 		return;
 	}
-	CacheReader *reader = reader_new(cache, node, offset, end, size, data);
+	CacheReader *reader = reader_new(cache, node, wanted->offset, wanted->end, size, data);
 	reader->callback = callback;
-	enqueue(cache, content, reader);
+	reader->window = wanted->window;
+	enqueue(cache, content, reader, wanted->next, ahead_end);
 }
 
 void cache_fetch_all(Cache *cache, CacheNode *node, CacheContent *content, guint64 size,
@@ -529,10 +642,8 @@ void cache_fetch_all(Cache *cache, CacheNode *node, CacheContent *content, guint
 {
 	CacheReader *reader = reader_new(cache, node, 0, size, size, data);
 	reader->ready = ready;
-	g_mutex_lock(&content->io);
-	content->window = MAX(content->window, WINDOW_MIN);
-	g_mutex_unlock(&content->io);
-	enqueue(cache, content, reader);
+	reader->window = WINDOW_MAX;
+	enqueue(cache, content, reader, 0, 0);
 }
 
 void cache_fetch_stop(Cache *cache, CacheContent *content, const GError *error)

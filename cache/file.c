@@ -14,6 +14,10 @@ struct CacheFile {
 	Cache *cache;
 	CacheNode *node; /* pinned */
 	bool writer;
+	bool appends; /* O_WRONLY | O_APPEND: says nothing about what is there */
+	bool bound;   /* to the version it was opened with: it may have read or written that */
+	guint lineage;
+	CacheAhead ahead;
 	guint64 written_out; /* bytes up to here were given to the syncer; guarded by Cache.lock */
 };
 
@@ -27,7 +31,10 @@ static CacheFile *file_new_locked(Cache *cache, CacheNode *node, int flags)
 	CacheFile *file = g_new0(CacheFile, 1);
 	*file = (CacheFile){.cache = cache,
 	                    .node = cache_node_pin_locked(node),
-	                    .writer = (flags & O_ACCMODE) != O_RDONLY};
+	                    .writer = (flags & O_ACCMODE) != O_RDONLY,
+	                    .bound = (flags & O_ACCMODE) != O_WRONLY,
+	                    .appends = (flags & O_ACCMODE) == O_WRONLY && (flags & O_APPEND),
+	                    .lineage = node->lineage};
 	node->opens++;
 	node->writers += file->writer;
 	return file;
@@ -177,20 +184,41 @@ void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mo
 
 /* --- reading --- */
 
+/* Who has read the one half of a version gets an error instead of the other half of another one. A
+ * file that only grew is still the same. */
+static bool is_current_locked(CacheFile *file, GError **error)
+{
+	if (!file->bound && !file->appends) {
+		file->bound = true;
+		file->lineage = file->node->lineage;
+	}
+	if (!file->bound || file->lineage == file->node->lineage)
+		return true;
+	g_set_error(error, CACHE_ERROR, ESTALE,
+	            "%s: another version has replaced it on GSS since it was opened",
+	            file->node->r.name);
+	return false;
+}
+
 void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCallback callback,
                      void *data)
 {
 	Cache *cache = file->cache;
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
-	CacheContent *content = cache_content_open_locked(cache, file->node, &error);
+	CacheContent *content = is_current_locked(file, &error)
+	                                ? cache_content_open_locked(cache, file->node, &error)
+	                                : NULL;
 	guint64 size = MAX(file->node->r.size, 0);
+	CacheWanted wanted = {.offset = MIN(offset, size), .end = MIN(offset + length, size)};
+	wanted.window = cache_fetch_note(&file->ahead, wanted.offset, wanted.end);
+	wanted.next = file->ahead.next;
 	g_mutex_unlock(&cache->lock);
 	if (!content) {
 		callback(NULL, error, data);
 		return;
 	}
-	cache_fetch_read(cache, file->node, content, size, offset, length, callback, data);
+	cache_fetch_read(cache, file->node, content, size, &wanted, callback, data);
 	cache_content_unref(content);
 }
 
@@ -206,7 +234,8 @@ bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, Cache
 		return false;
 	}
 	g_mutex_lock(&cache->lock);
-	bool ok = cache_queue_unseal_locked(cache, node, false, error) &&
+	bool ok = is_current_locked(file, error) &&
+	          cache_queue_unseal_locked(cache, node, false, error) &&
 	          cache_change_begin_locked(cache, node, offset, error);
 	CacheContent *content = ok ? cache_content_open_locked(cache, node, error) : NULL;
 	if (content) {

@@ -39,6 +39,13 @@ typedef struct CacheWorker CacheWorker;
 typedef struct CacheSyncer CacheSyncer;
 typedef struct CacheJob CacheJob;
 
+/* Does a GET with Range bring the range (206), or the whole body (200)? */
+typedef enum {
+	CACHE_RANGES_UNKNOWN,
+	CACHE_RANGES_HONOURED,
+	CACHE_RANGES_IGNORED,
+} CacheRanges;
+
 /* Something to be told once; called without locks. */
 typedef void (*CacheReady)(Cache *cache, const GError *error, void *data);
 
@@ -60,6 +67,7 @@ struct Cache {
 	CacheNotify notify;
 	GCancellable *stop;
 
+	gint ranges; /* atomic CacheRanges: does the storage honour them? (cache/verdict.c) */
 	bool stopping;
 	guint calls; /* network questions under way; cache_stop() waits for 0 */
 	GCond calls_done;
@@ -144,6 +152,7 @@ struct CacheNode {
 	CacheContent *content; /* NULL: blob not open */
 	guint opens, writers;
 	bool kernel_valid;    /* the kernel's pages are of this content */
+	guint lineage; /* grows when another version replaces bytes that may have been read */
 	guint64 flushed_size; /* acknowledged size: a write below it may tear */
 	bool changed;         /* something is not journaled yet */
 	int write_errno;      /* a write was lost: not whole */
@@ -216,13 +225,13 @@ struct CacheContent {
 	CacheExtents resident; /* held, by whatever way */
 	CacheExtents claimed;  /* being written: a download must not touch them */
 	/* cache/fetch.c */
-	GSList *transfers; /* CacheTransfer */
-	GSList *readers;   /* CacheReader */
-	guint64 limit;     /* downloads fill nothing from here on: it was cut off locally */
-	guint64 next;      /* where a sequential reader goes on */
-	guint64 window;    /* bytes of the next range; 0: no sequential reader */
-	guint tries;       /* failures in a row */
-	bool no_ranges;    /* the storage answers 200 to a range */
+	GSList *transfers;  /* CacheTransfer */
+	GSList *readers;    /* CacheReader */
+	guint64 limit;      /* downloads fill nothing from here on: it was cut off locally */
+	guint tries;        /* failures in a row */
+	CacheRanges ranges; /* what this file's answers said; unknown: as the storage */
+	guint64 unsaved;    /* bytes that came since the extents were journaled */
+	GSource *saving;    /* they will be; guarded by Cache.lock */
 };
 
 CacheContent *cache_content_new(Cache *cache, CacheId node, CacheBlobId blob, int fd);
@@ -240,13 +249,29 @@ bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error);
 /* Replaces the node's content by a new empty one, in the current transaction or its own. */
 bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error);
 bool cache_content_save_extents(CacheContent *content, GError **error);
+/* Journals before long which parts have come; those of a content nobody has open are brought to the
+ * disk, too. What is lost with the daemon before that is fetched again. Any thread, no lock. */
+void cache_content_save_soon(CacheContent *content);
+void cache_content_save_now(CacheContent *content); /* on the worker, or at the end */
+bool cache_content_empty(CacheContent *content); /* holds nothing */
 bool cache_content_whole(CacheContent *content, guint64 size);
 
 /* --- reading from GSS (cache/fetch.c) --- */
 
-/* Answers from the blob or once the bytes have come. No lock held. */
+/* How one open file is being read: a run is what follows on itself. */
+typedef struct {
+	guint64 run, next;
+} CacheAhead;
+/* Takes note of a read and tells how much to fetch ahead of it: 0 for random access, else from 4
+ * MiB on as much as the run is long already, up to 64 MiB. */
+guint64 cache_fetch_note(CacheAhead *ahead, guint64 offset, guint64 end);
+/* Answers from the blob or once the bytes have come; bytes [next, next + window / 2) are wanted
+ * soon. No lock held. */
+typedef struct {
+	guint64 offset, end, next, window;
+} CacheWanted;
 void cache_fetch_read(Cache *cache, CacheNode *node, CacheContent *content, guint64 size,
-                      guint64 offset, gsize length, CacheReadCallback callback, void *data);
+                      const CacheWanted *wanted, CacheReadCallback callback, void *data);
 /* Tells when [0, size) is held. No lock held. */
 void cache_fetch_all(Cache *cache, CacheNode *node, CacheContent *content, guint64 size,
                      CacheReady ready, void *data);
@@ -259,6 +284,13 @@ void cache_fetch_cut_io(CacheContent *content, guint64 size);
 void cache_fetch_forget(Cache *cache, CacheContent *content, void *data);
 /* Ends downloads nobody waits for (last close), or all, whose readers get `error`. No lock held. */
 void cache_fetch_stop(Cache *cache, CacheContent *content, const GError *error);
+
+/* --- what was learned of the storage (cache/verdict.c) --- */
+
+/* From the journal, at the start. */
+bool cache_verdict_load(Cache *cache, GError **error);
+/* A range was asked for and answered. Any thread, no lock held. */
+void cache_verdict_ranges(Cache *cache, CacheRanges ranges);
 
 /* --- attributes (cache/attr.c) --- */
 

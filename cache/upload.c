@@ -375,10 +375,9 @@ static void judge(CacheJob *job)
 
 /* --- comparing contents --- */
 
-static bool sum_begin(guint64 offset, gint64 length, const GssVersion *version, void *data,
-                      GError **error)
+static bool sum_begin(const GssBody *body, void *data, GError **error)
 {
-	if (offset == 0 && length <= CACHE_COMPARE_BYTES)
+	if (!body->partial && body->length <= CACHE_COMPARE_BYTES)
 		return true;
 	g_set_error(error, CACHE_ERROR, EAGAIN, "it changes while it is looked at");
 	return false;
@@ -459,7 +458,7 @@ static void compare(CacheJob *job)
 	job->summed = 0;
 	job->step = summed;
 	g_autoptr(GssResource) resource = gss_resource_ref(job->resource);
-	gss_storage_read(job->cache->client, resource, 0, 0, job->cancellable, &sum, job);
+	gss_storage_read(job->cache->client, resource, 0, 0, NULL, job->cancellable, &sum, job);
 }
 
 static void found(CacheJob *job)

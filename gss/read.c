@@ -15,6 +15,7 @@ typedef struct {
 	GssResource *resource;
 	guint64 offset;
 	guint64 length; /* 0: to the end */
+	char *etag;     /* strong, of the version wanted; or NULL */
 	GssSink sink;
 	void *data;
 	gint64 expected; /* bytes of the body, -1 unknown */
@@ -52,16 +53,16 @@ static GssHeadVerdict on_head(const GssAnswer *answer, void *data, GError **erro
 {
 	Read *read = data;
 	g_auto(GssVersion) version = GSS_VERSION_INIT;
-	guint64 offset = 0;
+	GssBody body = {.partial = answer->status == 206, .version = &version};
 	read->expected = answer->length;
-	if (answer->status == 206) {
+	if (body.partial) {
 		gint64 first;
 		gint64 last;
 		if (!partial(read, answer, &version.size, error))
 			return GSS_HEAD_FAIL;
 		gss_content_range(gss_answer_header(answer, "content-range"), &first, &last,
 		                  &version.size);
-		offset = read->offset;
+		body.offset = read->offset;
 		read->expected = last - first + 1;
 	} else if (answer->status == 204) {
 		version.size = read->expected = 0;
@@ -70,7 +71,8 @@ static GssHeadVerdict on_head(const GssAnswer *answer, void *data, GError **erro
 	}
 	gss_version_from_answer(&version, answer);
 	gss_storages_proved(read->call.client->storages, read->resource, &version);
-	if (!read->sink.begin(offset, read->expected, &version, read->data, error))
+	body.length = read->expected;
+	if (!read->sink.begin(&body, read->data, error))
 		return GSS_HEAD_FAIL;
 	return GSS_HEAD_BODY;
 }
@@ -106,7 +108,10 @@ static void read_run(GssCall *call)
 		                        read->offset, read->offset + (read->length - 1));
 	else if (read->offset > 0)
 		range = g_strdup_printf("Range: bytes=%" G_GUINT64_FORMAT "-", read->offset);
-	const char *headers[] = {range, NULL};
+	g_autofree char *condition = range != NULL && read->etag != NULL
+	                                     ? g_strconcat("If-Range: ", read->etag, NULL)
+	                                     : NULL;
+	const char *headers[] = {range, condition, NULL};
 	bool small = read->length > 0 && read->length < LARGE;
 	gss_rest_start(call, &(GssRestSpec){
 				     .verb = GSS_VERB_READ,
@@ -128,11 +133,25 @@ static void read_complete(GssCall *call, const GError *error)
 
 static void read_clear(GssCall *call)
 {
-	gss_resource_unref(((Read *)call)->resource);
+	Read *read = (Read *)call;
+	gss_resource_unref(read->resource);
+	g_free(read->etag);
+}
+
+/* "..." and not W/"..."; nothing that would end a header line. */
+static bool is_strong(const char *etag)
+{
+	if (etag == NULL || *etag != '"')
+		return false;
+	for (const char *p = etag; *p != '\0'; p++)
+		if (g_ascii_iscntrl(*p))
+			return false;
+	return true;
 }
 
 void gss_storage_read(GssClient *client, GssResource *resource, guint64 offset, guint64 length,
-                      GCancellable *cancellable, const GssSink *sink, void *data)
+                      const GssVersion *expected, GCancellable *cancellable, const GssSink *sink,
+                      void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Read),
@@ -144,6 +163,8 @@ void gss_storage_read(GssClient *client, GssResource *resource, guint64 offset, 
 	read->resource = gss_resource_ref(resource);
 	read->offset = offset;
 	read->length = MIN(length, G_MAXUINT64 - offset);
+	if (expected != NULL && is_strong(expected->etag))
+		read->etag = g_strdup(expected->etag);
 	read->expected = -1;
 	read->sink = *sink;
 	read->data = data;

@@ -55,22 +55,31 @@ typedef void (*GssVersionCallback)(const GssVersion *version, const GError *erro
 void gss_storage_stat(GssClient *client, GssResource *resource, GCancellable *cancellable,
                       GssVersionCallback callback, void *data);
 
-/* Reading. `begin` is called once, when the answer's head is there: bytes follow from `offset` on
- * (0 when the server ignored the range: a 200 is the whole body), `length` bytes (-1 unknown), of a
- * file of `version` (version->size -1 when unknown). `body` is called for consecutive pieces. Both
- * return false with an error to end the transfer; the error is handed to `done`. A body shorter
- * than announced is an error (EIO). Content-Encoding is never asked for; one that comes anyway is
- * an error (EPROTO). */
+/* What the head of an answer says of the body that follows. */
 typedef struct {
-	bool (*begin)(guint64 offset, gint64 length, const GssVersion *version, void *data,
-	              GError **error);
+	bool partial; /* 206: the range that was asked for; false: 200, the whole file, whatever was
+	                 asked */
+	guint64 offset;            /* of the first byte; 0 when not partial */
+	gint64 length;             /* -1 unknown */
+	const GssVersion *version; /* of the file; its size is -1 when unknown */
+} GssBody;
+
+/* Reading. `begin` is called once, when the answer's head is there; `body` for consecutive pieces.
+ * Both return false with an error to end the transfer; the error is handed to `done`. A body
+ * shorter than announced is an error (EIO). Content-Encoding is never asked for; one that comes
+ * anyway is an error (EPROTO). */
+typedef struct {
+	bool (*begin)(const GssBody *body, void *data, GError **error);
 	bool (*body)(const void *bytes, gsize length, void *data, GError **error);
 	void (*done)(const GError *error, void *data);
 } GssSink;
 /* length 0: to the end of the file. offset 0 and length 0 sends no Range at all. An offset at or
- * past the end (416) is ERANGE. */
+ * past the end (416) is ERANGE. `expected` (may be NULL): the version of which a range is wanted,
+ * sent as If-Range where its ETag is a strong one, so that another one comes as a whole; what came,
+ * `begin` compares. */
 void gss_storage_read(GssClient *client, GssResource *resource, guint64 offset, guint64 length,
-                      GCancellable *cancellable, const GssSink *sink, void *data);
+                      const GssVersion *expected, GCancellable *cancellable, const GssSink *sink,
+                      void *data);
 
 /* Writing a whole body of `length` bytes, with Content-Length. `read` fills up to `size` bytes from
  * `offset` (as pread; 0 is a premature end and fails the transfer) and is called on gss-net; it

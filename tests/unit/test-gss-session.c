@@ -96,8 +96,7 @@ static void on_resolved(GssResource *resource, const GError *error, void *data)
 	count(data, error);
 }
 
-static bool on_begin(guint64 offset, gint64 length, const GssVersion *version, void *data,
-                     GError **error)
+static bool on_begin(const GssBody *body, void *data, GError **error)
 {
 	return true;
 }
@@ -128,7 +127,7 @@ static void test_single_flight(void)
 	g_atomic_int_inc(&f.peer->token);
 	many.done = 0;
 	for (guint i = 0; i < 50; i++)
-		gss_storage_read(f.client, f.resource, 0, 10, NULL, &sink, &many);
+		gss_storage_read(f.client, f.resource, 0, 10, NULL, NULL, &sink, &many);
 	wait_for(&many, 50);
 	g_assert_cmpuint(many.failed, ==, 0);
 	g_assert_cmpint(g_atomic_int_get(&f.peer->logins), ==, 2);
@@ -156,7 +155,7 @@ static void test_lanes(void)
 	resolve(&f);
 	g_autoptr(GCancellable) cancellable = g_cancellable_new();
 	for (guint i = 0; i < 50; i++)
-		gss_storage_read(f.client, f.resource, 0, 0, cancellable, &sink, &many);
+		gss_storage_read(f.client, f.resource, 0, 0, NULL, cancellable, &sink, &many);
 	gint64 started = g_get_monotonic_time();
 	resolve(&f);
 	g_assert_cmpint(g_get_monotonic_time() - started, <, STALL_MS * 1000);
@@ -177,7 +176,7 @@ static void test_cancel(void)
 		many.done = many.failed = 0;
 		if (round == 0)
 			g_cancellable_cancel(cancellable);
-		gss_storage_read(f.client, f.resource, 0, 0, cancellable, &sink, &many);
+		gss_storage_read(f.client, f.resource, 0, 0, NULL, cancellable, &sink, &many);
 		gss_storage_resolve(f.client, "x://file", cancellable, on_resolved, &many);
 		g_usleep(round * 500);
 		gint64 started = g_get_monotonic_time();
@@ -190,7 +189,7 @@ static void test_cancel(void)
 	/* What is under way, waits for its lane, or was just submitted ends with the client. */
 	many.done = many.failed = 0;
 	for (guint i = 0; i < 40; i++)
-		gss_storage_read(f.client, f.resource, 0, i % 2, NULL, &sink, &many);
+		gss_storage_read(f.client, f.resource, 0, i % 2, NULL, NULL, &sink, &many);
 	g_clear_pointer(&f.client, gss_client_free);
 	g_assert_cmpuint(many.done, ==, 40);
 	g_assert_cmpuint(many.failed, ==, 40);
@@ -232,7 +231,7 @@ static void test_cancel_inside(void)
 	Canceller canceller = {.cancellable = g_cancellable_new()};
 	set_up(&f, big);
 	resolve(&f);
-	gss_storage_read(f.client, f.resource, 0, 0, canceller.cancellable, &cancelling,
+	gss_storage_read(f.client, f.resource, 0, 0, NULL, canceller.cancellable, &cancelling,
 	                 &canceller);
 	wait_for(&canceller.many, 1);
 	g_assert_cmpint(canceller.many.code, ==, ECANCELED);

@@ -218,14 +218,13 @@ void sync_body_clear(SyncBody *body)
 	g_clear_pointer(&body->bytes, g_byte_array_unref);
 }
 
-static bool on_begin(guint64 offset, gint64 length, const GssVersion *version, void *data,
-                     GError **error)
+static bool on_begin(const GssBody *body, void *data, GError **error)
 {
 	Wait *wait = data;
 	g_assert_null(wait->body.bytes);
-	wait->body.offset = offset;
-	wait->body.length = length;
-	gss_version_copy(&wait->body.version, version);
+	wait->body.offset = body->offset;
+	wait->body.length = body->length;
+	gss_version_copy(&wait->body.version, body->version);
 	wait->body.bytes = g_byte_array_new();
 	return true;
 }
@@ -244,7 +243,7 @@ bool sync_read(GssClient *client, GssResource *resource, guint64 offset, guint64
 	Wait wait;
 	wait_init(&wait);
 	wait.body.version = GSS_VERSION_INIT;
-	gss_storage_read(client, resource, offset, length, NULL, &sink, &wait);
+	gss_storage_read(client, resource, offset, length, NULL, NULL, &sink, &wait);
 	if (!wait_end(&wait, error)) {
 		sync_body_clear(&wait.body);
 		return false;
