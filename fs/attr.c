@@ -177,6 +177,11 @@ void fs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 {
 	FsReply *reply = fs_reply_new(req);
 	CacheId id;
+
+	if (fs_ino_is_virtual(ino)) {
+		fs_virtual_getxattr(reply, ino, name, size);
+		return;
+	}
 	const FsStorage *storage = fs_mount_resolve(reply->mount, ino, &id);
 	g_autofree char *value = storage != NULL ? xattr_value(storage, id, name) : NULL;
 
@@ -192,6 +197,11 @@ void fs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	FsReply *reply = fs_reply_new(req);
 	g_autoptr(GString) list = g_string_new(NULL);
 	CacheId id;
+
+	if (fs_ino_is_virtual(ino)) {
+		fs_virtual_listxattr(reply, ino, size);
+		return;
+	}
 	const FsStorage *storage = fs_mount_resolve(reply->mount, ino, &id);
 
 	for (guint i = 0; storage != NULL && i < G_N_ELEMENTS(names); i++) {

@@ -2,6 +2,7 @@
 
 #include "fs/command-log.h"
 #include "fs/command-memo.h"
+#include "fs/images-dir.h"
 #include "fs/loop.h"
 #include "fs/status.h"
 
@@ -238,6 +239,7 @@ static void finish(Command *command, const GError *error)
 		          error->message);
 	else
 		g_message("image %s %s", memo->name, outcome(command));
+	fs_image_list_forget(command->storage->image_list);
 	fs_status_changed(mount);
 	tell(waiters, error);
 	command_free(command);

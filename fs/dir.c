@@ -43,6 +43,10 @@ void fs_op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	FsReply *reply = fs_reply_new(req);
 	CacheId id = 0;
 
+	if (fs_ino_is_virtual(parent)) {
+		fs_virtual_child(reply, parent, name);
+		return;
+	}
 	FsStorage *storage = fs_mount_resolve(reply->mount, parent, &id);
 	const FsFolder folder = {storage, id};
 	const FsVirtualClass *class = fs_virtual_class(reply->mount, &folder, name);
@@ -194,6 +198,11 @@ static void dir_free(FsHandle *handle)
 void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	FsReply *reply = fs_reply_new(req);
+
+	if (fs_ino_is_virtual(ino)) {
+		fs_virtual_opendir(reply, ino, fi);
+		return;
+	}
 	FsDir *dir = fs_handle_new(reply->mount, sizeof(FsDir), dir_free);
 
 	g_mutex_init(&dir->lock);
@@ -293,6 +302,14 @@ void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
                    struct fuse_file_info *fi)
 {
 	FsReply *reply = fs_reply_new(req);
+
+	if (fs_ino_is_virtual(ino)) {
+		FsHandle *handle = (FsHandle *)(uintptr_t)fi->fh;
+		fs_handle_ref(handle);
+		reply->handle = handle;
+		fs_virtual_readdir(reply, ino, handle, (guint64)offset, size);
+		return;
+	}
 	FsDir *dir = (FsDir *)(uintptr_t)fi->fh;
 	const FsStorage *storage = dir->folder.storage;
 

@@ -52,27 +52,68 @@ static bool check(void *data, const char *name, GError **error)
 	return current(data, error) != NULL && gss_image_name_check(name, error);
 }
 
+static bool exists(void *data)
+{
+	const FsImagesWire *wire = data;
+	g_autofree char *url = wire->address(wire->storage, wire->data);
+
+	return url != NULL;
+}
+
 typedef struct {
 	FsImageCallback info;
 	FsImagesDone done;
+	FsImageListCallback list;
 	void *data;
 } Call;
 
 static Call *call_new(FsImageCallback info, FsImagesDone done, void *data)
 {
 	Call *call = g_new(Call, 1);
-	*call = (Call){info, done, data};
+	*call = (Call){.info = info, .done = done, .data = data};
 	return call;
+}
+
+static FsImage seen_of(const GssImage *image)
+{
+	return (FsImage){image->name, image->size, image->last_modified, image->mtime};
+}
+
+static void on_list(const GPtrArray *images, const GError *error, void *data)
+{
+	g_autofree Call *call = data;
+	guint count = error == NULL ? images->len : 0;
+	g_autofree FsImage *seen = g_new0(FsImage, count + 1);
+
+	for (guint i = 0; i < count; i++)
+		seen[i] = seen_of(images->pdata[i]);
+	call->list(seen, count, error, call->data);
+}
+
+static void list(void *data, FsImageListCallback callback, void *callback_data)
+{
+	g_autoptr(GError) error = NULL;
+	GssImages *images = current(data, &error);
+
+	if (images == NULL) {
+		callback(NULL, 0, error, callback_data);
+		return;
+	}
+	Call *call = call_new(NULL, NULL, callback_data);
+	call->list = callback;
+	gss_images_list(images, NULL, on_list, call);
 }
 
 static void on_info(const GssImage *image, const GError *error, void *data)
 {
 	g_autofree Call *call = data;
-	FsImage seen = {.size = -1, .date = ""};
 
-	if (image != NULL)
-		seen = (FsImage){.size = image->size, .date = image->last_modified};
-	call->info(error == NULL ? &seen : NULL, error, call->data);
+	if (error == NULL) {
+		FsImage seen = seen_of(image);
+		call->info(&seen, NULL, call->data);
+	} else {
+		call->info(NULL, error, call->data);
+	}
 }
 
 static void on_text(const char *text, const GError *error, void *data)
@@ -148,7 +189,9 @@ FsImagesWire *fs_images_wire_new(GssClient *client, const char *storage, FsImage
 		.storage = g_strdup(storage),
 		.address = address,
 		.data = data,
-		.face = {.check = check,
+		.face = {.exists = exists,
+	                 .list = list,
+	                 .check = check,
 	                 .info = info,
 	                 .add = add,
 	                 .replace = replace,

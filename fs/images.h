@@ -12,14 +12,22 @@
 #include <stdbool.h>
 
 typedef struct {
+	const char *name;
 	gint64 size;      /* bytes, -1 unknown */
 	const char *date; /* of its last change, as the platform writes it; "" unknown */
+	gint64 mtime;     /* the same in ns since the epoch, -1 unknown */
 } FsImage;
 
 typedef void (*FsImageCallback)(const FsImage *image, const GError *error, void *data);
+typedef void (*FsImageListCallback)(const FsImage *images, guint count, const GError *error,
+                                    void *data);
 typedef void (*FsImagesDone)(const GError *error, void *data);
 
 typedef struct {
+	/* Is a service configured now? */
+	bool (*exists)(void *images);
+	/* All there are, in one call. */
+	void (*list)(void *images, FsImageListCallback callback, void *data);
 	/* Before anything is sent: is this a name that the platform takes (EINVAL), is there a
 	 * service (ENOTSUP)? The message says why not. */
 	bool (*check)(void *images, const char *name, GError **error);

@@ -2,6 +2,7 @@
 
 #include "fs/command.h"
 #include "fs/handle.h"
+#include "fs/images-dir.h"
 #include "fs/loop.h"
 #include "fs/notify.h"
 #include "fs/reply.h"
@@ -19,6 +20,7 @@ static void storage_free(void *data)
 {
 	FsStorage *storage = data;
 
+	fs_image_list_free(storage->image_list);
 	g_free(storage->name);
 	g_free(storage);
 }
@@ -51,6 +53,7 @@ FsStorage *fs_mount_add(FsMount *mount, const char *name, Cache *cache, const Fs
 		.name = g_strdup(name),
 		.cache = cache,
 		.images = images,
+		.image_list = fs_image_list_new(),
 	};
 	g_ptr_array_add(mount->storages, storage);
 	return storage;

@@ -21,14 +21,15 @@
 
 typedef struct FsMount FsMount;
 typedef struct FsStorage FsStorage;
-typedef struct FsReplies FsReplies;   /* fs/reply.h */
-typedef struct FsHandles FsHandles;   /* fs/handle.h */
-typedef struct FsVirtuals FsVirtuals; /* fs/virtual.h */
-typedef struct FsNotifier FsNotifier; /* fs/notify.h */
-typedef struct FsLoop FsLoop;         /* fs/loop.h */
-typedef struct FsCommands FsCommands; /* fs/command.h */
-typedef struct FsSession FsSession;   /* fs/session.h */
-typedef struct FsStatus FsStatus;     /* fs/status.h */
+typedef struct FsReplies FsReplies;     /* fs/reply.h */
+typedef struct FsHandles FsHandles;     /* fs/handle.h */
+typedef struct FsVirtuals FsVirtuals;   /* fs/virtual.h */
+typedef struct FsNotifier FsNotifier;   /* fs/notify.h */
+typedef struct FsLoop FsLoop;           /* fs/loop.h */
+typedef struct FsCommands FsCommands;   /* fs/command.h */
+typedef struct FsSession FsSession;     /* fs/session.h */
+typedef struct FsImageList FsImageList; /* fs/images-dir.h */
+typedef struct FsStatus FsStatus;       /* fs/status.h */
 
 #define FS_ROOT_INO 1
 #define FS_STORAGES_MAX 1024
@@ -46,6 +47,7 @@ struct FsStorage {
 	Cache *cache;           /* the caller's */
 	CacheId root;           /* the folder that is shown; 0: none could be found */
 	const FsImages *images; /* the caller's; NULL: the storage has no Images service */
+	FsImageList *image_list;
 };
 
 typedef struct {
@@ -71,7 +73,7 @@ struct FsMount {
 	FsCommands *commands;
 	FsStatus *status;
 	const FsLogin *login; /* the caller's; NULL: none yet */
-	gint stopping;            /* atomic */
+	gint stopping;        /* atomic */
 	FsSession *session;   /* NULL: not mounted */
 };
 

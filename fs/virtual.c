@@ -1,5 +1,6 @@
 #include "fs/virtual.h"
 
+#include "fs/images-dir.h"
 #include "fs/register.h"
 #include "fs/status.h"
 
@@ -17,6 +18,7 @@ typedef enum {
 	EVERYWHERE, /* can be looked up in every folder, is listed in storages' roots and the root
 	             */
 	MOUNT_ROOT,
+	STORAGE_ROOT, /* of those that have an Images service */
 } Place;
 
 static const struct {
@@ -25,13 +27,23 @@ static const struct {
 } classes[] = {
 	{&fs_register_class, EVERYWHERE},
 	{&fs_status_class, MOUNT_ROOT},
+	{&fs_images_dir_class, STORAGE_ROOT},
 };
+
+static void node_free(void *data)
+{
+	FsVirtual *node = data;
+
+	if (node->class->free != NULL)
+		node->class->free(node->data);
+	g_free(node);
+}
 
 FsVirtuals *fs_virtuals_new(void)
 {
 	FsVirtuals *virtuals = g_new0(FsVirtuals, 1);
 	g_mutex_init(&virtuals->lock);
-	virtuals->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+	virtuals->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_free);
 	return virtuals;
 }
 
@@ -49,9 +61,22 @@ static bool is_mount_root(const FsMount *mount, const FsFolder *folder)
 	return folder->storage != NULL && folder->id == folder->storage->root;
 }
 
-static bool is_root(const FsFolder *folder)
+static bool is_storage_root(const FsFolder *folder)
 {
-	return folder->storage == NULL || folder->id == folder->storage->root;
+	return folder->storage != NULL && folder->id == folder->storage->root;
+}
+
+static bool is_here(Place place, const FsMount *mount, const FsFolder *folder)
+{
+	switch (place) {
+	case EVERYWHERE:
+		return true;
+	case MOUNT_ROOT:
+		return is_mount_root(mount, folder);
+	case STORAGE_ROOT:
+		return is_storage_root(folder) && fs_images_dir_exists(folder->storage);
+	}
+	return false;
 }
 
 const FsVirtualClass *fs_virtual_class(const FsMount *mount, const FsFolder *folder,
@@ -60,19 +85,18 @@ const FsVirtualClass *fs_virtual_class(const FsMount *mount, const FsFolder *fol
 	if (*name != '.')
 		return NULL;
 	for (guint i = 0; i < G_N_ELEMENTS(classes); i++) {
-		bool here = classes[i].place == EVERYWHERE || is_mount_root(mount, folder);
-		if (here && strcmp(classes[i].class->name, name) == 0)
-			return classes[i].class;
+		if (strcmp(classes[i].class->name, name) == 0)
+			return is_here(classes[i].place, mount, folder) ? classes[i].class : NULL;
 	}
 	return NULL;
 }
 
 const FsVirtualClass *fs_virtual_listed(const FsMount *mount, const FsFolder *folder, guint index)
 {
+	if (folder->storage != NULL && !is_storage_root(folder))
+		return NULL;
 	for (guint i = 0; i < G_N_ELEMENTS(classes); i++) {
-		bool here = classes[i].place == EVERYWHERE ? is_root(folder)
-		                                           : is_mount_root(mount, folder);
-		if (here && index-- == 0)
+		if (is_here(classes[i].place, mount, folder) && index-- == 0)
 			return classes[i].class;
 	}
 	return NULL;
@@ -92,7 +116,7 @@ static void fill(const FsMount *mount, const FsVirtual *node, struct stat *ret)
 	*ret = (struct stat){
 		.st_ino = node->ino,
 		.st_mode = node->class->mode,
-		.st_nlink = 1,
+		.st_nlink = S_ISDIR(node->class->mode) ? 2 : 1,
 		.st_uid = mount->options.uid,
 		.st_gid = mount->options.gid,
 		.st_blksize = 4096,
@@ -100,16 +124,24 @@ static void fill(const FsMount *mount, const FsVirtual *node, struct stat *ret)
 		.st_mtim = node->time,
 		.st_ctim = node->time,
 	};
+	if (node->class->attr != NULL)
+		node->class->attr(node, ret);
 }
 
 void fs_virtual_lookup(const FsVirtualClass *class, const FsFolder *folder, FsReply *reply)
+{
+	fs_virtual_answer(class, folder, NULL, reply);
+}
+
+void fs_virtual_answer(const FsVirtualClass *class, const FsFolder *folder, void *data,
+                       FsReply *reply)
 {
 	FsMount *mount = reply->mount;
 	FsVirtuals *virtuals = mount->virtuals;
 	FsVirtual *node = g_new0(FsVirtual, 1);
 	struct fuse_entry_param entry = {.attr_timeout = FS_ATTR_TIMEOUT, .entry_timeout = 0};
 
-	*node = (FsVirtual){.class = class, .folder = *folder, .lookups = 1};
+	*node = (FsVirtual){.class = class, .folder = *folder, .data = data, .lookups = 1};
 	clock_gettime(CLOCK_REALTIME, &node->time);
 	g_mutex_lock(&virtuals->lock);
 	node->ino = FS_VIRTUAL_BIT | ++virtuals->last;
@@ -152,7 +184,11 @@ void fs_virtual_getattr(FsReply *reply, uint64_t ino)
  */
 void fs_virtual_setattr(FsReply *reply, uint64_t ino, const struct stat *attr, int set)
 {
-	if (set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+	const FsVirtual *node = find(reply->mount, ino);
+
+	if (node != NULL && (node->class->mode & 0222) == 0)
+		fs_reply_err(reply, EROFS);
+	else if (set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		fs_reply_err(reply, EPERM);
 	else
 		fs_virtual_getattr(reply, ino);
@@ -164,13 +200,14 @@ void fs_virtual_open(FsReply *reply, uint64_t ino, struct fuse_file_info *fi)
 	uid_t caller = fuse_req_ctx(reply->req)->uid;
 	FsVirtual *node = find(reply->mount, ino);
 
-	if (node == NULL) {
-		fs_reply_err(reply, ENOENT);
+	if (node == NULL || node->class->open == NULL) {
+		fs_reply_err(reply, node == NULL ? ENOENT : EISDIR);
 		return;
 	}
 	/* Not left to the mode alone: a control file acts with the credentials of who mounted. Root
 	 * reaches a mount of somebody else only where that user has allowed it. */
-	if (caller != options->uid && caller != options->owner && caller != 0) {
+	bool private = (node->class->mode & 077) == 0;
+	if (private && caller != options->uid && caller != options->owner && caller != 0) {
 		fs_reply_err(reply, EACCES);
 		return;
 	}
@@ -231,4 +268,59 @@ void fs_virtual_poll(FsReply *reply, uint64_t ino, FsHandle *handle, struct fuse
 	if (on != NULL)
 		fuse_pollhandle_destroy(on);
 	fs_reply_poll(reply, FS_POLL_ALWAYS);
+}
+
+/* --- folders --- */
+
+void fs_virtual_child(FsReply *reply, uint64_t parent, const char *name)
+{
+	const FsVirtual *node = find(reply->mount, parent);
+
+	if (node == NULL || node->class->lookup == NULL)
+		fs_reply_err(reply, node == NULL ? ENOENT : ENOTDIR);
+	else
+		node->class->lookup(node, name, reply);
+}
+
+void fs_virtual_opendir(FsReply *reply, uint64_t ino, struct fuse_file_info *fi)
+{
+	const FsVirtual *node = find(reply->mount, ino);
+
+	if (node == NULL || node->class->opendir == NULL)
+		fs_reply_err(reply, node == NULL ? ENOENT : ENOTDIR);
+	else
+		node->class->opendir(node, reply, fi);
+}
+
+void fs_virtual_readdir(FsReply *reply, uint64_t ino, FsHandle *handle, guint64 offset, gsize size)
+{
+	const FsVirtual *node = find(reply->mount, ino);
+
+	if (node == NULL || handle == NULL || node->class->readdir == NULL)
+		fs_reply_err(reply, EBADF);
+	else
+		node->class->readdir(handle, reply, offset, size);
+}
+
+/* --- extended attributes --- */
+
+void fs_virtual_getxattr(FsReply *reply, uint64_t ino, const char *name, gsize size)
+{
+	const FsVirtual *node = find(reply->mount, ino);
+	g_autofree char *value =
+		node != NULL && node->class->xattr != NULL ? node->class->xattr(node, name) : NULL;
+
+	if (value == NULL)
+		fs_reply_err(reply, ENODATA);
+	else
+		fs_reply_xattr(reply, value, strlen(value), size);
+}
+
+void fs_virtual_listxattr(FsReply *reply, uint64_t ino, gsize size)
+{
+	const FsVirtual *node = find(reply->mount, ino);
+	const char *name = node != NULL ? node->class->xattr_name : NULL;
+	g_autofree char *value = name != NULL ? node->class->xattr(node, name) : NULL;
+
+	fs_reply_xattr(reply, name, value != NULL ? strlen(name) + 1 : 0, size);
 }

@@ -25,7 +25,8 @@ typedef struct FsVirtual FsVirtual;
 /* All functions answer the reply they are given. */
 typedef struct {
 	const char *name;
-	mode_t mode; /* with type */
+	mode_t mode; /* with type; without a bit for writing nothing of it can be changed */
+	const char *xattr_name; /* NULL: none */
 	/* Gives a handle to the kernel; the access check was made. */
 	void (*open)(FsVirtual *node, FsReply *reply, struct fuse_file_info *fi);
 	void (*read)(FsHandle *handle, FsReply *reply, guint64 offset, gsize size);
@@ -34,12 +35,21 @@ typedef struct {
 	/* Takes `on` (may be NULL) over: whom to wake when there is something new. NULL: always
 	 * ready. */
 	void (*poll)(FsHandle *handle, FsReply *reply, struct fuse_pollhandle *on);
+	/* Of a folder. */
+	void (*lookup)(const FsVirtual *node, const char *name, FsReply *reply);
+	void (*opendir)(const FsVirtual *node, FsReply *reply, struct fuse_file_info *fi);
+	void (*readdir)(FsHandle *handle, FsReply *reply, guint64 offset, gsize size);
+	/* What is more to tell than of every node; each may be NULL. */
+	void (*attr)(const FsVirtual *node, struct stat *ret);
+	char *(*xattr)(const FsVirtual *node, const char *name);
+	void (*free)(void *data);
 } FsVirtualClass;
 
 struct FsVirtual {
 	const FsVirtualClass *class;
 	uint64_t ino;
 	FsFolder folder; /* where it was looked up */
+	void *data;      /* the class's, constant */
 	struct timespec time;
 	guint64 lookups; /* guarded by the lock of FsVirtuals */
 };
@@ -55,11 +65,20 @@ const FsVirtualClass *fs_virtual_listed(const FsMount *mount, const FsFolder *fo
 
 /* LOOKUP of a control file: answers with a new node. */
 void fs_virtual_lookup(const FsVirtualClass *class, const FsFolder *folder, FsReply *reply);
+/* The same for a node with data of its own, which it takes over. */
+void fs_virtual_answer(const FsVirtualClass *class, const FsFolder *folder, void *data,
+                       FsReply *reply);
+/* LOOKUP in a virtual folder. */
+void fs_virtual_child(FsReply *reply, uint64_t parent, const char *name);
 void fs_virtual_forget(FsMount *mount, uint64_t ino, guint64 count);
 
 /* The operations on a virtual inode; they answer. */
 void fs_virtual_getattr(FsReply *reply, uint64_t ino);
 void fs_virtual_setattr(FsReply *reply, uint64_t ino, const struct stat *attr, int set);
+void fs_virtual_getxattr(FsReply *reply, uint64_t ino, const char *name, gsize size);
+void fs_virtual_listxattr(FsReply *reply, uint64_t ino, gsize size);
+void fs_virtual_opendir(FsReply *reply, uint64_t ino, struct fuse_file_info *fi);
+void fs_virtual_readdir(FsReply *reply, uint64_t ino, FsHandle *handle, guint64 offset, gsize size);
 void fs_virtual_open(FsReply *reply, uint64_t ino, struct fuse_file_info *fi);
 void fs_virtual_read(FsReply *reply, uint64_t ino, FsHandle *handle, guint64 offset, gsize size);
 void fs_virtual_write(FsReply *reply, uint64_t ino, FsHandle *handle, struct fuse_bufvec *data);

@@ -3,7 +3,7 @@
 import os
 import re
 
-from world import fails_with, random_bytes, settled, until
+from world import CONTROL, fails_with, random_bytes, settled, until
 
 
 def tree(path):
@@ -46,7 +46,7 @@ def test_rsync_out(mount, platform, world):
     fill(platform.home)
     home = mount()
     copy = world.path / "copy"
-    rsync = ["rsync", "-rt", "--stats", "--exclude=.register", "--exclude=.status", f"{home.path}/", f"{copy}/"]
+    rsync = ["rsync", "-rt", "--stats", *(f"--exclude={name}" for name in sorted(CONTROL)), f"{home.path}/", f"{copy}/"]
     assert transferred(world.run(*rsync)) == 20
     assert transferred(world.run(*rsync)) == 0
     assert tree(copy) == tree(platform.home)

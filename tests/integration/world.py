@@ -64,7 +64,7 @@ def fails_with(*codes):
 
 
 # What a mount lists in its root besides the files.
-CONTROL = {".register", ".status"}
+CONTROL = {".register", ".status", ".images"}
 
 
 def random_bytes(size, seed=1):
