@@ -255,6 +255,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->nodes = g_hash_table_new(g_int64_hash, g_int64_equal);
 	cache->hidden = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->dirty = g_hash_table_new(NULL, NULL);
+	cache->kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->sending = g_hash_table_new(g_str_hash, g_str_equal);
 	cache->stop = g_cancellable_new();
 	cache->worker = cache_worker_new(cache);
@@ -418,8 +419,9 @@ void cache_close(Cache *cache)
 	g_hash_table_unref(cache->nodes);
 	g_hash_table_unref(cache->hidden);
 	g_hash_table_unref(cache->dirty);
+	g_hash_table_unref(cache->kept);
 	g_hash_table_unref(cache->sending);
-	g_clear_pointer(&cache->removals, g_ptr_array_unref);
+	g_clear_pointer(&cache->removals, g_hash_table_unref);
 	CACHE_CRASH_POINT("close.synced");
 	g_clear_pointer(&cache->store, cache_store_close);
 	if (cache->blobs.path)

@@ -111,9 +111,10 @@ typedef struct {
 	guint64 bytes_total; /* of the files not parked */
 	guint64 bytes_done;  /* of these: sent */
 	guint64 removals;    /* journaled deletions still to be made on GSS */
+	guint64 refused;     /* those that GSS refuses to make */
 } CachePending;
 void cache_pending(Cache *cache, CachePending *ret);
-/* Calls back when nothing but parked files is pending (at once if so). After the unmount, to drain.
+/* Calls back when nothing but parked files and refused deletions is pending (at once if so). After the unmount, to drain.
  */
 typedef void (*CacheCallback)(const GError *error, void *data);
 void cache_drain(Cache *cache, CacheCallback callback, void *data);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache/crash.h"
 #include "cache/private.h"
 #include "gss/uri.h"
 
@@ -44,6 +45,57 @@ char *cache_conflict_hash(int fd, guint64 size)
 		offset += n;
 	}
 	return g_strdup(g_checksum_get_string(sum));
+}
+
+typedef struct {
+	GChecksum *checksum;
+	guint64 size, done;
+	CacheSumCallback callback;
+	void *data;
+} Sum;
+
+static bool sum_changes(GError **error)
+{
+	g_set_error_literal(error, CACHE_ERROR, EAGAIN, "it changes while it is looked at");
+	return false;
+}
+
+static bool sum_begin(const GssBody *body, void *data, GError **error)
+{
+	const Sum *sum = data;
+	bool fits = body->length < 0 || (guint64)body->length == sum->size;
+	return (!body->partial && fits) || sum_changes(error);
+}
+
+static bool sum_body(const void *bytes, gsize length, void *data, GError **error)
+{
+	Sum *sum = data;
+	if (length > sum->size - sum->done)
+		return sum_changes(error);
+	sum->done += length;
+	g_checksum_update(sum->checksum, bytes, length);
+	return true;
+}
+
+static void sum_done(const GError *error, void *data)
+{
+	g_autofree Sum *sum = data;
+	g_autoptr(GError) shorter = NULL;
+	if (!error && sum->done != sum->size) {
+		sum_changes(&shorter);
+		error = shorter;
+	}
+	sum->callback(error ? NULL : g_checksum_get_string(sum->checksum), error, sum->data);
+	g_checksum_free(sum->checksum);
+}
+
+void cache_conflict_sum(GssClient *client, GssResource *resource, guint64 size,
+                        GCancellable *cancellable, CacheSumCallback callback, void *data)
+{
+	static const GssSink sink = {.begin = sum_begin, .body = sum_body, .done = sum_done};
+	Sum *sum = g_new(Sum, 1);
+	*sum = (Sum){g_checksum_new(G_CHECKSUM_SHA256), size, 0, callback, data};
+	gss_storage_read(client, resource, 0, 0, NULL, cancellable, &sink, sum);
 }
 
 void cache_conflict_note_base_locked(CacheNode *node)
@@ -132,6 +184,7 @@ static void release(CacheRecord *record, bool moved)
 	gss_version_clear(&record->remote);
 	if (moved) {
 		g_free(record->moved_from);
+		g_free(record->from_hash);
 		gss_version_clear(&record->from);
 	}
 }
@@ -158,7 +211,9 @@ bool cache_conflict_part_locked(Cache *cache, CacheJob *job, GError **error)
 		r->moved_from = NULL;
 		r->from = GSS_VERSION_INIT;
 		r->from_attempted = 0;
+		r->from_hash = NULL;
 	}
+	CACHE_CRASH_POINT("conflict.parting");
 	bool ok = cache_node_save_locked(cache, node, error) &&
 	          cache_store_insert(cache->store, &theirs, error);
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
@@ -169,6 +224,7 @@ bool cache_conflict_part_locked(Cache *cache, CacheJob *job, GError **error)
 	}
 	if (back)
 		g_hash_table_remove(cache->hidden, theirs.uri);
+	CACHE_CRASH_POINT("conflict.parted");
 	g_warning("%s; it is uploaded as %s", r->conflict, r->name);
 	cache_node_set_resource(node, NULL);
 	node->aborts = node->tries = 0;

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "cache/blob.h"
+#include "gss/storage.h"
 
 #define CACHE_COMPARE_BYTES (1024 * 1024)
 
@@ -25,3 +26,9 @@ char *cache_conflict_name(const char *name, const char *user, gint64 when, guint
 
 /* SHA-256 of the first `size` bytes of an open blob; NULL: it cannot be read. */
 char *cache_conflict_hash(int fd, guint64 size);
+
+/* The same of a file on GSS of `size` bytes, at most CACHE_COMPARE_BYTES; EAGAIN: it is changing.
+ * The callback runs on gss-net. */
+typedef void (*CacheSumCallback)(const char *hash, const GError *error, void *data);
+void cache_conflict_sum(GssClient *client, GssResource *resource, guint64 size,
+                        GCancellable *cancellable, CacheSumCallback callback, void *data);

@@ -341,6 +341,8 @@ void cache_file_release(CacheFile *file)
 	CACHE_CRASH_POINT("file.releasing");
 	node->opens--;
 	node->writers -= file->writer;
+	if (!node->opens)
+		cache_rename_keep_no_more_locked(node);
 	/* The descriptor is worth keeping only while somebody uses it. */
 	if (!node->opens && node->content && !node->job)
 		idle = cache_content_ref(node->content);

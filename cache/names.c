@@ -307,17 +307,25 @@ static bool needed_locked(const CacheNode *node)
 static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError **error)
 {
 	CacheRecord *r = &node->r;
-	if (r->uri && r->moved_from &&
-	    (!cache_store_insert_removal(cache->store, r->uri, &r->remote, r->attempted, 0,
-	                                 error) ||
+	/* What was sent whole and then given up may still come. */
+	g_autofree char *address =
+		r->uri ? g_strdup(r->uri) : gss_uri_child(folder->r.uri, r->name);
+	GssVersion sent = {.size = (gint64)r->attempted - 1, .mtime = -1};
+	bool twice = r->uri && r->moved_from, later = needed_locked(node) && !r->moved_from;
+	gint64 until = r->attempted ? cache_now_ns() + CACHE_WATCH_NS : 0;
+	if ((twice || (r->attempted && !later)) &&
+	    (!cache_store_insert_removal(cache->store, address, twice ? &r->remote : &sent,
+	                                 r->attempted, r->attempted_hash, until, error) ||
 	     !cache_removal_load_locked(cache, error)))
 		return false;
-	if (needed_locked(node) && !r->moved_from) {
+	if (later) {
 		/* It is read from there until the last close: then it is removed (see bury_locked).
 		 */
 		r->moved_from = g_steal_pointer(&r->uri);
 		gss_version_copy(&r->from, &r->remote);
 		r->from_attempted = r->attempted;
+		g_free(r->from_hash);
+		r->from_hash = g_steal_pointer(&r->attempted_hash);
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
 	}
 	cache_folder_touch_locked(folder, r->name);

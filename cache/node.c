@@ -135,7 +135,8 @@ static void bury_locked(Cache *cache, CacheNode *node)
 	if (ok) {
 		ok = (!node->r.moved_from ||
 		      cache_store_insert_removal(cache->store, node->r.moved_from, &node->r.from,
-		                                 node->r.from_attempted, 0, &error)) &&
+		                                 node->r.from_attempted, node->r.from_hash, 0,
+		                                 &error)) &&
 		     cache_queue_drop_generations_locked(cache, node, G_MAXINT64, &error) &&
 		     (!node->r.blob ||
 		      cache_store_remove_blob(cache->store, node->r.blob, &error)) &&
@@ -233,6 +234,12 @@ void cache_folder_touch_locked(CacheNode *folder, const char *name)
 	cache_siblings_touch_locked(folder, name);
 }
 
+void cache_node_detached_locked(Cache *cache, CacheNode *node)
+{
+	cache->parting += node->r.moved_from != NULL;
+	cache_node_mark_clean_locked(cache, node);
+}
+
 bool cache_node_detach_locked(Cache *cache, CacheNode *node, GError **error)
 {
 	gint64 parent = node->r.parent, ctime = node->r.ctime;
@@ -243,8 +250,7 @@ bool cache_node_detach_locked(Cache *cache, CacheNode *node, GError **error)
 		node->r.ctime = ctime;
 		return false;
 	}
-	cache->parting += node->r.moved_from != NULL;
-	cache_node_mark_clean_locked(cache, node);
+	cache_node_detached_locked(cache, node);
 	return true;
 }
 

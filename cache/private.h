@@ -83,6 +83,7 @@ struct Cache {
 	guint active[2]; /* jobs under way */
 	GHashTable
 		*sending;  /* creation addresses to which something is being sent: one at a time */
+	GHashTable *kept;  /* URIs at which nothing may be replaced yet: cache/rename.c */
 	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
 	GSList *drainers;  /* CacheCall */
 	bool login_reported; /* said once that the queue waits for credentials */
@@ -93,8 +94,9 @@ struct Cache {
 	guint64 usage;
 	gint64 usage_at;
 	/* cache/removal.c */
-	GPtrArray *removals; /* Removal, not yet made */
-	guint removing;      /* under way */
+	GHashTable *removals; /* URI -> Removal, not yet made */
+	gint64 removals_seen; /* the newest that was loaded */
+	guint removing;       /* under way */
 	GSource *removal_timer;
 	GSource *evict_timer;    /* cache/evict.c */
 	GSList *removal_waiters; /* CacheCall: told when a removal was made */
@@ -146,13 +148,13 @@ struct CacheNode {
 	GSList *listing;     /* CacheCall: wait for the listing under way */
 	GHashTable *touched; /* names changed here while a listing is under way: it may not know */
 	CacheSiblings *siblings; /* NULL: not listed lately */
-	bool names_reported;   /* said once that names here can't be shown */
+	bool names_reported;     /* said once that names here can't be shown */
 
 	/* file */
 	CacheContent *content; /* NULL: blob not open */
 	guint opens, writers;
-	bool kernel_valid;    /* the kernel's pages are of this content */
-	guint lineage; /* grows when another version replaces bytes that may have been read */
+	bool kernel_valid; /* the kernel's pages are of this content */
+	guint lineage;     /* grows when another version replaces bytes that may have been read */
 	guint64 flushed_size; /* acknowledged size: a write below it may tear */
 	bool changed;         /* something is not journaled yet */
 	int write_errno;      /* a write was lost: not whole */
@@ -162,6 +164,7 @@ struct CacheNode {
 	/* upload (cache/queue.c, cache/upload.c) */
 	bool queued;
 	bool leaving;   /* an unlink is under way */
+	void *keeping;  /* replaced while open: its content is being brought here */
 	CacheJob *job;  /* under way */
 	guint64 sealed; /* newest sealed generation */
 	guint aborts, tries;
@@ -203,6 +206,8 @@ void cache_node_mark_dirty_locked(Cache *cache, CacheNode *node);
 void cache_node_mark_clean_locked(Cache *cache, CacheNode *node);
 /* Takes a node's name away: removed at once or with its last user. In a transaction of its own. */
 bool cache_node_detach_locked(Cache *cache, CacheNode *node, GError **error);
+/* What follows in memory, for whoever has journaled it with other things. */
+void cache_node_detached_locked(Cache *cache, CacheNode *node);
 /* A name in a folder changed here: a listing under way may not know of it. */
 void cache_folder_touch_locked(CacheNode *folder, const char *name);
 
@@ -253,7 +258,7 @@ bool cache_content_save_extents(CacheContent *content, GError **error);
  * disk, too. What is lost with the daemon before that is fetched again. Any thread, no lock. */
 void cache_content_save_soon(CacheContent *content);
 void cache_content_save_now(CacheContent *content); /* on the worker, or at the end */
-bool cache_content_empty(CacheContent *content); /* holds nothing */
+bool cache_content_empty(CacheContent *content);    /* holds nothing */
 bool cache_content_whole(CacheContent *content, guint64 size);
 
 /* --- reading from GSS (cache/fetch.c) --- */
@@ -416,10 +421,8 @@ struct CacheJob {
 	GssVersion looked; /* what was there when it was sent */
 	char *base_hash;   /* of the base, NULL: not known, as of all that is not small */
 	char *attempted_hash;
-	char *hash;         /* of what is sent */
-	char *theirs;       /* of what is there */
-	GChecksum *summing; /* on gss-net */
-	guint64 summed;
+	char *hash;   /* of what is sent */
+	char *theirs; /* of what is there */
 	GError *error;
 	void (*step)(CacheJob *job);
 };
@@ -437,6 +440,12 @@ bool cache_conflict_part_locked(Cache *cache, CacheJob *job, GError **error);
  */
 void cache_conflict_note_base_locked(CacheNode *node);
 
+/* --- renames (cache/rename.c) --- */
+
+/* The last close of what was replaced while it was open: its content need not come here any more.
+ */
+void cache_rename_keep_no_more_locked(CacheNode *node);
+
 /* --- removals (cache/removal.c) --- */
 
 void cache_removal_run(Cache *cache); /* looks for work; any thread, no lock held */
@@ -444,7 +453,17 @@ void cache_removal_run(Cache *cache); /* looks for work; any thread, no lock hel
  * listings. */
 bool cache_removal_load_locked(Cache *cache, GError **error);
 void cache_removal_clear_locked(Cache *cache);
-/* Those that wait for their next try wait no more. */
+/* How long a body that GSS has whole may take to appear: it may copy behind a slow link. */
+#define CACHE_WATCH_NS (15 * 60 * G_GINT64_CONSTANT(1000000000))
+/* What is at `uri` from now on is not to go any more. */
+bool cache_removal_drop_locked(Cache *cache, const char *uri, GError **error);
+/* The same, for something new that is about to be sent there; EAGAIN: not yet. */
+bool cache_removal_give_way_locked(Cache *cache, const char *uri, GError **error);
+/* Somebody waits for this one. */
+void cache_removal_look_locked(Cache *cache, const char *uri);
+/* Still to be made, and those that GSS refuses; watches count in neither. */
+void cache_removal_count_locked(Cache *cache, guint *ret_pending, guint *ret_parked);
+/* Tries what was refused once more, and all others now; to be followed by cache_removal_run(). */
 void cache_removal_hurry_locked(Cache *cache);
 
 /* --- eviction (cache/evict.c) --- */

@@ -35,22 +35,22 @@ static void job_free_locked(CacheJob *job)
 	g_free(job->attempted_hash);
 	g_free(job->hash);
 	g_free(job->theirs);
-	g_clear_pointer(&job->summing, g_checksum_free);
 	g_clear_error(&job->error);
 	g_free(job);
 }
 
-static bool due_locked(CacheNode *node)
+static bool due_locked(const Cache *cache, const CacheNode *node)
 {
-	return cache_node_dirty(node) && node->r.parent != CACHE_PARENT_UNLINKED && !node->job &&
-	       (!node->r.torn || node->changed) && !node->retry && !node->write_errno &&
-	       !node->cloning && !node->leaving && node->r.state == CACHE_STATE_DIRTY &&
-	       (!node->writers || node->publishers);
+	bool kept = node->r.uri && g_hash_table_contains(cache->kept, node->r.uri);
+	return !kept && cache_node_dirty(node) && node->r.parent != CACHE_PARENT_UNLINKED &&
+	       !node->job && (!node->r.torn || node->changed) && !node->retry &&
+	       !node->write_errno && !node->cloning && !node->leaving &&
+	       node->r.state == CACHE_STATE_DIRTY && (!node->writers || node->publishers);
 }
 
 void cache_queue_consider_locked(Cache *cache, CacheNode *node)
 {
-	if (node->queued || !due_locked(node) || !cache->client || cache->stopping)
+	if (node->queued || !due_locked(cache, node) || !cache->client || cache->stopping)
 		return;
 	int lane = node->r.size >= LARGE_BYTES;
 	g_queue_push_tail(&cache->ready[lane], cache_node_pin_locked(node));
@@ -175,7 +175,7 @@ static bool being_written(CacheNode *node)
 static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed, GError **error)
 {
 	/* A write that is under way looks here again when it has ended. */
-	if (!due_locked(node) || being_written(node))
+	if (!due_locked(cache, node) || being_written(node))
 		return NULL;
 	CacheJob *job = seal_locked(cache, node, error);
 	if (!job && passes((*error)->code)) {
@@ -350,10 +350,11 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 	} else if (!renamed) {
 		if (job->moved_from)
 			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
-			                                r->from_attempted, 0, error);
+			                                r->from_attempted, r->from_hash, 0, error);
 		g_clear_pointer(&r->moved_from, g_free);
 		gss_version_clear(&r->from);
 		r->from_attempted = 0;
+		g_clear_pointer(&r->from_hash, g_free);
 		g_free(r->uri);
 		r->uri = g_strdup(job->uri);
 		g_hash_table_remove(cache->hidden, r->uri);
@@ -366,11 +367,13 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 		/* It is the place that the node was renamed from. */
 		if (job->moved_from && g_strcmp0(job->moved_from, r->moved_from) == 0)
 			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
-			                                r->from_attempted, 0, error);
+			                                r->from_attempted, r->from_hash, 0, error);
 		g_free(r->moved_from);
 		r->moved_from = g_strdup(job->uri);
+		ok = ok && cache_removal_drop_locked(cache, job->uri, error);
 		gss_version_copy(&r->from, &job->result);
 		r->from_attempted = 0;
+		g_clear_pointer(&r->from_hash, g_free);
 		g_hash_table_add(cache->hidden, g_strdup(job->uri));
 	}
 	r->published = job->generation;
@@ -471,13 +474,15 @@ static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parte
 		gss_version_copy(&node->r.remote, &job->result);
 		g_clear_pointer(&node->r.remote_hash, g_free);
 	}
-	/* Renamed meanwhile: what may have arrived under the old name must go. */
-	GssVersion ours = {.size = job->size, .mtime = -1};
-	if (!job->untouched && job->fresh && outdated && node->r.parent >= 0 &&
-	    (!cache_store_insert_removal(cache->store, job->address, &ours, 0, 0, &failure) ||
-	     !cache_removal_load_locked(cache, &failure))) {
-		g_warning("%s: %s", cache->path, failure->message);
-		g_clear_error(&failure);
+	/* Renamed meanwhile: what may arrive under the old name is looked for; what can't have
+	 * arrived is not. */
+	if (outdated && job->untouched && !job->attempted) {
+		if (g_strcmp0(node->r.moved_from, job->uri) == 0)
+			node->r.from_attempted = 0;
+		if (job->fresh && !cache_removal_drop_locked(cache, job->address, &failure)) {
+			g_warning("%s: %s", cache->path, failure->message);
+			g_clear_error(&failure);
+		}
 	}
 	CACHE_CRASH_POINT("upload.failed");
 	bool superseded = g_atomic_int_get(&job->aborted) || node->r.parent < 0 ||
@@ -580,13 +585,18 @@ void cache_pending(Cache *cache, CachePending *ret)
 		ret->bytes_total += node->r.size;
 		ret->bytes_done += node->job ? node->job->sent : 0;
 	}
-	ret->removals = cache->removals->len;
+	guint removals, refused;
+	cache_removal_count_locked(cache, &removals, &refused);
+	ret->removals = removals;
+	ret->refused = refused;
 	g_mutex_unlock(&cache->lock);
 }
 
 static bool drained_locked(Cache *cache)
 {
-	if (cache->removals->len || cache->parting)
+	guint removals, refused;
+	cache_removal_count_locked(cache, &removals, &refused);
+	if (removals || cache->parting)
 		return false;
 	GHashTableIter iter;
 	void *key;

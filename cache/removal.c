@@ -1,12 +1,22 @@
-/* Removals: deletions on GSS that a rename leaves to be made behind everybody's back. Each looks
- * first: only the very version that was renamed is deleted, a teammate's newer one stays. */
+/* Removals: deletions on GSS that a rename or an unlink leaves to be made behind everybody's back.
+ * Each looks first: only the very version that was renamed, or what a request of ours that was
+ * given up may have brought, is deleted; a teammate's newer one stays.
+ *
+ * A removal with an end (`until`) watches a name: nothing is there now, but a body that GSS has
+ * whole may still come. It hides what comes and holds nobody up. What GSS refuses for good is
+ * parked with its reason: shown again, tried anew at the next mount or when somebody asks. */
 #include "cache/private.h"
 
 #include <errno.h>
 
+#include "cache/conflict.h"
+#include "cache/crash.h"
+
 #define AT_ONCE 8
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
+/* A new file of the same name waits so long for the body of an old one. */
+#define GIVE_WAY_NS (3 * G_GINT64_CONSTANT(1000000000))
 
 typedef struct {
 	Cache *cache;
@@ -14,6 +24,8 @@ typedef struct {
 	guint tries;
 	gint64 not_before;
 	bool running, dropped;
+	bool replaced; /* the journal has a newer one for its URI */
+	bool quiet;    /* a watch that has seen nothing */
 	GssResource *resource;
 	GError *error;
 	bool made, kept;
@@ -41,75 +53,184 @@ static void forget(void *data)
 void cache_removal_clear_locked(Cache *cache)
 {
 	if (cache->removals)
-		g_ptr_array_set_size(cache->removals, 0);
+		g_hash_table_remove_all(cache->removals);
 	cache_worker_cancel(&cache->removal_timer);
-}
-
-static bool find(Cache *cache, const char *uri)
-{
-	for (guint i = 0; i < cache->removals->len; i++)
-		if (g_str_equal(((Removal *)g_ptr_array_index(cache->removals, i))->r.uri, uri))
-			return true;
-	return false;
 }
 
 bool cache_removal_load_locked(Cache *cache, GError **error)
 {
 	if (!cache->removals)
-		cache->removals = g_ptr_array_new_with_free_func(forget);
-	g_autoptr(GPtrArray) list = cache_store_removals(cache->store, error);
+		cache->removals = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, forget);
+	g_autoptr(GPtrArray) list = cache_store_removals(cache->store, cache->removals_seen, error);
 	if (!list)
 		return false;
 	for (guint i = 0; i < list->len; i++) {
 		CacheRemoval *recorded = g_ptr_array_index(list, i);
-		if (find(cache, recorded->uri))
+		Removal *removal = g_hash_table_lookup(cache->removals, recorded->uri);
+		if (removal && removal->running) {
+			removal->replaced = true;
 			continue;
-		Removal *removal = g_new0(Removal, 1);
+		}
+		removal = g_new0(Removal, 1);
 		removal->cache = cache;
 		removal->r = *recorded;
-		*recorded = (CacheRemoval){.version = GSS_VERSION_INIT};
+		removal->r.error = 0; /* of another run: tried anew */
+		*recorded = (CacheRemoval){.version = GSS_VERSION_INIT, .id = removal->r.id};
 		g_hash_table_add(cache->hidden, g_strdup(removal->r.uri));
-		g_ptr_array_add(cache->removals, removal);
+		g_hash_table_replace(cache->removals, removal->r.uri, removal);
+		cache->removals_seen = MAX(cache->removals_seen, removal->r.id);
 	}
 	return true;
+}
+
+bool cache_removal_drop_locked(Cache *cache, const char *uri, GError **error)
+{
+	Removal *removal = cache->removals ? g_hash_table_lookup(cache->removals, uri) : NULL;
+	if (!removal)
+		return true;
+	if (!cache_store_remove_removal(cache->store, removal->r.id, error))
+		return false;
+	g_hash_table_remove(cache->hidden, uri);
+	g_hash_table_remove(cache->removals, removal->r.uri);
+	return true;
+}
+
+bool cache_removal_give_way_locked(Cache *cache, const char *uri, GError **error)
+{
+	Removal *removal = g_hash_table_lookup(cache->removals, uri);
+	if (!removal)
+		return true;
+	gint64 age = cache_now_ns() - (removal->r.until - CACHE_WATCH_NS);
+	if (removal->running || (removal->r.until && age < GIVE_WAY_NS)) {
+		g_set_error(error, CACHE_ERROR, EAGAIN,
+		            "it waits until what had its name is removed from GSS");
+		return false;
+	}
+	return cache_removal_drop_locked(cache, uri, error);
+}
+
+void cache_removal_look_locked(Cache *cache, const char *uri)
+{
+	Removal *removal = g_hash_table_lookup(cache->removals, uri);
+	if (removal)
+		removal->not_before = 0;
+	cache_removal_run(cache);
+}
+
+void cache_removal_count_locked(Cache *cache, guint *ret_pending, guint *ret_parked)
+{
+	GHashTableIter iter;
+	void *value;
+	*ret_pending = *ret_parked = 0;
+	g_hash_table_iter_init(&iter, cache->removals);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const Removal *removal = value;
+		*ret_parked += removal->r.error != 0;
+		*ret_pending += !removal->r.error && !removal->quiet;
+	}
+}
+
+void cache_removal_hurry_locked(Cache *cache)
+{
+	GHashTableIter iter;
+	void *value;
+	g_hash_table_iter_init(&iter, cache->removals);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		Removal *removal = value;
+		removal->not_before = 0;
+		if (!removal->r.error)
+			continue;
+		removal->r.error = 0;
+		g_hash_table_add(cache->hidden, g_strdup(removal->r.uri));
+	}
+}
+
+/* --- ending --- */
+
+static bool passes(int code)
+{
+	return code != EACCES && code != EPERM && code != EINVAL && code != EISDIR &&
+	       code != EPROTO;
+}
+
+static void later_locked(Removal *removal)
+{
+	guint delay = MIN(RETRY_MS << MIN(removal->tries, 6), RETRY_MAX_MS);
+	removal->tries++;
+	removal->not_before = g_get_monotonic_time() + delay * G_GINT64_CONSTANT(1000);
+}
+
+static void park_locked(Removal *removal)
+{
+	Cache *cache = removal->cache;
+	g_autoptr(GError) error = NULL;
+	removal->r.error = removal->error->code;
+	g_free(removal->r.message);
+	removal->r.message = g_strdup(removal->error->message);
+	g_hash_table_remove(cache->hidden, removal->r.uri);
+	g_warning("%s: GSS refuses to remove it, it stays there: %s", removal->r.uri,
+	          removal->r.message);
+	if (!cache_store_park_removal(cache->store, removal->r.id, removal->r.error,
+	                              removal->r.message, &error))
+		g_warning("%s: %s", cache->path, error->message);
+}
+
+/* Nothing is left to do for it: its name, if it comes again, is somebody's. */
+static void done_locked(Removal *removal)
+{
+	Cache *cache = removal->cache;
+	g_autoptr(GError) error = NULL;
+	if (removal->kept)
+		g_message("%s: was renamed or removed here but changed on GSS since: the newer "
+		          "version stays",
+		          removal->r.uri);
+	if (!cache_store_remove_removal(cache->store, removal->r.id, &error))
+		g_warning("%s: %s", cache->path, error->message);
+	CACHE_CRASH_POINT("removal.finished");
+	if (removal->dropped)
+		return; /* the list has forgotten it */
+	bool replaced = removal->replaced;
+	g_hash_table_remove(cache->hidden, removal->r.uri);
+	g_hash_table_remove(cache->removals, removal->r.uri); /* frees it */
+	if (replaced && !cache_removal_load_locked(cache, &error))
+		g_warning("%s: %s", cache->path, error->message);
 }
 
 static void finish(void *data)
 {
 	Removal *removal = data;
 	Cache *cache = removal->cache;
-	g_autoptr(GError) error = NULL;
+	GSList *waiters = NULL, *drained = NULL;
 	g_mutex_lock(&cache->lock);
 	CACHE_CRASH_POINT("removal.finishing");
-	bool dropped = removal->dropped; /* the list has forgotten it: it is ours to free */
+	bool dropped = removal->dropped; /* it is ours to free */
 	removal->running = false;
 	cache->removing--;
-	GSList *waiters = NULL;
-	if (removal->error) {
-		guint delay = MIN(RETRY_MS << MIN(removal->tries, 6), RETRY_MAX_MS);
-		removal->tries++;
-		removal->not_before = g_get_monotonic_time() + delay * G_GINT64_CONSTANT(1000);
-		if (removal->tries == 1 && removal->error->code != ECANCELED)
-			g_message("%s: cannot be removed yet: %s", removal->r.uri,
-			          removal->error->message);
-		g_clear_error(&removal->error);
-	} else {
-		if (removal->kept)
-			g_message("%s: was renamed here but changed on GSS since: the newer "
-			          "version stays",
-			          removal->r.uri);
-		if (!cache_store_remove_removal(cache->store, removal->r.id, &error))
-			g_warning("%s: %s", cache->path, error->message);
-		CACHE_CRASH_POINT("removal.finished");
-		g_hash_table_remove(cache->hidden, removal->r.uri);
+	bool watching = removal->r.until > cache_now_ns() && !removal->made && !removal->kept;
+	const GError *error = removal->error;
+	if (error && (passes(error->code) || dropped)) {
+		if (removal->tries == 0 && error->code != ECANCELED)
+			g_message("%s: cannot be removed yet: %s", removal->r.uri, error->message);
+		later_locked(removal);
+	} else if (error) {
+		park_locked(removal);
 		waiters = g_steal_pointer(&cache->removal_waiters);
+	} else if (watching && !dropped && !removal->replaced) {
+		removal->quiet = true;
+		later_locked(removal);
+	} else {
+		waiters = g_steal_pointer(&cache->removal_waiters);
+		g_clear_error(&removal->error);
+		done_locked(removal);
 		if (!dropped)
-			g_ptr_array_remove_fast(cache->removals, removal); /* frees it */
+			removal = NULL;
 	}
+	if (removal)
+		g_clear_error(&removal->error);
 	if (dropped)
 		removal_free(removal);
-	GSList *drained = NULL;
 	cache_queue_check_drained_locked(cache, &drained);
+	cache_status_changed_locked(cache);
 	g_mutex_unlock(&cache->lock);
 	cache_calls_run(cache, waiters, NULL);
 	cache_calls_run(cache, drained, NULL);
@@ -126,24 +247,57 @@ static void end(Removal *removal, const GError *error)
 
 static void on_removed(const GError *error, void *data)
 {
+	Removal *removal = data;
 	CACHE_CRASH_POINT("removal.made");
+	removal->made = !error;
 	end(data, error);
 }
 
+static void make(Removal *removal)
+{
+	CACHE_CRASH_POINT("removal.making");
+	gss_storage_remove(removal->cache->client, removal->resource, removal->cache->stop,
+	                   on_removed, removal);
+}
+
+static void leave(Removal *removal)
+{
+	removal->kept = true;
+	end(removal, NULL);
+}
+
+static void on_sum(const char *hash, const GError *error, void *data)
+{
+	Removal *removal = data;
+	if (error)
+		end(removal, error);
+	else if (g_strcmp0(hash, removal->r.hash) == 0)
+		make(removal);
+	else
+		leave(removal);
+}
+
+/* Is it what is to go? */
 static void on_version(const GssVersion *version, const GError *error, void *data)
 {
 	Removal *removal = data;
-	const GssVersion *ours = &removal->r.version;
+	const CacheRemoval *r = &removal->r;
 	if (error) {
 		end(removal, error);
-	} else if (ours->size >= 0 && !gss_version_equal(ours, version)) {
-		removal->kept = true;
-		end(removal, NULL);
-	} else {
-		CACHE_CRASH_POINT("removal.making");
-		gss_storage_remove(removal->cache->client, removal->resource, removal->cache->stop,
-		                   on_removed, removal);
+		return;
 	}
+	bool attempt = r->attempted && version->size == (gint64)(r->attempted - 1);
+	bool dated = r->version.mtime >= 0 || r->version.etag;
+	bool same = r->version.size < 0 || gss_version_equal(&r->version, version);
+	if (same && (dated || !attempt))
+		make(removal);
+	else if (attempt && r->hash) /* by its size alone it may be somebody else's */
+		cache_conflict_sum(removal->cache->client, removal->resource, version->size,
+		                   removal->cache->stop, on_sum, removal);
+	else if (same || attempt)
+		make(removal);
+	else
+		leave(removal);
 }
 
 static void on_resolved(GssResource *resource, const GError *error, void *data)
@@ -160,12 +314,6 @@ static void on_resolved(GssResource *resource, const GError *error, void *data)
 	                 removal);
 }
 
-void cache_removal_hurry_locked(Cache *cache)
-{
-	for (guint i = 0; i < cache->removals->len; i++)
-		((Removal *)g_ptr_array_index(cache->removals, i))->not_before = 0;
-}
-
 static gboolean on_timer(void *data)
 {
 	cache_removal_run(data);
@@ -179,9 +327,14 @@ static void run(void *data)
 	gint64 now = g_get_monotonic_time(), next = G_MAXINT64;
 	g_mutex_lock(&cache->lock);
 	cache_worker_cancel(&cache->removal_timer);
-	for (guint i = 0; i < cache->removals->len && cache->removing < AT_ONCE; i++) {
-		Removal *removal = g_ptr_array_index(cache->removals, i);
-		if (removal->running)
+	GHashTableIter iter;
+	void *value;
+	g_hash_table_iter_init(&iter, cache->removals);
+	while (cache->removing < AT_ONCE && g_hash_table_iter_next(&iter, NULL, &value)) {
+		Removal *removal = value;
+		/* While something is being sent there, it is not known what is to go. */
+		if (removal->running || removal->r.error ||
+		    g_hash_table_contains(cache->sending, removal->r.uri))
 			continue;
 		if (removal->not_before > now) {
 			next = MIN(next, removal->not_before);
@@ -197,7 +350,6 @@ static void run(void *data)
 		cache->removal_timer =
 			cache_worker_after(cache, (next - now) / 1000 + 1, on_timer, cache, NULL);
 	g_mutex_unlock(&cache->lock);
-	starting = g_slist_reverse(starting);
 	for (GSList *l = starting; l; l = l->next) {
 		Removal *removal = l->data;
 		gss_storage_resolve(cache->client, removal->r.uri, cache->stop, on_resolved,

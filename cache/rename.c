@@ -15,19 +15,23 @@ static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GErro
 	if (r->uri && r->moved_from && !node->job) {
 		/* It was to replace a file there, did not yet, and now never will: that file is
 		 * gone all the same. */
-		if (!cache_store_insert_removal(cache->store, r->uri, &r->remote, r->attempted, 0,
-		                                error))
+		if (!cache_store_insert_removal(cache->store, r->uri, &r->remote, r->attempted,
+		                                r->attempted_hash, 0, error))
 			return false;
 	} else if (r->uri) {
 		r->moved_from = g_steal_pointer(&r->uri);
 		gss_version_copy(&r->from, &r->remote);
 		r->from_attempted = r->attempted;
+		g_free(r->from_hash);
+		r->from_hash = g_steal_pointer(&r->attempted_hash);
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
 	} else if (r->attempted) {
 		/* A creating request whose answer is lost, or still to come, may have arrived. */
 		g_autofree char *address = gss_uri_child(parent->r.uri, r->name);
 		GssVersion ours = {.size = (gint64)r->attempted - 1, .mtime = -1};
-		if (!cache_store_insert_removal(cache->store, address, &ours, 0, 0, error))
+		if (!cache_store_insert_removal(cache->store, address, &ours, r->attempted,
+		                                r->attempted_hash, cache_now_ns() + CACHE_WATCH_NS,
+		                                error))
 			return false;
 	}
 	g_clear_pointer(&r->uri, g_free);
@@ -40,17 +44,109 @@ static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GErro
 	return true;
 }
 
-/* The target's place on GSS becomes the one our content goes to. */
+/* The target's place on GSS becomes the one our content goes to. In a transaction; memory follows
+ * when that is committed: until then the target's upload goes on. */
 static bool replace_locked(Cache *cache, CacheNode *node, CacheNode *target, GError **error)
 {
 	CacheRecord *r = &node->r, *t = &target->r;
-	cache_queue_cancel_locked(cache, target);
 	r->uri = g_strdup(t->uri);
 	gss_version_copy(&r->remote, &t->remote);
 	r->remote_hash = g_strdup(t->remote_hash);
 	r->attempted_hash = g_strdup(t->attempted_hash);
 	r->attempted = t->attempted; /* what it sends from now on is outdated, and is not sent */
-	return cache_node_detach_locked(cache, target, error);
+	t->parent = CACHE_PARENT_UNLINKED;
+	return cache_node_save_locked(cache, target, error);
+}
+
+/* --- what somebody still reads --- */
+
+typedef struct {
+	Cache *cache;
+	CacheNode *node; /* pinned; has lost its name to what is to be uploaded */
+	char *uri;
+} Keep;
+
+static void on_kept(Cache *cache, const GError *error, void *data)
+{
+	Keep *keep = data;
+	if (error && error->code != ECANCELED)
+		g_message("%s: was replaced while it is open; what was not read of it is lost: %s",
+		          keep->uri, error->message);
+	g_mutex_lock(&cache->lock);
+	keep->node->keeping = NULL;
+	g_hash_table_remove(cache->kept, keep->uri);
+	GHashTableIter iter;
+	void *node;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (g_hash_table_iter_next(&iter, &node, NULL))
+		if (g_strcmp0(((CacheNode *)node)->r.uri, keep->uri) == 0)
+			cache_queue_consider_locked(cache, node);
+	cache_node_put_locked(cache, keep->node);
+	g_mutex_unlock(&cache->lock);
+	g_free(keep->uri);
+	g_free(keep);
+}
+
+/* Is it open, and not wholly held? Then nothing replaces it on GSS for now. */
+static void keep_locked(Cache *cache, CacheNode *node)
+{
+	const char *uri = node->r.moved_from ? node->r.moved_from : node->r.uri;
+	if (!node->opens || node->keeping || !uri || !node->content || node->write_errno ||
+	    cache_content_whole(node->content, MAX(node->r.size, 0)) ||
+	    g_hash_table_contains(cache->kept, uri))
+		return;
+	Keep *keep = g_new(Keep, 1);
+	*keep = (Keep){cache, cache_node_pin_locked(node), g_strdup(uri)};
+	node->keeping = keep;
+	g_hash_table_add(cache->kept, g_strdup(uri));
+}
+
+static void keep(Cache *cache, CacheNode *node)
+{
+	g_mutex_lock(&cache->lock);
+	Keep *request = node->keeping;
+	CacheContent *content = request && node->content ? cache_content_ref(node->content) : NULL;
+	guint64 size = MAX(node->r.size, 0);
+	g_mutex_unlock(&cache->lock);
+	if (content) {
+		cache_fetch_all(cache, node, content, size, on_kept, request);
+		cache_content_put(content);
+	} else if (request) {
+		on_kept(cache, NULL, request);
+	}
+}
+
+void cache_rename_keep_no_more_locked(CacheNode *node)
+{
+	const Keep *keep = node->keeping;
+	if (keep && node->content)
+		cache_fetch_forget(keep->cache, node->content, node->keeping);
+}
+
+/* --- files --- */
+
+/* The journal has the old state; memory is brought back to it. */
+static void roll_back_locked(Cache *cache, CacheNode *node, CacheNode *target,
+                             const CacheNode *new_parent)
+{
+	CacheRecord *r = &node->r;
+	gint64 size = r->size, mtime = r->mtime, ctime = r->ctime;
+	g_auto(CacheRecord) before = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	if (cache_store_load(cache->store, r->id, &before, NULL)) {
+		CacheRecord wrong = *r;
+		*r = before;
+		before = wrong;
+		/* Ahead of the journal while it is written. */
+		r->size = size;
+		if (node->changed) {
+			r->mtime = mtime;
+			r->ctime = ctime;
+		}
+	}
+	if (r->uri)
+		g_hash_table_remove(cache->hidden, r->uri);
+	if (target)
+		target->r.parent = new_parent->r.id;
 }
 
 static bool rename_file_locked(Cache *cache, CacheNode *parent, CacheNode *node,
@@ -81,22 +177,15 @@ static bool rename_file_locked(Cache *cache, CacheNode *parent, CacheNode *node,
 	}
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	if (!ok) {
-		/* The journal has the old state; memory is brought back to it. */
-		gint64 size = r->size;
-		g_auto(CacheRecord) before = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
-		if (cache_store_load(cache->store, r->id, &before, NULL)) {
-			CacheRecord wrong = *r;
-			*r = before;
-			before = wrong;
-			r->size = size;
-		}
-		if (r->uri)
-			g_hash_table_remove(cache->hidden, r->uri);
-		if (target)
-			target->r.parent = new_parent->r.id;
+		roll_back_locked(cache, node, target, new_parent);
 		return false;
 	}
-	CACHE_CRASH_POINT("rename.recorded");
+	if (target) {
+		keep_locked(cache, target);
+		cache_queue_cancel_locked(cache, target);
+		target->r.ctime = r->ctime;
+		cache_node_detached_locked(cache, target);
+	}
 	g_autoptr(GError) failure = NULL;
 	if (!cache_removal_load_locked(cache, &failure))
 		g_warning("%s: %s", cache->path, failure->message); /* taken up at the next mount */
@@ -297,6 +386,7 @@ void cache_rename(Cache *cache, CacheId parent, const char *name, CacheId new_pa
 	Places p = {0};
 	CacheOp *op = NULL;
 	GSList *publishers = NULL;
+	CacheNode *kept = NULL;
 	g_mutex_lock(&cache->lock);
 	bool ok = find_places_locked(cache, parent, name, new_parent, new_name, flags, &p, &error);
 	if (!ok || p.target == p.node) {
@@ -307,6 +397,7 @@ void cache_rename(Cache *cache, CacheId parent, const char *name, CacheId new_pa
 	                              &error) &&
 	           p.target) {
 		publishers = cache_publishers_take_locked(p.target, G_MAXUINT64);
+		kept = p.target->keeping ? cache_node_pin_locked(p.target) : NULL;
 	}
 	if (op) {
 		op->parent = p.parent;
@@ -321,6 +412,12 @@ void cache_rename(Cache *cache, CacheId parent, const char *name, CacheId new_pa
 				cache_node_put_locked(cache, pinned[i]);
 	}
 	g_mutex_unlock(&cache->lock);
+	if (kept) {
+		keep(cache, kept);
+		g_mutex_lock(&cache->lock);
+		cache_node_put_locked(cache, kept);
+		g_mutex_unlock(&cache->lock);
+	}
 	if (publishers) {
 		g_autoptr(GError) gone =
 			g_error_new(CACHE_ERROR, ENOENT, "%s: was replaced", new_name);

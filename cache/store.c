@@ -42,7 +42,9 @@ static const char *const steps[] = {
 	"ALTER TABLE node ADD COLUMN remote_hash TEXT;"
 	"ALTER TABLE node ADD COLUMN attempted_hash TEXT;"
 	"ALTER TABLE node ADD COLUMN from_attempted INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE node ADD COLUMN from_hash TEXT;"
 	"ALTER TABLE removal ADD COLUMN attempted INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE removal ADD COLUMN hash TEXT;"
 	"ALTER TABLE removal ADD COLUMN until INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE removal ADD COLUMN error INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE removal ADD COLUMN message TEXT;"
@@ -53,7 +55,7 @@ G_STATIC_ASSERT(G_N_ELEMENTS(steps) == SCHEMA_VERSION - 1);
 #define NODE_COLUMNS "id, parent, name, folder, mode, atime, mtime, ctime, size, uri," \
 	" remote_size, remote_mtime, remote_etag, moved_from, from_size, from_mtime, from_etag," \
 	" generation, published, blob, torn, attempted, listed, state, error, message," \
-	" conflict, remote_hash, attempted_hash, from_attempted"
+	" conflict, remote_hash, attempted_hash, from_attempted, from_hash"
 
 typedef enum {
 	BEGIN, COMMIT, ROLLBACK, GET_META, SET_META, REMOVE_META, LIST_META,
@@ -74,13 +76,13 @@ static const char *const statements[N_STATEMENTS] = {
 	[LIST_META] = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key",
 	[INSERT_NODE] = "INSERT INTO node (" NODE_COLUMNS ") VALUES (NULL, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
 		" ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26,"
-		" ?27, ?28, ?29, ?30)",
+		" ?27, ?28, ?29, ?30, ?31)",
 	[UPDATE_NODE] = "UPDATE node SET parent = ?2, name = ?3, folder = ?4, mode = ?5, atime = ?6,"
 		" mtime = ?7, ctime = ?8, size = ?9, uri = ?10, remote_size = ?11, remote_mtime = ?12,"
 		" remote_etag = ?13, moved_from = ?14, from_size = ?15, from_mtime = ?16,"
 		" from_etag = ?17, generation = ?18, published = ?19, blob = ?20, torn = ?21,"
 		" attempted = ?22, listed = ?23, state = ?24, error = ?25, message = ?26, conflict = ?27,"
-		" remote_hash = ?28, attempted_hash = ?29, from_attempted = ?30 WHERE id = ?1",
+		" remote_hash = ?28, attempted_hash = ?29, from_attempted = ?30, from_hash = ?31 WHERE id = ?1",
 	[REMOVE_NODE] = "DELETE FROM node WHERE id = ?",
 	[LOAD_NODE] = "SELECT " NODE_COLUMNS " FROM node WHERE id = ?",
 	[FIND_NODE] = "SELECT " NODE_COLUMNS " FROM node WHERE parent = ? AND name = ? AND parent >= 0",
@@ -105,12 +107,12 @@ static const char *const statements[N_STATEMENTS] = {
 	[FIND_GENERATION] = "SELECT number, blob, size FROM generation WHERE node = ?"
 		" ORDER BY number DESC LIMIT 1",
 	[REMOVE_GENERATIONS] = "DELETE FROM generation WHERE node = ? AND number <= ?",
-	[INSERT_REMOVAL] = "INSERT OR REPLACE INTO removal (uri, size, mtime, etag, attempted, until)"
-		" VALUES (?, ?, ?, ?, ?, ?)",
+	[INSERT_REMOVAL] = "INSERT OR REPLACE INTO removal (uri, size, mtime, etag, attempted, hash, until)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?)",
 	[PARK_REMOVAL] = "UPDATE removal SET error = ?2, message = ?3 WHERE id = ?1",
 	[REMOVE_REMOVAL] = "DELETE FROM removal WHERE id = ?",
-	[REMOVALS] = "SELECT id, uri, size, mtime, etag, attempted, until, error, message"
-		" FROM removal ORDER BY id",
+	[REMOVALS] = "SELECT id, uri, size, mtime, etag, attempted, until, error, message, hash"
+		" FROM removal WHERE id > ? ORDER BY id",
 };
 /* clang-format on */
 
@@ -133,6 +135,7 @@ void cache_record_clear(CacheRecord *record)
 	g_free(record->conflict);
 	g_free(record->remote_hash);
 	g_free(record->attempted_hash);
+	g_free(record->from_hash);
 	gss_version_clear(&record->remote);
 	gss_version_clear(&record->from);
 	*record = (CacheRecord){.size = -1, .remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
@@ -142,6 +145,7 @@ void cache_removal_clear(CacheRemoval *removal)
 {
 	g_clear_pointer(&removal->uri, g_free);
 	g_clear_pointer(&removal->message, g_free);
+	g_clear_pointer(&removal->hash, g_free);
 	gss_version_clear(&removal->version);
 }
 
@@ -446,6 +450,7 @@ static void bind_record(sqlite3_stmt *stmt, const CacheRecord *record)
 	bind_text(stmt, 28, record->remote_hash);
 	bind_text(stmt, 29, record->attempted_hash);
 	sqlite3_bind_int64(stmt, 30, record->from_attempted);
+	bind_text(stmt, 31, record->from_hash);
 }
 
 static void column_record(sqlite3_stmt *stmt, CacheRecord *ret)
@@ -476,6 +481,7 @@ static void column_record(sqlite3_stmt *stmt, CacheRecord *ret)
 	ret->remote_hash = column_text(stmt, 27);
 	ret->attempted_hash = column_text(stmt, 28);
 	ret->from_attempted = sqlite3_column_int64(stmt, 29);
+	ret->from_hash = column_text(stmt, 30);
 }
 
 bool cache_store_insert(CacheStore *store, CacheRecord *record, GError **error)
@@ -782,14 +788,16 @@ bool cache_store_remove_generations(CacheStore *store, CacheId node, guint64 up_
 }
 
 bool cache_store_insert_removal(CacheStore *store, const char *uri, const GssVersion *version,
-                                guint64 attempted, gint64 until, GError **error)
+                                guint64 attempted, const char *hash, gint64 until,
+                                GError **error)
 {
 	g_rec_mutex_lock(&store->lock);
 	sqlite3_stmt *stmt = statement(store, INSERT_REMOVAL);
 	bind_text(stmt, 1, uri);
 	bind_version(stmt, 2, version);
 	sqlite3_bind_int64(stmt, 5, attempted);
-	sqlite3_bind_int64(stmt, 6, until);
+	bind_text(stmt, 6, hash);
+	sqlite3_bind_int64(stmt, 7, until);
 	bool ok = run(store, stmt, error);
 	g_rec_mutex_unlock(&store->lock);
 	return ok;
@@ -813,11 +821,12 @@ bool cache_store_remove_removal(CacheStore *store, gint64 id, GError **error)
 	return run_with(store, REMOVE_REMOVAL, id, 0, error);
 }
 
-GPtrArray *cache_store_removals(CacheStore *store, GError **error)
+GPtrArray *cache_store_removals(CacheStore *store, gint64 after, GError **error)
 {
 	g_rec_mutex_lock(&store->lock);
 	g_autoptr(GPtrArray) removals = g_ptr_array_new_with_free_func(removal_free);
 	sqlite3_stmt *stmt = statement(store, REMOVALS);
+	sqlite3_bind_int64(stmt, 1, after);
 	int result;
 	while ((result = sqlite3_step(stmt)) == SQLITE_ROW) {
 		CacheRemoval *removal = g_new0(CacheRemoval, 1);
@@ -828,6 +837,7 @@ GPtrArray *cache_store_removals(CacheStore *store, GError **error)
 		removal->until = sqlite3_column_int64(stmt, 6);
 		removal->error = sqlite3_column_int(stmt, 7);
 		removal->message = column_text(stmt, 8);
+		removal->hash = column_text(stmt, 9);
 		g_ptr_array_add(removals, removal);
 	}
 	bool ok = result == SQLITE_DONE || fail(store->db, error);

@@ -47,6 +47,7 @@ typedef struct {
 	                    * without our knowing; 0: none */
 	char *attempted_hash; /* of what it sent, if that was small */
 	char *remote_hash;    /* of what is at `uri`, if that is small and was here; NULL unknown */
+	char *from_hash;
 	guint64 from_attempted; /* as `attempted`, of moved_from */
 	bool listed;            /* folder: its children here are a complete listing of some time */
 	CacheState state;       /* CLEAN, DIRTY, FAILED or CONFLICT */
@@ -72,6 +73,7 @@ typedef struct {
 	GssVersion version; /* delete only this one; of unknown size: whatever is there */
 	guint64 attempted;  /* or one of this many bytes plus 1, which a request that was given up
 	                     * may  have brought; 0: none */
+	char *hash;         /* of those, if they are small */
 	gint64 until;  /* ns since the epoch: it may still come until then; 0: looked at once */
 	int error;     /* errno of why GSS refuses for good, 0: it does not */
 	char *message; /* and what it said */
@@ -146,9 +148,9 @@ bool cache_store_find_generation(CacheStore *store, CacheId node, CacheGeneratio
 bool cache_store_remove_generations(CacheStore *store, CacheId node, guint64 up_to, GError **error);
 
 bool cache_store_insert_removal(CacheStore *store, const char *uri, const GssVersion *version,
-                                guint64 attempted, gint64 until, GError **error);
+                                guint64 attempted, const char *hash, gint64 until, GError **error);
 bool cache_store_park_removal(CacheStore *store, gint64 id, int code, const char *message,
                               GError **error);
 bool cache_store_remove_removal(CacheStore *store, gint64 id, GError **error);
-/* GPtrArray of CacheRemoval. */
-GPtrArray *cache_store_removals(CacheStore *store, GError **error);
+/* GPtrArray of CacheRemoval: those with ids above `after`. */
+GPtrArray *cache_store_removals(CacheStore *store, gint64 after, GError **error);

@@ -224,6 +224,55 @@ static void note_hash(CacheJob *job)
 		g_clear_pointer(&job->hash, g_free);
 }
 
+/* Journaled before the request: after a crash what is found there is either what is there now,
+ * which was looked at, or what is sent now. */
+static bool note_attempt_locked(CacheJob *job, GError **error)
+{
+	Cache *cache = job->cache;
+	CacheRecord *r = &job->node->r;
+	const char *there = job->theirs ? job->theirs : unchanged(job) ? job->base_hash : NULL;
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	if (!job->fresh) {
+		g_free(r->uri);
+		r->uri = g_strdup(gss_resource_uri(job->resource));
+		gss_version_copy(&r->remote, &job->result);
+		g_free(r->remote_hash);
+		r->remote_hash = g_strdup(there);
+	}
+	r->attempted = job->size + 1;
+	g_free(r->attempted_hash);
+	r->attempted_hash = g_strdup(job->hash);
+	bool ok = cache_removal_give_way_locked(cache, r->uri ? r->uri : job->address, error) &&
+	          cache_node_save_locked(cache, job->node, error);
+	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	if (!ok)
+		r->attempted = job->attempted;
+	return ok;
+}
+
+/* Takes the address for this job, unless the name is another's by now, or something that was
+ * replaced here is still on its way there, by which ours must not be overtaken. */
+static bool begin_locked(CacheJob *job, GError **error)
+{
+	Cache *cache = job->cache;
+	bool taken = !job->sending && g_hash_table_contains(cache->sending, job->address);
+	if (cache_job_outdated_locked(job)) {
+		g_set_error_literal(error, CACHE_ERROR, ECANCELED, "renamed meanwhile");
+		return false;
+	}
+	if (taken) {
+		g_set_error_literal(error, CACHE_ERROR, EAGAIN,
+		                    "it waits until an older version has arrived");
+		return false;
+	}
+	if (!note_attempt_locked(job, error))
+		return false;
+	if (!job->sending)
+		job->sending = g_hash_table_add(cache->sending, job->address);
+	return true;
+}
+
 static void send(CacheJob *job)
 {
 	Cache *cache = job->cache;
@@ -231,40 +280,11 @@ static void send(CacheJob *job)
 	note_hash(job);
 	gss_version_copy(&job->looked, &job->result);
 	g_mutex_lock(&cache->lock);
-	bool outdated = cache_job_outdated_locked(job);
-	const char *there = job->theirs ? job->theirs : unchanged(job) ? job->base_hash : NULL;
-	/* A version that was replaced here may still be on its way there: ours must not be
-	 * overtaken by it. */
-	bool taken = !job->sending && g_hash_table_contains(cache->sending, job->address);
-	if (!outdated && !taken && !job->sending)
-		job->sending = g_hash_table_add(cache->sending, job->address);
-	if (!outdated && !taken) {
-		/* Journaled first: after a crash what is found there is either what is there now,
-		 * which was looked at, or what is sent now. */
-		CacheRecord *r = &job->node->r;
-		if (!job->fresh) {
-			g_free(r->uri);
-			r->uri = g_strdup(gss_resource_uri(job->resource));
-			gss_version_copy(&r->remote, &job->result);
-			g_free(r->remote_hash);
-			r->remote_hash = g_strdup(there);
-		}
-		r->attempted = job->size + 1;
-		g_free(r->attempted_hash);
-		r->attempted_hash = g_strdup(job->hash);
-		if (!cache_node_save_locked(cache, job->node, &error))
-			r->attempted = 0;
-	}
+	bool begun = begin_locked(job, &error);
 	g_mutex_unlock(&cache->lock);
-	if (outdated || taken || error) {
+	if (!begun) {
 		job->untouched = true;
-		fail(job,
-		     outdated ? ECANCELED
-		     : taken  ? EAGAIN
-		              : error->code,
-		     outdated ? "renamed meanwhile"
-		     : taken  ? "it waits until an older version has arrived"
-		              : error->message);
+		fail(job, error->code, error->message);
 		return;
 	}
 	CACHE_CRASH_POINT("upload.attempted");
@@ -290,6 +310,8 @@ static bool leaving(CacheJob *job)
 	const char *uri = gss_resource_uri(job->resource);
 	g_mutex_lock(&job->cache->lock);
 	bool hidden = uri && g_hash_table_contains(job->cache->hidden, uri);
+	if (hidden)
+		cache_removal_look_locked(job->cache, uri);
 	g_mutex_unlock(&job->cache->lock);
 	return hidden;
 }
@@ -375,45 +397,22 @@ static void judge(CacheJob *job)
 
 /* --- comparing contents --- */
 
-static bool sum_begin(const GssBody *body, void *data, GError **error)
-{
-	if (!body->partial && body->length <= CACHE_COMPARE_BYTES)
-		return true;
-	g_set_error(error, CACHE_ERROR, EAGAIN, "it changes while it is looked at");
-	return false;
-}
-
-static bool sum_body(const void *bytes, gsize length, void *data, GError **error)
-{
-	CacheJob *job = data;
-	job->summed += length;
-	if (job->summed > (guint64)job->result.size) {
-		g_set_error(error, CACHE_ERROR, EAGAIN, "it changes while it is looked at");
-		return false;
-	}
-	g_checksum_update(job->summing, bytes, length);
-	return true;
-}
-
-static void sum_done(const GError *error, void *data)
-{
-	keep(data, NULL, NULL, error);
-}
-
-static const GssSink sum = {.begin = sum_begin, .body = sum_body, .done = sum_done};
-
 static void summed(CacheJob *job)
 {
-	if (!job->error && job->summed != (guint64)job->result.size)
-		g_set_error(&job->error, CACHE_ERROR, EAGAIN,
-		            "%s: it changes while it is looked at", job->name);
 	if (job->error) {
 		job->untouched = !job->unknown;
 		fail_with_error(job);
-		return;
+	} else {
+		judge(job);
 	}
-	job->theirs = g_strdup(g_checksum_get_string(job->summing));
-	judge(job);
+}
+
+static void on_sum(const char *hash, const GError *error, void *data)
+{
+	CacheJob *job = data;
+	g_free(job->theirs);
+	job->theirs = g_strdup(hash);
+	keep(job, NULL, NULL, error);
 }
 
 /* Does only its content tell what it is? */
@@ -452,13 +451,10 @@ static void compare(CacheJob *job)
 		judge(job);
 		return;
 	}
-	if (!job->summing)
-		job->summing = g_checksum_new(G_CHECKSUM_SHA256);
-	g_checksum_reset(job->summing);
-	job->summed = 0;
 	job->step = summed;
 	g_autoptr(GssResource) resource = gss_resource_ref(job->resource);
-	gss_storage_read(job->cache->client, resource, 0, 0, NULL, job->cancellable, &sum, job);
+	cache_conflict_sum(job->cache->client, resource, job->result.size, job->cancellable, on_sum,
+	                   job);
 }
 
 static void found(CacheJob *job)

@@ -60,6 +60,7 @@ static void count(const FsMount *mount, CachePending *ret)
 		ret->bytes_total += one.bytes_total;
 		ret->bytes_done += one.bytes_done;
 		ret->removals += one.removals;
+		ret->refused += one.refused;
 	}
 }
 
@@ -117,7 +118,13 @@ static bool report(const FsMount *mount)
 		          "again and see the attribute user.gss.error",
 		          pending.parked, pending.parked == 1 ? "" : "s",
 		          pending.parked == 1 ? "s" : "");
-	return *left == '\0' && pending.parked == 0;
+	if (pending.refused > 0)
+		g_warning("%" G_GUINT64_FORMAT
+		          " file%s that %s renamed or removed here could not be "
+		          "removed from GSS; the next mount tries again",
+		          pending.refused, pending.refused == 1 ? "" : "s",
+		          pending.refused == 1 ? "was" : "were");
+	return *left == '\0' && pending.parked == 0 && pending.refused == 0;
 }
 
 bool fs_drain_wait(FsDrain *drain, guint timeout)

@@ -165,6 +165,8 @@ static void test_open(Fixture *f, const void *data)
 	cache_file_release(file);
 	drain(f);
 	assert_both(f, "shared", "oursrs, old!", "theirs, new and longer");
+	g_autofree char *copy = copy_of(f, "shared");
+	g_assert_cmpint(state(f, copy), ==, CACHE_STATE_CLEAN);
 }
 
 /* Of what was edited the rest is gone: neither can be made whole, and nothing is thrown away. */

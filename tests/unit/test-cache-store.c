@@ -57,7 +57,8 @@ static CacheRecord sample(gint64 parent, const char *name)
 	                     .conflict = g_strdup("since"),
 	                     .remote_hash = g_strdup("r"),
 	                     .attempted_hash = g_strdup("a"),
-	                     .from_attempted = 11};
+	                     .from_attempted = 11,
+	                     .from_hash = g_strdup("f")};
 }
 
 static void test_record(Fixture *f, const void *data)
@@ -88,6 +89,7 @@ static void test_record(Fixture *f, const void *data)
 	g_assert_cmpstr(back.remote_hash, ==, "r");
 	g_assert_cmpstr(back.attempted_hash, ==, "a");
 	g_assert_cmpuint(back.from_attempted, ==, 11);
+	g_assert_cmpstr(back.from_hash, ==, "f");
 }
 
 static void test_names(Fixture *f, const void *data)
@@ -169,23 +171,24 @@ static void test_removals(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
 	GssVersion version = {.size = 3, .mtime = 4};
-	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, 7, 9, &error));
-	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, 7, 9, &error));
-	g_autoptr(GPtrArray) list = cache_store_removals(f->store, &error);
+	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, 7, "h", 9, &error));
+	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, 7, "h", 9, &error));
+	g_autoptr(GPtrArray) list = cache_store_removals(f->store, 0, &error);
 	g_assert_cmpuint(list->len, ==, 1);
 	CacheRemoval *removal = g_ptr_array_index(list, 0);
 	g_assert_cmpstr(removal->uri, ==, "a://x");
 	g_assert_cmpint(removal->version.size, ==, 3);
 	g_assert_cmpuint(removal->attempted, ==, 7);
 	g_assert_cmpint(removal->until, ==, 9);
+	g_assert_cmpstr(removal->hash, ==, "h");
 	g_assert_cmpint(removal->error, ==, 0);
 	g_assert_true(cache_store_park_removal(f->store, removal->id, EACCES, "forbidden", &error));
-	g_autoptr(GPtrArray) parked = cache_store_removals(f->store, &error);
+	g_autoptr(GPtrArray) parked = cache_store_removals(f->store, 0, &error);
 	CacheRemoval *told = g_ptr_array_index(parked, 0);
 	g_assert_cmpint(told->error, ==, EACCES);
 	g_assert_cmpstr(told->message, ==, "forbidden");
 	g_assert_true(cache_store_remove_removal(f->store, removal->id, &error));
-	g_autoptr(GPtrArray) none = cache_store_removals(f->store, &error);
+	g_autoptr(GPtrArray) none = cache_store_removals(f->store, 0, &error);
 	g_assert_cmpuint(none->len, ==, 0);
 }
 
@@ -256,7 +259,7 @@ static void test_migration(Fixture *f, const void *data)
 		g_assert_cmpuint(back.generation, ==, 6);
 		g_assert_cmpint(back.state, ==, CACHE_STATE_FAILED);
 		g_assert_null(back.conflict);
-		g_autoptr(GPtrArray) list = cache_store_removals(f->store, &error);
+		g_autoptr(GPtrArray) list = cache_store_removals(f->store, 0, &error);
 		g_assert_cmpuint(list->len, ==, 1);
 		CacheRemoval *removal = g_ptr_array_index(list, 0);
 		g_assert_cmpint(removal->error, ==, 0);

@@ -1,0 +1,692 @@
+/* test-cache-race.c - names and contents that change while they are on their way. Against
+ * gss-local, whose path is the first argument. */
+#include "test-cache-world.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static size_t append(char *bytes, size_t size, size_t count, void *data)
+{
+	g_string_append_len(data, bytes, size * count);
+	return size * count;
+}
+
+/* How often the server has seen something. */
+static int counter(Fixture *f, const char *name)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *url = test_server_url(f->server, "/_control");
+	g_autofree char *key = g_strdup_printf("\"%s\":", name);
+	CURL *easy = curl_easy_init();
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, append);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, text);
+	g_assert_cmpint(curl_easy_perform(easy), ==, CURLE_OK);
+	curl_easy_cleanup(easy);
+	const char *found = strstr(text->str, key);
+	return found ? atoi(found + strlen(key)) : 0;
+}
+
+/* A place, or the absence of one, that is to come about behind our back. */
+static void await_there(Fixture *f, const char *name, bool there)
+{
+	g_autofree char *path = place(f, name);
+	gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+	while (g_file_test(path, G_FILE_TEST_EXISTS) != there && g_get_monotonic_time() < deadline)
+		g_usleep(10000);
+	g_assert_cmpint(g_file_test(path, G_FILE_TEST_EXISTS), ==, there);
+}
+
+static void await_error(Fixture *f, CacheId id)
+{
+	gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+	g_autofree char *why = NULL;
+	while (!(why = cache_state_error(f->cache, id)) && g_get_monotonic_time() < deadline)
+		g_usleep(10000);
+	g_assert_nonnull(why);
+}
+
+static void run_command(const char *const *argv)
+{
+	int status = -1;
+	g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
+	                           NULL, &status, NULL));
+	g_assert_cmpint(status, ==, 0);
+}
+
+/* The cache as a kill at this moment leaves it, started anew. What is held at the server stays. */
+static void kill_cache(Fixture *f)
+{
+	g_autofree char *kept = g_strconcat(f->dir, ".kept", NULL);
+	run_command((const char *[]){"cp", "-a", f->dir, kept, NULL});
+	/* What the one that goes on to its end does must not be seen at GSS. */
+	control(f, "/fault?path=/refissh*&method=DELETE&status=503&times=100000", "");
+	control(f, "/fault?path=/refissh*&method=P*&status=503&times=100000", "");
+	stop_cache(f);
+	control(f, "/reset", "");
+	run_command((const char *[]){"rm", "-r", f->dir, NULL});
+	run_command((const char *[]){"mv", kept, f->dir, NULL});
+	start_cache(f);
+}
+
+static CacheId find(Fixture *f, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	g_assert_true(sync_lookup(f->cache, f->home, name, &attr, &error));
+	g_assert_no_error(error);
+	return attr.id;
+}
+
+static CacheFile *open_file(Fixture *f, CacheId id, int flags)
+{
+	g_autoptr(GError) error = NULL;
+	CacheFile *file = sync_open(f->cache, id, flags, &error);
+	g_assert_no_error(error);
+	return file;
+}
+
+static void put(CacheFile *file, guint64 offset, const char *text)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sync_write(file, offset, text, strlen(text), &error));
+	g_assert_no_error(error);
+}
+
+static void close_file(CacheFile *file)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(cache_file_flush(file, &error));
+	g_assert_no_error(error);
+	cache_file_release(file);
+}
+
+static void move(Fixture *f, const char *from, const char *to)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sync_rename(f->cache, f->home, from, f->home, to, &error));
+	g_assert_no_error(error);
+}
+
+static void delete (Fixture *f, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sync_unlink(f->cache, f->home, name, &error));
+	g_assert_no_error(error);
+}
+
+static void assert_names(Fixture *f, const char *expected)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *names = sync_names(f->cache, f->home, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(names, ==, expected);
+}
+
+static void assert_read(CacheFile *file, const char *expected)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = sync_read(file, 0, strlen(expected) + 10, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(text, ==, expected);
+}
+
+/* --- what may have arrived --- */
+
+/* Replaced on GSS, the answer lost, renamed before anybody could ask: either version goes. */
+static void test_moved_unknown(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "first");
+	drain(f);
+	control(f, "/fault?method=PUT&path=*/f&cut=after", "");
+	control(f, "/fault?operation=getResourceInformation&skip=1&status=503&times=1000", "");
+	rewrite(f, id, "the second");
+	await_counter(f, "faults", 2);
+	assert_there(f, "f", "the second");
+	move(f, "f", "g");
+	control(f, "/reset", "");
+	drain(f);
+	assert_there(f, "g", "the second");
+	assert_gone(f, "f");
+	assert_names(f, "g");
+}
+
+/* Not if it is somebody else's, of the same size. */
+static void test_moved_unknown_theirs(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "first");
+	drain(f);
+	control(f, "/fault?method=PUT&path=*/f&cut=after", "");
+	control(f, "/fault?operation=getResourceInformation&skip=1&status=503&times=1000", "");
+	rewrite(f, id, "the second");
+	await_counter(f, "faults", 2);
+	put_there(f, "f", "THE SECOND");
+	move(f, "f", "g");
+	control(f, "/reset", "");
+	drain(f);
+	assert_there(f, "g", "the second");
+	assert_there(f, "f", "THE SECOND");
+}
+
+/* Given up with its body sent: it comes after the name was removed, and goes again. */
+static void test_late_arrival(Fixture *f, const void *data)
+{
+	control(f, "/fault?method=POST&path=*/f&hold=before", "");
+	make(f, "f", "late");
+	await_counter(f, "held", 1);
+	delete (f, "f");
+	drain(f); /* looked for once */
+	put_there(f, "f", "late");
+	await_there(f, "f", false);
+	assert_names(f, "");
+	control(f, "/release", "");
+}
+
+static void test_late_arrival_after_restart(Fixture *f, const void *data)
+{
+	control(f, "/fault?method=POST&path=*/f&hold=before", "");
+	make(f, "f", "late");
+	await_counter(f, "held", 1);
+	delete (f, "f");
+	kill_cache(f);
+	put_there(f, "f", "late");
+	await_there(f, "f", false);
+}
+
+/* What comes is somebody else's: it stays, and is seen. */
+static void test_late_arrival_theirs(Fixture *f, const void *data)
+{
+	control(f, "/fault?method=POST&path=*/f&hold=before", "");
+	make(f, "f", "late");
+	await_counter(f, "held", 1);
+	delete (f, "f");
+	put_there(f, "f", "them");
+	int before = counter(f, "gss.getResourceInformation");
+	await_counter(f, "gss.getResourceInformation", before + 1);
+	drain(f);
+	gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+	CacheAttr attr;
+	while (!sync_lookup(f->cache, f->home, "f", &attr, NULL) &&
+	       g_get_monotonic_time() < deadline)
+		g_usleep(10000);
+	assert_there(f, "f", "them");
+	assert_names(f, "f");
+	control(f, "/release", "");
+}
+
+static void test_create_delete_create(Fixture *f, const void *data)
+{
+	control(f, "/fault?method=POST&path=*/f&hold=before", "");
+	make(f, "f", "one");
+	await_counter(f, "held", 1);
+	delete (f, "f");
+	make(f, "f", "one");
+	drain(f);
+	assert_there(f, "f", "one");
+	assert_names(f, "f");
+	/* What is there now is not what was given up. */
+	stop_cache(f);
+	start_cache(f);
+	drain(f);
+	assert_there(f, "f", "one");
+	/* And without anything in flight. */
+	delete (f, "f");
+	assert_gone(f, "f");
+	make(f, "f", "three");
+	delete (f, "f");
+	make(f, "f", "four");
+	drain(f);
+	assert_there(f, "f", "four");
+	control(f, "/release", "");
+}
+
+/* A creating request in flight, renamed, killed: the old name goes when it has come. */
+static void test_moved_in_flight_killed(Fixture *f, const void *data)
+{
+	control(f, "/fault?method=POST&path=*/f&hold=before", "");
+	make(f, "f", "content");
+	await_counter(f, "held", 1);
+	move(f, "f", "g");
+	kill_cache(f);
+	drain(f);
+	put_there(f, "f", "content");
+	await_there(f, "f", false);
+	assert_there(f, "g", "content");
+	assert_names(f, "g");
+}
+
+static void test_moved_in_flight(Fixture *f, const void *data)
+{
+	control(f, "/fault?method=POST&path=*/f&hold=before", "");
+	make(f, "f", "content");
+	await_counter(f, "held", 1);
+	move(f, "f", "g");
+	move(f, "g", "h");
+	control(f, "/release", "");
+	drain(f);
+	await_there(f, "f", false);
+	assert_there(f, "h", "content");
+	assert_gone(f, "g");
+	assert_names(f, "h");
+}
+
+/* GSS refuses to remove the old name: told, shown, and tried again at the next mount. */
+static void test_removal_refused(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	make(f, "f", "content");
+	drain(f);
+	control(f, "/fault?method=DELETE&status=405&times=100000", "");
+	move(f, "f", "g");
+	g_assert_true(sync_drain(f->cache, &error));
+	CachePending pending;
+	cache_pending(f->cache, &pending);
+	g_assert_cmpint(pending.files, ==, 0);
+	g_assert_cmpint(pending.removals, ==, 0);
+	g_assert_cmpint(pending.refused, ==, 1);
+	assert_there(f, "f", "content");
+	assert_there(f, "g", "content");
+	stop_cache(f);
+	control(f, "/reset", "");
+	start_cache(f);
+	drain(f);
+	assert_gone(f, "f");
+	assert_there(f, "g", "content");
+}
+
+/* Makes the journal refuse changes of what has this name. */
+static void refuse(Fixture *f, const char *name, bool on)
+{
+	g_autoptr(GDir) dir = g_dir_open(f->dir, 0, NULL);
+	g_autofree char *path =
+		g_build_filename(f->dir, g_dir_read_name(dir), "journal.sqlite", NULL);
+	g_autofree char *sql =
+		on ? g_strdup_printf("CREATE TRIGGER stop BEFORE UPDATE ON node WHEN OLD.name = "
+	                             "'%s' BEGIN SELECT RAISE(ABORT, 'refused'); END",
+	                             name)
+		   : g_strdup("DROP TRIGGER stop");
+	sqlite3 *db = NULL;
+	g_assert_cmpint(sqlite3_open(path, &db), ==, SQLITE_OK);
+	sqlite3_busy_timeout(db, 10000);
+	g_assert_cmpint(sqlite3_exec(db, sql, NULL, NULL, NULL), ==, SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* A rename that the journal refuses has not happened: the target's upload goes on. */
+static void test_rename_not_journaled(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	make(f, "s", "source");
+	drain(f);
+	control(f, "/fault?method=POST&path=*/t&status=503", "");
+	CacheId id = make(f, "t", "target");
+	await_error(f, id); /* waits for its next try */
+	refuse(f, "s", true);
+	g_assert_false(sync_rename(f->cache, f->home, "s", f->home, "t", &error));
+	refuse(f, "s", false);
+	drain(f);
+	assert_there(f, "s", "source");
+	assert_there(f, "t", "target");
+	assert_names(f, "s t");
+}
+
+/* --- open files --- */
+
+static void test_unlink_open(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "content");
+	drain(f);
+	CacheFile *file = open_file(f, id, O_RDWR);
+	delete (f, "f");
+	assert_gone(f, "f");
+	put(file, 3, "---");
+	assert_read(file, "con---t");
+	CacheFile *again = open_file(f, id, O_RDWR);
+	put(again, 7, "!");
+	close_file(file);
+	assert_read(again, "con---t!");
+	int sent = counter(f, "rest.POST") + counter(f, "rest.PUT");
+	close_file(again);
+	drain(f);
+	assert_gone(f, "f");
+	g_assert_cmpint(counter(f, "rest.POST") + counter(f, "rest.PUT"), ==, sent);
+	assert_names(f, "");
+}
+
+/* What is only on GSS is to go with the last close, or with the death of whoever had it open. */
+static void test_unlink_open_killed(Fixture *f, const void *data)
+{
+	put_and_restart(f, "f", "read me to the end");
+	CacheFile *file = open_file(f, find(f, "f"), O_RDONLY);
+	delete (f, "f");
+	assert_there(f, "f", "read me to the end");
+	assert_names(f, "");
+	assert_read(file, "read me to the end");
+	kill_cache(f);
+	assert_names(f, "");
+	drain(f);
+	assert_gone(f, "f");
+}
+
+static void test_unlink_open_in_flight(Fixture *f, const void *data)
+{
+	control(f, "/fault?method=POST&path=*/f&hold=before", "");
+	CacheId id = make(f, "f", "content");
+	await_counter(f, "held", 1);
+	CacheFile *file = open_file(f, id, O_RDWR);
+	delete (f, "f");
+	put(file, 0, "C");
+	assert_read(file, "Content");
+	control(f, "/release", "");
+	close_file(file);
+	drain(f);
+	await_there(f, "f", false);
+	assert_names(f, "");
+}
+
+static void test_rename_over_open(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "t", "what was there");
+	drain(f);
+	CacheFile *file = open_file(f, id, O_RDWR);
+	make(f, "s", "what comes");
+	move(f, "s", "t");
+	drain(f);
+	assert_there(f, "t", "what comes");
+	assert_gone(f, "s");
+	assert_read(file, "what was there");
+	put(file, 0, "W");
+	assert_read(file, "What was there");
+	close_file(file);
+	drain(f);
+	assert_there(f, "t", "what comes");
+	assert_names(f, "t");
+}
+
+/* The same, of what is not held here: it stays readable until the last close. */
+static void test_rename_over_open_remote(Fixture *f, const void *data)
+{
+	put_and_restart(f, "t", "what was there");
+	CacheFile *file = open_file(f, find(f, "t"), O_RDONLY);
+	control(f, "/fault?method=GET&path=*/t&hold=before&times=100", "");
+	make(f, "s", "what comes");
+	move(f, "s", "t");
+	await_counter(f, "held", 1);
+	/* What comes later goes first. */
+	g_autoptr(GError) error = NULL;
+	g_autofree char *uri = sync_publish(f->cache, make(f, "z", "z"), &error);
+	g_assert_no_error(error);
+	assert_there(f, "t", "what was there");
+	control(f, "/reset", "");
+	control(f, "/release", "");
+	drain(f);
+	assert_there(f, "t", "what comes");
+	assert_read(file, "what was there");
+	cache_file_release(file);
+	delete (f, "z");
+	assert_names(f, "t");
+	/* Closed before it has all come: nobody waits. */
+	g_autofree char *big = g_strnfill(4 * 1024 * 1024, 'x');
+	put_and_restart(f, "big", big);
+	CacheId id = find(f, "big");
+	control(f, "/fault?method=GET&path=*/big&hold=before&times=100", "");
+	file = open_file(f, id, O_RDONLY);
+	make(f, "s", "instead");
+	move(f, "s", "big");
+	await_counter(f, "held", 1);
+	cache_file_release(file);
+	drain(f);
+	assert_there(f, "big", "instead");
+	control(f, "/release", "");
+}
+
+static void test_two_writers(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "");
+	drain(f);
+	CacheFile *a = open_file(f, id, O_WRONLY), *b = open_file(f, id, O_WRONLY);
+	put(b, 4, "bbbb");
+	put(a, 0, "aaaa");
+	int sent = counter(f, "rest.PUT");
+	close_file(a);
+	put(b, 8, "!");
+	close_file(b);
+	drain(f);
+	assert_there(f, "f", "aaaabbbb!");
+	g_assert_cmpint(counter(f, "rest.PUT"), ==, sent + 1);
+}
+
+static void test_truncate_in_flight(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *big = g_strnfill(2 * 1024 * 1024, 'x');
+	control(f, "", "bandwidth=1000000");
+	for (guint size = 0; size <= 1000; size += 1000) {
+		int before = counter(f, "bytes.received");
+		CacheId id = make(f, "f", big);
+		await_counter(f, "bytes.received", before + 100000);
+		g_assert_true(sync_truncate(f->cache, id, size, &error));
+		control(f, "", "bandwidth=0");
+		drain(f);
+		big[size] = '\0';
+		assert_there(f, "f", big);
+		big[size] = 'x';
+		delete (f, "f");
+		control(f, "", "bandwidth=1000000");
+	}
+}
+
+/* Cut while the rest of it is fetched: nobody waits for what is not there any more. */
+static void test_truncate_in_download(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *big = g_strnfill(4 * 1024 * 1024, 'x');
+	put_and_restart(f, "f", big);
+	CacheId id = find(f, "f");
+	control(f, "", "bandwidth=1000000");
+	CacheFile *file = open_file(f, id, O_WRONLY);
+	put(file, 4 * 1024 * 1024, "!");
+	close_file(file);
+	await_counter(f, "bytes.sent", 500000);
+	g_assert_true(sync_truncate(f->cache, id, 1000, &error));
+	control(f, "", "bandwidth=0");
+	drain(f);
+	big[1000] = '\0';
+	assert_there(f, "f", big);
+}
+
+/* A folder that GSS has, with content that it has never seen. */
+static void test_folder_of_local_content(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr folder, attr;
+	g_assert_true(sync_mkdir(f->cache, f->home, "d", &folder, &error));
+	control(f, "/fault?method=POST&path=*/f&hold=before&times=2", "");
+	CacheFile *busy = sync_create(f->cache, folder.id, "f", &attr, &error);
+	put(busy, 0, "local");
+	/* Not closed: nothing of it was sent. */
+	move(f, "d", "e");
+	close_file(busy);
+	await_counter(f, "held", 1);
+	control(f, "/release", "");
+	control(f, "/reset", "");
+	drain(f);
+	assert_there(f, "e/f", "local");
+	assert_gone(f, "d");
+	/* On its way it may have arrived: mv copies then. */
+	g_assert_false(sync_rename(f->cache, f->home, "e", f->home, "d", &error));
+	g_assert_error(error, CACHE_ERROR, EXDEV);
+}
+
+/* --- the locks --- */
+
+typedef struct {
+	Fixture *f;
+	CacheId id;
+	gint stop;
+} Reading;
+
+static void *read_on(void *data)
+{
+	Reading *reading = data;
+	while (!g_atomic_int_get(&reading->stop)) {
+		CacheFile *file = open_file(reading->f, reading->id, O_RDONLY);
+		guint64 offset = g_random_int_range(0, 4000) * 1024;
+		g_autofree char *text = sync_read(file, offset, 1000, NULL);
+		cache_file_release(file);
+	}
+	return NULL;
+}
+
+/* Flushes while downloads of the same file end. */
+static void test_flush_while_reading(Fixture *f, const void *data)
+{
+	g_autofree char *big = g_strnfill(4 * 1024 * 1024, 'x');
+	put_and_restart(f, "f", big);
+	Reading reading = {.f = f, .id = find(f, "f")};
+	GThread *readers[2];
+	for (int i = 0; i < 2; i++)
+		readers[i] = g_thread_new("reader", read_on, &reading);
+	CacheFile *file = open_file(f, reading.id, O_WRONLY);
+	g_autoptr(GError) error = NULL;
+	for (int i = 0; i < 300; i++) {
+		put(file, i * 10, "y");
+		big[i * 10] = 'y';
+		g_assert_true(cache_file_flush(file, &error));
+	}
+	g_atomic_int_set(&reading.stop, 1);
+	for (int i = 0; i < 2; i++)
+		g_thread_join(readers[i]);
+	close_file(file);
+	drain(f);
+	assert_there(f, "f", big);
+}
+
+/* --- when it is sent --- */
+
+static void test_rewritten_ten_times(Fixture *f, const void *data)
+{
+	control(f, "", "latency=100");
+	CacheId id = make(f, "f", "0");
+	for (int i = 1; i <= 10; i++) {
+		g_autofree char *text = g_strdup_printf("version %d", i);
+		rewrite(f, id, text);
+	}
+	drain(f);
+	assert_there(f, "f", "version 10");
+	g_assert_cmpint(counter(f, "rest.POST") + counter(f, "rest.PUT"), <=, 2);
+}
+
+/* Appended to more often than it can be sent: after two aborts a generation arrives. */
+static void test_appended_for_ever(Fixture *f, const void *data)
+{
+	g_autofree char *big = g_strnfill(2 * 1024 * 1024, 'x');
+	CacheId id = make(f, "log", "");
+	drain(f);
+	control(f, "", "bandwidth=4000000");
+	guint64 end = 0;
+	CacheFile *file = open_file(f, id, O_WRONLY);
+	put(file, 0, big);
+	end = strlen(big);
+	close_file(file);
+	g_autofree char *path = place(f, "log");
+	struct stat st = {0};
+	/* Every time it is on its way another line comes. */
+	for (int line = 0; line < 40 && st.st_size == 0; line++) {
+		int before = counter(f, "bytes.received");
+		await_counter(f, "bytes.received", before + 100000);
+		file = open_file(f, id, O_WRONLY);
+		put(file, end, "line\n");
+		end += 5;
+		close_file(file);
+		g_assert_cmpint(stat(path, &st), ==, 0);
+	}
+	g_assert_cmpint(st.st_size, >=, strlen(big));
+	control(f, "", "bandwidth=0");
+	drain(f);
+	g_assert_cmpint(stat(path, &st), ==, 0);
+	g_assert_cmpuint(st.st_size, ==, end);
+}
+
+/* A dead token is renewed; it is no failure of the upload. */
+static void test_token_dies(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "one");
+	drain(f);
+	for (int i = 0; i < 5; i++) {
+		g_autofree char *text = g_strdup_printf("version %d", i);
+		control(f, "/revoke", "");
+		rewrite(f, id, text);
+		drain(f);
+		assert_there(f, "f", text);
+		g_assert_null(cache_state_error(f->cache, id));
+	}
+}
+
+/* What is parked is taken up again by a change, and at the next start. */
+static void test_parked(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheId id = make(f, "f", "one");
+	drain(f);
+	for (int how = 0; how < 2; how++) {
+		control(f, "/fault?method=PUT&path=*/f&status=405&times=1000", "");
+		rewrite(f, id, "two");
+		g_assert_true(sync_drain(f->cache, &error));
+		g_assert_cmpint(cache_state(f->cache, id), ==, CACHE_STATE_FAILED);
+		g_autofree char *why = cache_state_error(f->cache, id);
+		g_assert_nonnull(strstr(why, "refuses"));
+		CachePending pending;
+		cache_pending(f->cache, &pending);
+		g_assert_cmpint(pending.parked, ==, 1);
+		control(f, "/reset", "");
+		if (how == 0) {
+			rewrite(f, id, "three");
+			drain(f);
+			assert_there(f, "f", "three");
+		} else {
+			stop_cache(f);
+			start_cache(f);
+			drain(f);
+			assert_there(f, "f", "two");
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_log_set_always_fatal(G_LOG_FATAL_MASK); /* a warning is an outcome here, not a failure */
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	world_init(argv[1]);
+	ADD("race/moved-unknown", test_moved_unknown);
+	ADD("race/moved-unknown-theirs", test_moved_unknown_theirs);
+	ADD("race/late-arrival", test_late_arrival);
+	ADD("race/late-arrival-after-restart", test_late_arrival_after_restart);
+	ADD("race/late-arrival-theirs", test_late_arrival_theirs);
+	ADD("race/create-delete-create", test_create_delete_create);
+	ADD("race/moved-in-flight-killed", test_moved_in_flight_killed);
+	ADD("race/moved-in-flight", test_moved_in_flight);
+	ADD("race/removal-refused", test_removal_refused);
+	ADD("race/rename-not-journaled", test_rename_not_journaled);
+	ADD("race/unlink-open", test_unlink_open);
+	ADD("race/unlink-open-killed", test_unlink_open_killed);
+	ADD("race/unlink-open-in-flight", test_unlink_open_in_flight);
+	ADD("race/rename-over-open", test_rename_over_open);
+	ADD("race/rename-over-open-remote", test_rename_over_open_remote);
+	ADD("race/two-writers", test_two_writers);
+	ADD("race/truncate-in-flight", test_truncate_in_flight);
+	ADD("race/truncate-in-download", test_truncate_in_download);
+	ADD("race/folder-of-local-content", test_folder_of_local_content);
+	ADD("race/flush-while-reading", test_flush_while_reading);
+	ADD("race/rewritten-ten-times", test_rewritten_ten_times);
+	ADD("race/appended-for-ever", test_appended_for_ever);
+	ADD("race/token-dies", test_token_dies);
+	ADD("race/parked", test_parked);
+	return g_test_run();
+}
