@@ -5,6 +5,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#define BATCH_MAX 64
+#define GATHER_US (50 * G_TIME_SPAN_MILLISECOND)
+
 typedef enum { WRITE_OUT, SYNC, QUIT } Kind;
 
 typedef struct {
@@ -13,6 +16,8 @@ typedef struct {
 	guint64 offset, length;
 	CacheReady ready;
 	void *data;
+	guint seq; /* the content's, before it was synced */
+	GError *error;
 } Task;
 
 struct CacheSyncer {
@@ -21,20 +26,27 @@ struct CacheSyncer {
 	GThread *thread;
 };
 
-/* Durable is what did not change since before the fdatasync() and is not being written. */
-static bool sync_content(Cache *cache, CacheContent *content, GError **error)
+static void task_free(void *data)
 {
-	guint seq = g_atomic_int_get(&content->dirty_seq);
-	if (fdatasync(content->fd) < 0) {
-		int errnum = errno;
-		g_set_error(error, CACHE_ERROR, errnum, "cannot bring a blob to the disk: %s",
-		            g_strerror(errnum));
-		return false;
-	}
-	CACHE_CRASH_POINT("sync.synced");
-	g_mutex_lock(&cache->lock);
+	Task *task = data;
+	if (task->content)
+		cache_content_put(task->content);
+	g_clear_error(&task->error);
+	g_free(task);
+}
+
+static void write_out(const Task *task)
+{
+	/* Advice: a failure shows at the fdatasync() that follows. */
+	(void)sync_file_range(task->content->fd, task->offset, task->length, SYNC_FILE_RANGE_WRITE);
+}
+
+/* Durable is what did not change since before the fdatasync() and is not being written. */
+static bool unchanged_locked(Cache *cache, const Task *task)
+{
+	CacheContent *content = task->content;
 	g_mutex_lock(&content->io);
-	bool unchanged = seq == (guint)g_atomic_int_get(&content->dirty_seq) &&
+	bool unchanged = task->seq == (guint)g_atomic_int_get(&content->dirty_seq) &&
 	                 !cache_extents_count(&content->claimed);
 	g_mutex_unlock(&content->io);
 	/* The blob may have been opened anew, and written, since. */
@@ -42,54 +54,107 @@ static bool sync_content(Cache *cache, CacheContent *content, GError **error)
 	if (node && node->content && node->content != content &&
 	    !(node->job && node->job->content == content))
 		unchanged = false;
-	bool mark = unchanged && !g_atomic_int_get(&content->discard);
-	bool ok = !mark ||
-	          cache_store_mark_blob(cache->store, content->blob, cache->boot_id, true, error);
+	return unchanged && !g_atomic_int_get(&content->discard);
+}
+
+/* In one transaction, so that a batch costs the journal little more than one blob. */
+static bool mark(Cache *cache, GPtrArray *batch, GError **error)
+{
+	g_autoptr(GPtrArray) marked = g_ptr_array_new();
+	g_mutex_lock(&cache->lock);
+	for (guint i = 0; i < batch->len; i++) {
+		Task *task = batch->pdata[i];
+		if (!task->error && unchanged_locked(cache, task))
+			g_ptr_array_add(marked, task->content);
+	}
+	bool ok = marked->len == 0 || cache_store_begin(cache->store, error);
+	if (ok && marked->len) {
+		for (guint i = 0; ok && i < marked->len; i++) {
+			CacheContent *content = marked->pdata[i];
+			ok = cache_store_mark_blob(cache->store, content->blob, cache->boot_id,
+			                           true, error);
+		}
+		ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	}
 	CACHE_CRASH_POINT("sync.marked");
-	content->durable |= mark && ok;
+	for (guint i = 0; ok && i < marked->len; i++)
+		((CacheContent *)marked->pdata[i])->durable = true;
 	g_mutex_unlock(&cache->lock);
 	return ok;
 }
 
-static void run_task(Cache *cache, Task *task)
+static void sync_batch(Cache *cache, GPtrArray *batch)
 {
-	if (task->kind == WRITE_OUT) {
-		/* Advice: a failure shows at the fdatasync() that follows. */
-		(void)sync_file_range(task->content->fd, task->offset, task->length,
-		                      SYNC_FILE_RANGE_WRITE);
-		return;
+	/* All are started before one is waited for: the first wait then brings most of the others
+	 * along. What was given up meanwhile needs no disk. */
+	for (guint i = 0; i < batch->len; i++) {
+		Task *task = batch->pdata[i];
+		task->seq = g_atomic_int_get(&task->content->dirty_seq);
+		if (batch->len > 1 && !g_atomic_int_get(&task->content->discard))
+			write_out(task);
 	}
-	g_autoptr(GError) error = NULL;
-	if (!sync_content(cache, task->content, &error) ||
-	    (task->ready && !cache_store_checkpoint(cache->store, &error)))
-		g_warning("%s: %s", cache->path, error->message);
-	if (task->ready)
-		task->ready(cache, error, task->data);
+	for (guint i = 0; i < batch->len; i++) {
+		Task *task = batch->pdata[i];
+		if (g_atomic_int_get(&task->content->discard) || fdatasync(task->content->fd) == 0)
+			continue;
+		int errnum = errno;
+		g_set_error(&task->error, CACHE_ERROR, errnum,
+		            "cannot bring a blob to the disk: %s", g_strerror(errnum));
+	}
+	CACHE_CRASH_POINT("sync.synced");
+	g_autoptr(GError) failure = NULL;
+	/* The journal's log is folded in from here, away from everybody's way; and with it what was
+	 * marked is on the disk. */
+	if (!mark(cache, batch, &failure) || !cache_store_checkpoint(cache->store, &failure))
+		g_warning("%s: %s", cache->path, failure->message);
+	for (guint i = 0; i < batch->len; i++) {
+		Task *task = batch->pdata[i];
+		if (task->error)
+			g_warning("%s: %s", cache->path, task->error->message);
+		if (task->ready)
+			task->ready(cache, task->error ? task->error : failure, task->data);
+	}
+}
+
+/* Takes what comes within a moment; whoever is waited for is not kept waiting. True: the end. */
+static bool gather(CacheSyncer *syncer, GPtrArray *batch)
+{
+	gint64 until = 0;
+	while (batch->len < BATCH_MAX) {
+		gint64 left = until - g_get_monotonic_time();
+		Task *task = !until     ? g_async_queue_pop(syncer->queue)
+		             : left > 0 ? g_async_queue_timeout_pop(syncer->queue, left)
+		                        : g_async_queue_try_pop(syncer->queue);
+		if (!task)
+			return false;
+		Kind kind = task->kind;
+		if (kind == SYNC) {
+			g_ptr_array_add(batch, task);
+			if (task->ready)
+				until = 1;
+			else if (!until)
+				until = g_get_monotonic_time() + GATHER_US;
+			continue;
+		}
+		if (kind == WRITE_OUT)
+			write_out(task);
+		task_free(task);
+		if (kind == QUIT)
+			return true;
+	}
+	return false;
 }
 
 static void *run(void *data)
 {
 	CacheSyncer *syncer = data;
-	guint since_checkpoint = 0;
-	for (;;) {
-		Task *task = g_async_queue_pop(syncer->queue);
-		bool quit = task->kind == QUIT;
-		if (!quit) {
-			run_task(syncer->cache, task);
-			cache_content_put(task->content);
-		}
-		g_free(task);
-		/* The journal's log is folded in from here, away from everybody's way. */
-		if (quit || ++since_checkpoint >= 256 || g_async_queue_length(syncer->queue) <= 0) {
-			g_autoptr(GError) error = NULL;
-			if (since_checkpoint &&
-			    !cache_store_checkpoint(syncer->cache->store, &error))
-				g_warning("%s: %s", syncer->cache->path, error->message);
-			since_checkpoint = 0;
-		}
-		if (quit)
-			return NULL;
-	}
+	bool quit;
+	do {
+		g_autoptr(GPtrArray) batch = g_ptr_array_new_with_free_func(task_free);
+		quit = gather(syncer, batch);
+		sync_batch(syncer->cache, batch);
+	} while (!quit);
+	return NULL;
 }
 
 CacheSyncer *cache_syncer_new(Cache *cache)
