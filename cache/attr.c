@@ -3,6 +3,9 @@
 
 #include <errno.h>
 
+#define SAVE_MS 500
+#define SAVE_MAX 1024 /* nodes that wait to be journaled */
+
 typedef struct {
 	Cache *cache;
 	CacheNode *node; /* pinned */
@@ -30,6 +33,56 @@ static void forget_name_locked(Cache *cache, CacheNode *node)
 		g_warning("%s: %s", cache->path, error->message);
 }
 
+/* --- journaling sizes that were not known before, many at once: to lose one costs a question ---
+ */
+
+void cache_attr_save_locked(Cache *cache)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) nodes = g_steal_pointer(&cache->unsaved);
+	cache_worker_cancel(&cache->save_timer);
+	if (!nodes)
+		return;
+	bool ok = cache_store_begin(cache->store, &error);
+	if (ok) {
+		for (guint i = 0; ok && i < nodes->len; i++)
+			ok = cache_node_save_locked(cache, nodes->pdata[i], &error);
+		ok = cache_store_end(cache->store, ok, ok ? &error : NULL) && ok;
+	}
+	if (!ok)
+		g_warning("%s: %s", cache->path, error->message);
+	for (guint i = 0; i < nodes->len; i++) {
+		CacheNode *node = nodes->pdata[i];
+		node->unsaved = false;
+		cache_node_put_locked(cache, node);
+	}
+}
+
+static gboolean on_save(void *data)
+{
+	Cache *cache = data;
+	g_mutex_lock(&cache->lock);
+	if (!g_source_is_destroyed(g_main_current_source()))
+		cache_attr_save_locked(cache);
+	g_mutex_unlock(&cache->lock);
+	return G_SOURCE_REMOVE;
+}
+
+static void save_soon_locked(Cache *cache, CacheNode *node)
+{
+	if (node->unsaved)
+		return;
+	node->unsaved = true;
+	if (!cache->unsaved)
+		cache->unsaved = g_ptr_array_new();
+	g_ptr_array_add(cache->unsaved, cache_node_pin_locked(node));
+	if (cache->unsaved->len == 1 || cache->unsaved->len == SAVE_MAX) {
+		cache_worker_cancel(&cache->save_timer);
+		cache->save_timer = cache_worker_after(
+			cache, cache->unsaved->len == 1 ? SAVE_MS : 0, on_save, cache, NULL);
+	}
+}
+
 /* What is held stays, what was read along with the comparison comes in addition. */
 static void grow_locked(Cache *cache, CacheNode *node, const CacheGrowth *growth)
 {
@@ -46,9 +99,8 @@ static void grow_locked(Cache *cache, CacheNode *node, const CacheGrowth *growth
 	g_mutex_unlock(&content->io);
 }
 
-/* Takes over what GSS says of a clean file. True if the kernel's view is outdated. */
-static bool apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
-                         const CacheGrowth *growth)
+bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
+                             const CacheGrowth *growth)
 {
 	CacheRecord *r = &node->r;
 	node->attr_until = g_get_monotonic_time() + CACHE_ATTR_LEASE_US;
@@ -78,7 +130,9 @@ static bool apply_locked(Cache *cache, CacheNode *node, const GssVersion *versio
 	g_clear_pointer(&r->remote_hash, g_free);
 	/* Of a file that has grown the kernel drops its pages itself, with the size. */
 	node->kernel_valid &= growth != NULL;
-	if (!cache_node_save_locked(cache, node, &error))
+	if (!was_known)
+		save_soon_locked(cache, node);
+	else if (!cache_node_save_locked(cache, node, &error))
 		g_warning("%s: %s", cache->path, error->message);
 	return was_known;
 }
@@ -103,7 +157,8 @@ static void finish(void *data)
 		} else if (!question->error) {
 			if (node->content != question->content)
 				g_clear_pointer(&question->growth, cache_growth_free);
-			outdated = apply_locked(cache, node, &question->version, question->growth);
+			outdated = cache_attr_apply_locked(cache, node, &question->version,
+			                                   question->growth);
 		}
 	}
 	if (question->gone && same && !question->error)
@@ -114,6 +169,7 @@ static void finish(void *data)
 	GSList *waiting = g_steal_pointer(&node->validating);
 	g_mutex_unlock(&cache->lock);
 
+	cache_learned_save(cache);
 	cache_calls_run(cache, waiting, question->error);
 	if (outdated && cache->notify.inode)
 		cache->notify.inode(id, 0, question->growth ? -1 : 0, cache->notify.data);

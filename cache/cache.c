@@ -277,8 +277,32 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	return NULL;
 }
 
+#define META_LEARNED "learned"
+
+/* A journal that fails costs a few questions more. */
+static void learn(Cache *cache, GssClient *client)
+{
+	g_autofree char *text = cache_store_get_meta(cache->store, META_LEARNED, NULL);
+	if (text)
+		gss_storage_learn(client, cache->storage, text);
+	cache->learned = gss_storage_learned_serial(client);
+}
+
+void cache_learned_save(Cache *cache)
+{
+	guint serial = gss_storage_learned_serial(cache->client);
+	if (serial == cache->learned)
+		return;
+	cache->learned = serial;
+	g_autofree char *text = gss_storage_learned(cache->client, cache->storage);
+	g_autoptr(GError) error = NULL;
+	if (!cache_store_set_meta(cache->store, META_LEARNED, text, &error))
+		g_warning("%s: %s", cache->path, error->message);
+}
+
 void cache_start(Cache *cache, GssClient *client, const CacheNotify *notify)
 {
+	learn(cache, client);
 	g_mutex_lock(&cache->lock);
 	CACHE_CRASH_POINT("start.begun");
 	cache->client = client;
@@ -389,6 +413,7 @@ void cache_stop(Cache *cache)
 	g_mutex_lock(&cache->lock);
 	while (cache->calls)
 		g_cond_wait(&cache->calls_done, &cache->lock);
+	cache_attr_save_locked(cache);
 	g_mutex_unlock(&cache->lock);
 	CACHE_CRASH_POINT("stop.ended");
 	settle(cache);

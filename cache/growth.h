@@ -11,11 +11,11 @@
 
 #include "cache/private.h"
 
-typedef struct {
+struct CacheGrowth {
 	GssVersion version; /* of what was compared; it may be newer than the one asked about */
 	guint64 offset;     /* what follows on the part that is held, read by the way: */
 	GByteArray *bytes;
-} CacheGrowth;
+};
 void cache_growth_free(CacheGrowth *growth);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheGrowth, cache_growth_free)
 

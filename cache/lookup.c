@@ -81,6 +81,7 @@ static void lookup_step(Lookup *lookup)
 	g_autoptr(GError) error = NULL;
 	CacheAttr attr;
 	bool found = false;
+	CacheId outdated = 0;
 	g_mutex_lock(&cache->lock);
 	CacheNode *node = cache_node_find_locked(cache, lookup->parent->r.id, lookup->name, &error);
 	if (!node && error->code != ENOENT)
@@ -94,11 +95,15 @@ static void lookup_step(Lookup *lookup)
 	if (!found || local)
 		goto done;
 	cache_siblings_hand_down_locked(lookup->parent, node);
+	if (cache_siblings_apply_locked(cache, lookup->parent, node))
+		outdated = node->r.id;
 	if (node->r.folder)
 		goto done;
 	if (!lookup->validated &&
-	    !cache_attr_validate_locked(cache, node, CACHE_ATTR_LEASE_US, on_validated, lookup))
+	    !cache_attr_validate_locked(cache, node, CACHE_ATTR_LEASE_US, on_validated, lookup)) {
+		cache_siblings_view_locked(cache, lookup->parent, lookup->name);
 		goto waiting;
+	}
 	if (lookup->attr_error || (node->r.size < 0 && !cache_node_dirty(node))) {
 		found = false;
 		error = lookup->attr_error ? g_steal_pointer(&lookup->attr_error)
@@ -115,6 +120,8 @@ done:
 	if (node)
 		cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
+	if (outdated && cache->notify.inode)
+		cache->notify.inode(outdated, 0, 0, cache->notify.data);
 	lookup_end(lookup, found ? &attr : NULL, error);
 	return;
 waiting:

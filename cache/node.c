@@ -263,6 +263,7 @@ void cache_node_mark_dirty_locked(Cache *cache, CacheNode *node)
 
 void cache_node_mark_clean_locked(Cache *cache, CacheNode *node)
 {
+	cache->settled_at = g_get_monotonic_time();
 	if (g_hash_table_remove(cache->dirty, node)) {
 		cache_status_changed_locked(cache);
 		cache_node_put_locked(cache, node);

@@ -38,6 +38,7 @@ typedef struct CacheContent CacheContent;
 typedef struct CacheWorker CacheWorker;
 typedef struct CacheSyncer CacheSyncer;
 typedef struct CacheJob CacheJob;
+typedef struct CacheGrowth CacheGrowth; /* cache/growth.h */
 
 /* Does a GET with Range bring the range (206), or the whole body (200)? */
 typedef enum {
@@ -74,10 +75,16 @@ struct Cache {
 	guint parting;      /* nodes without a name that leave something on GSS to be removed */
 	GHashTable *nodes;  /* CacheId -> CacheNode */
 	GHashTable *hidden; /* URIs that a rename leaves behind: listings don't show them */
+	/* cache/attr.c */
+	GPtrArray *unsaved; /* of CacheNode, pinned: a size became known; NULL none */
+	GSource *save_timer;
 	/* cache/sibling.c */
 	GQueue listed;         /* CacheSiblings, the oldest first */
 	guint listed_children; /* of all of them */
 	guint listings;        /* made so far */
+	bool view_proving;     /* it is being found out whether the storage has full views */
+	gint64 settled_at;     /* monotonic us: a local change ended last */
+	guint learned; /* serial of what the journal has of gss_storage_learned(); the worker's */
 	/* cache/queue.c */
 	GQueue ready[2]; /* of CacheNode, pinned: to be uploaded; by lane: small, large */
 	guint active[2]; /* jobs under way */
@@ -137,6 +144,7 @@ struct CacheNode {
 	gint64 attr_until;     /* monotonic us: until then size and date need no question */
 	GSList *validating;    /* CacheCall: wait for the question under way */
 	bool validate_running;
+	bool unsaved; /* in Cache.unsaved */
 	CacheLate validate_late;
 
 	/* folder */
@@ -303,6 +311,15 @@ void cache_verdict_ranges(Cache *cache, CacheRanges ranges);
  * end, and not called when it returns true: nothing to ask. The node is pinned meanwhile. */
 bool cache_attr_validate_locked(Cache *cache, CacheNode *node, gint64 lease, CacheReady ready,
                                 void *data);
+
+/* Takes over what GSS says of a clean file; `growth` (may be NULL): what is held is its beginning.
+ * True if the kernel's view is outdated. */
+bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
+                             const CacheGrowth *growth);
+/* Journals now what waits for it. */
+void cache_attr_save_locked(Cache *cache);
+/* Journals what was learned of the storage, if it is new. On the worker, no lock held. */
+void cache_learned_save(Cache *cache);
 
 /* --- local changes of a file (cache/change.c) --- */
 

@@ -6,11 +6,16 @@
 #define SIBLINGS_TOTAL 24576 /* of all folders; those listed longest ago are forgotten */
 #define SIBLINGS_RUNNING 32  /* questions of one folder at a time: enough for all connections */
 #define SIBLINGS_AHEAD 256   /* files */
+#define VIEW_WORTH 8         /* files; for fewer the full view saves nothing */
+#define VIEW_TRIES 3         /* files with which it is compared before it is called wrong */
+#define VIEW_PATIENCE_US (2 * G_USEC_PER_SEC) /* nothing is asked ahead meanwhile */
+#define WORD_MAX 12 /* bytes; a size up to this may be the length of a word (gss/storages.c) */
 
 typedef struct {
 	GssResource *resource; /* has the name */
 	CacheId id;            /* 0: not found yet */
 	gint64 attr_until;     /* of a node that is not in memory, as CacheNode.attr_until; or 0 */
+	gint64 size, mtime;    /* as the full view has them; -1 */
 } Sibling;
 
 struct CacheSiblings {
@@ -22,6 +27,11 @@ struct CacheSiblings {
 	guint next, end;    /* to be asked for next, and up to which */
 	guint running;
 	bool pumping; /* posted */
+	enum { VIEW_UNTRIED, VIEW_ASKED, VIEW_OVER } view;
+	guint files;
+	gint64 view_asked; /* monotonic us */
+	gint64 view_until; /* its sizes are believed until then; 0 not at all */
+	bool dates;        /* and its dates */
 };
 
 static void sibling_clear(void *data)
@@ -58,7 +68,9 @@ void cache_siblings_set_locked(Cache *cache, CacheNode *folder, GPtrArray *resou
 	siblings->all = g_array_sized_new(FALSE, TRUE, sizeof(Sibling), resources->len);
 	g_array_set_clear_func(siblings->all, sibling_clear);
 	for (guint i = 0; i < resources->len; i++) {
-		Sibling sibling = {.resource = g_steal_pointer(&resources->pdata[i])};
+		Sibling sibling = {
+			.resource = g_steal_pointer(&resources->pdata[i]), .size = -1, .mtime = -1};
+		siblings->files += gss_resource_type(sibling.resource) == GSS_TYPE_FILE;
 		g_array_append_val(siblings->all, sibling);
 	}
 	g_ptr_array_set_free_func(resources, NULL);
@@ -111,6 +123,7 @@ void cache_siblings_touch_locked(CacheNode *folder, const char *name)
 	if (sibling) {
 		sibling->id = 0;
 		sibling->attr_until = 0;
+		sibling->size = -1;
 	}
 }
 
@@ -175,9 +188,11 @@ static void on_answer(Cache *cache, const GError *error, void *data)
 }
 
 /* Is nothing to be asked about this one? */
-static bool settled_locked(Cache *cache, const Sibling *sibling, gint64 now)
+static bool settled_locked(Cache *cache, const CacheSiblings *siblings, guint index, gint64 now)
 {
-	if (gss_resource_type(sibling->resource) != GSS_TYPE_FILE || sibling->attr_until > now)
+	const Sibling *sibling = &g_array_index(siblings->all, Sibling, index);
+	if (gss_resource_type(sibling->resource) != GSS_TYPE_FILE || sibling->attr_until > now ||
+	    (sibling->size >= 0 && siblings->view_until > now))
 		return true;
 	const CacheNode *node =
 		sibling->id ? g_hash_table_lookup(cache->nodes, &sibling->id) : NULL;
@@ -216,14 +231,280 @@ static void pump(void *data)
 		gint64 now = g_get_monotonic_time();
 		while (siblings->running < SIBLINGS_RUNNING && siblings->next < siblings->end) {
 			guint index = siblings->next++;
-			if (!settled_locked(cache, &g_array_index(siblings->all, Sibling, index),
-			                    now))
+			if (!settled_locked(cache, siblings, index, now))
 				ask_locked(cache, ahead->folder, index);
 		}
 	}
 	cache_node_put_locked(cache, ahead->folder);
 	g_mutex_unlock(&cache->lock);
 	cache_call_end(cache);
+}
+
+/* --- the full view --- */
+
+typedef struct {
+	Cache *cache;
+	CacheNode *folder; /* pinned */
+	guint serial;
+	guint witness;         /* index of the file with which it is compared */
+	GssResource *resource; /* the witness's: tells the storage */
+	guint tries;
+	bool proving; /* Cache.view_proving is ours */
+	GError *error;
+} View;
+
+static CacheSiblings *viewed(const View *view)
+{
+	CacheSiblings *siblings = view->folder->siblings;
+	return siblings && siblings->serial == view->serial ? siblings : NULL;
+}
+
+/* On the worker, as all that follows but what says otherwise. `kind`: what it came to. */
+static void view_end(View *view, GssViewKind kind)
+{
+	Cache *cache = view->cache;
+	bool believed = kind == GSS_VIEW_YES || kind == GSS_VIEW_DATES;
+	g_mutex_lock(&cache->lock);
+	CacheSiblings *siblings = viewed(view);
+	if (siblings) {
+		siblings->view = VIEW_OVER;
+		siblings->view_until = believed ? siblings->view_asked + CACHE_ATTR_LEASE_US : 0;
+		siblings->dates = kind == GSS_VIEW_DATES;
+		if (siblings->next < siblings->end)
+			pump_later_locked(cache, view->folder);
+	}
+	if (view->proving)
+		cache->view_proving = false;
+	cache_node_put_locked(cache, view->folder);
+	g_mutex_unlock(&cache->lock);
+	cache_learned_save(cache);
+	gss_resource_unref(view->resource);
+	g_clear_error(&view->error);
+	g_free(view);
+	cache_call_end(cache);
+}
+
+static void view_judge(View *view, GssViewKind kind)
+{
+	gss_storage_view_judge(view->cache->client, view->resource, kind);
+	view_end(view, kind);
+}
+
+static const CacheNode *node_of(Cache *cache, const Sibling *sibling)
+{
+	return sibling->id ? g_hash_table_lookup(cache->nodes, &sibling->id) : NULL;
+}
+
+/* What a comparison with the witness says; GSS_VIEW_UNKNOWN: nothing. */
+static GssViewKind compare_locked(const View *view, CacheSiblings *siblings)
+{
+	const Sibling *sibling = &g_array_index(siblings->all, Sibling, view->witness);
+	const CacheNode *node = node_of(view->cache, sibling);
+	if (!node || cache_node_dirty(node) || node->attr_until <= g_get_monotonic_time() ||
+	    sibling->size <= WORD_MAX || node->r.remote.size <= WORD_MAX)
+		return GSS_VIEW_UNKNOWN;
+	if (node->r.remote.size != sibling->size)
+		return GSS_VIEW_NO;
+	gint64 mtime = node->r.remote.mtime;
+	/* Where nothing else tells dates there is nothing to compare with. */
+	return sibling->mtime >= 0 && (mtime < 0 || mtime == sibling->mtime) ? GSS_VIEW_DATES
+	                                                                     : GSS_VIEW_YES;
+}
+
+static void prove(View *view);
+
+static void on_witness(Cache *cache, const GError *error, void *data)
+{
+	View *view = data;
+	g_mutex_lock(&cache->lock);
+	CacheSiblings *siblings = viewed(view);
+	GssViewKind kind = siblings ? compare_locked(view, siblings) : GSS_VIEW_LATER;
+	if (siblings) {
+		Sibling *sibling = &g_array_index(siblings->all, Sibling, view->witness);
+		const CacheNode *node = node_of(cache, sibling);
+		if (node && !node->refs && !cache_node_dirty(node))
+			sibling->attr_until = node->attr_until;
+	}
+	g_mutex_unlock(&cache->lock);
+	if (kind == GSS_VIEW_YES || kind == GSS_VIEW_DATES)
+		view_judge(view, kind);
+	else if (kind == GSS_VIEW_LATER || (error && error->code != ENOENT))
+		view_end(view, GSS_VIEW_LATER);
+	else if (++view->tries < VIEW_TRIES)
+		prove(view);
+	else if (kind == GSS_VIEW_NO)
+		view_judge(view, kind);
+	else
+		view_end(view, GSS_VIEW_LATER);
+}
+
+/* Asks about the next file whose size can prove something. */
+static void prove(View *view)
+{
+	Cache *cache = view->cache;
+	CacheNode *node = NULL;
+	bool fresh = false;
+	g_mutex_lock(&cache->lock);
+	CacheSiblings *siblings = viewed(view);
+	/* The first file may be asked about by whoever made us begin; to join them costs nothing.
+	 */
+	const CacheNode *first =
+		siblings && !view->tries
+			? node_of(cache, &g_array_index(siblings->all, Sibling, view->witness))
+			: NULL;
+	guint begin = first && first->validate_running ? 0 : 1;
+	for (guint i = begin; siblings && !node && i < siblings->all->len; i++) {
+		guint index = (view->witness + i) % siblings->all->len;
+		const Sibling *sibling = &g_array_index(siblings->all, Sibling, index);
+		if (sibling->size <= WORD_MAX)
+			continue;
+		node = cache_node_find_locked(cache, view->folder->r.id,
+		                              gss_resource_name(sibling->resource), NULL);
+		if (!node)
+			continue;
+		cache_siblings_hand_down_locked(view->folder, node);
+		view->witness = index;
+		fresh = cache_attr_validate_locked(cache, node, 0, on_witness, view);
+		cache_node_put_locked(cache, node);
+	}
+	g_mutex_unlock(&cache->lock);
+	if (!node) /* all are empty, or tiny */
+		view_end(view, GSS_VIEW_LATER);
+	else if (fresh) /* it is being changed here */
+		on_witness(cache, NULL, view);
+}
+
+static void view_done(void *data)
+{
+	View *view = data;
+	Cache *cache = view->cache;
+	if (view->error) {
+		view_end(view, GSS_VIEW_LATER);
+		return;
+	}
+	GssViewKind known = gss_storage_view_kind(cache->client, view->resource);
+	g_mutex_lock(&cache->lock);
+	CacheSiblings *siblings = viewed(view);
+	GssViewKind kind = siblings ? compare_locked(view, siblings) : GSS_VIEW_LATER;
+	g_mutex_unlock(&cache->lock);
+	bool trusted = known == GSS_VIEW_YES || known == GSS_VIEW_DATES;
+	if (kind == GSS_VIEW_LATER || (trusted && kind != GSS_VIEW_NO))
+		view_end(view, kind == GSS_VIEW_LATER ? kind : known);
+	else if (kind == GSS_VIEW_YES || kind == GSS_VIEW_DATES)
+		view_judge(view, kind);
+	else
+		prove(view); /* also where a file grew since it was asked about */
+}
+
+/* On gss-net. */
+static void on_viewed(const GError *error, void *data)
+{
+	View *view = data;
+	view->error = error ? g_error_copy(error) : NULL;
+	cache_worker_post(view->cache, view_done, view);
+}
+
+/* On gss-net. */
+static void on_item(const char *name, const char *uri, gint64 size, gint64 mtime, void *data)
+{
+	View *view = data;
+	guint index;
+	g_mutex_lock(&view->cache->lock);
+	Sibling *sibling = find(viewed(view), name, &index);
+	if (sibling && g_strcmp0(gss_resource_uri(sibling->resource), uri) == 0) {
+		sibling->size = size;
+		sibling->mtime = mtime;
+	}
+	g_mutex_unlock(&view->cache->lock);
+}
+
+/* On gss-net, or the worker. */
+static void on_folder(GssResource *folder, const GError *error, void *data)
+{
+	View *view = data;
+	if (error || gss_resource_type(folder) != GSS_TYPE_FOLDER) {
+		g_autoptr(GError) other = g_error_new_literal(CACHE_ERROR, ENOTDIR, "no folder");
+		on_viewed(error ? error : other, view);
+		return;
+	}
+	g_mutex_lock(&view->cache->lock);
+	cache_node_set_resource(view->folder, folder);
+	g_mutex_unlock(&view->cache->lock);
+	gss_storage_view(view->cache->client, folder, view->cache->stop, on_item, on_viewed, view);
+}
+
+static void view_ask(void *data)
+{
+	View *view = data;
+	Cache *cache = view->cache;
+	GssViewKind kind = gss_storage_view_kind(cache->client, view->resource);
+	bool worth = kind != GSS_VIEW_NO && kind != GSS_VIEW_LATER;
+	g_autoptr(GssResource) folder = NULL;
+	g_autofree char *uri = NULL;
+	g_mutex_lock(&cache->lock);
+	if (kind == GSS_VIEW_UNKNOWN) { /* one folder is enough to find it out */
+		worth = view->proving = !cache->view_proving;
+		cache->view_proving = true;
+	}
+	uri = g_strdup(view->folder->r.uri);
+	if (view->folder->resource && g_strcmp0(gss_resource_uri(view->folder->resource), uri) == 0)
+		folder = gss_resource_ref(view->folder->resource);
+	g_mutex_unlock(&cache->lock);
+	if (!worth || !uri)
+		view_end(view, GSS_VIEW_LATER);
+	else if (folder)
+		on_folder(folder, NULL, view);
+	else
+		gss_storage_resolve(cache->client, uri, cache->stop, on_folder, view);
+}
+
+static void view_start_locked(Cache *cache, CacheNode *folder, guint witness)
+{
+	CacheSiblings *siblings = folder->siblings;
+	if (!cache_call_begin_locked(cache))
+		return;
+	const Sibling *sibling = &g_array_index(siblings->all, Sibling, witness);
+	View *view = g_new0(View, 1);
+	*view = (View){.cache = cache,
+	               .folder = cache_node_pin_locked(folder),
+	               .serial = siblings->serial,
+	               .witness = witness,
+	               .resource = gss_resource_ref(sibling->resource)};
+	siblings->view = VIEW_ASKED;
+	siblings->view_asked = g_get_monotonic_time();
+	cache_worker_post(cache, view_ask, view);
+}
+
+bool cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *child)
+{
+	CacheSiblings *siblings = folder->siblings;
+	guint index;
+	const Sibling *sibling = find(siblings, child->r.name, &index);
+	if (!sibling || sibling->size < 0 || sibling->id != child->r.id || cache_node_dirty(child))
+		return false;
+	/* What was proven later, or changed here since, counts more. */
+	if (siblings->view_until <= g_get_monotonic_time() ||
+	    child->attr_until >= siblings->view_until || child->validate_running ||
+	    (child->r.generation && cache->settled_at >= siblings->view_asked))
+		return false;
+	GssVersion version = {.size = sibling->size,
+	                      .mtime = siblings->dates ? sibling->mtime : -1};
+	/* Whether what is held is its beginning must be asked. */
+	if (child->r.blob && !gss_version_equal(&child->r.remote, &version))
+		return false;
+	bool outdated = cache_attr_apply_locked(cache, child, &version, NULL);
+	child->attr_until = MIN(child->attr_until, siblings->view_until);
+	gss_storage_view_believed(cache->client, sibling->resource, &version);
+	return outdated;
+}
+
+void cache_siblings_view_locked(Cache *cache, CacheNode *folder, const char *name)
+{
+	CacheSiblings *siblings = folder->siblings;
+	guint at;
+	if (siblings && siblings->view == VIEW_UNTRIED && siblings->files >= VIEW_WORTH &&
+	    siblings->shown_until >= g_get_monotonic_time() && find(siblings, name, &at))
+		view_start_locked(cache, folder, at);
 }
 
 void cache_siblings_ahead_locked(Cache *cache, CacheNode *folder, const char *name)
@@ -238,6 +519,8 @@ void cache_siblings_ahead_locked(Cache *cache, CacheNode *folder, const char *na
 	if (at >= siblings->next || at + 1 + SIBLINGS_AHEAD < siblings->next)
 		siblings->next = at + 1;
 	siblings->end = MIN(at + 1 + SIBLINGS_AHEAD, siblings->all->len);
-	if (siblings->next < siblings->end)
+	bool patient = siblings->view == VIEW_ASKED &&
+	               g_get_monotonic_time() - siblings->view_asked < VIEW_PATIENCE_US;
+	if (!patient && siblings->next < siblings->end)
 		pump_later_locked(cache, folder);
 }

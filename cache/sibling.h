@@ -6,6 +6,10 @@
  * starts questions about the files that follow in the order of the listing, SIBLINGS_RUNNING at a
  * time and at most SIBLINGS_AHEAD files ahead of whoever asks. Listing alone asks nothing.
  *
+ * Where the storage has it, one request for the full view of the folder comes first and makes the
+ * others needless (gss_storage_view()). It is believed once it agreed with what was proven of a
+ * file, and its sizes are taken over name by name, when they are looked up.
+ *
  * Nodes that nobody uses are not in memory; how long their attributes are true is kept here until
  * they are looked up.
  *
@@ -31,10 +35,16 @@ void cache_siblings_clear_locked(Cache *cache, CacheNode *folder);
 
 /* A child was found: it gets what is known of it here. */
 void cache_siblings_hand_down_locked(CacheNode *folder, CacheNode *child);
+/* The same for what the full view of the folder says of its version. True: what the kernel has of
+ * it is outdated. */
+bool cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *child);
 /* The name was changed locally: what was asked about it before is not true any more. */
 void cache_siblings_touch_locked(CacheNode *folder, const char *name);
 
 /* A program has read the folder. */
 void cache_siblings_shown_locked(CacheNode *folder);
+/* A program asks for attributes of the child `name` that must be fetched: is there a way to get
+ * those of all? */
+void cache_siblings_view_locked(Cache *cache, CacheNode *folder, const char *name);
 /* A program has been told the attributes of the child `name`: the next ones are asked for. */
 void cache_siblings_ahead_locked(Cache *cache, CacheNode *folder, const char *name);

@@ -185,8 +185,10 @@ void fs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 	const FsStorage *storage = fs_mount_resolve(reply->mount, ino, &id);
 	g_autofree char *value = storage != NULL ? xattr_value(storage, id, name) : NULL;
 
+	/* ls asks each file for its label and its ACL until it hears that there is no such thing here.
+	 */
 	if (value == NULL)
-		fs_reply_err(reply, ENODATA);
+		fs_reply_err(reply, g_str_has_prefix(name, "user.") ? ENODATA : ENOTSUP);
 	else
 		fs_reply_xattr(reply, value, strlen(value), size);
 }

@@ -249,7 +249,7 @@ static void send_request(Rest *rest)
 		error = g_error_new(GSS_ERROR, ENOENT, "it does not exist");
 	else if (spec->verb == GSS_VERB_CREATE && resource->type != GSS_TYPE_NOTEXIST)
 		error = g_error_new(GSS_ERROR, EEXIST, "it exists");
-	else if (resource->type == GSS_TYPE_FOLDER) /* DELETE would be recursive */
+	else if (resource->type == GSS_TYPE_FOLDER && !spec->folder) /* DELETE is recursive */
 		error = g_error_new(GSS_ERROR, EISDIR, "it is a folder");
 	const char *token = gss_session_token(client->session, &rest->generation);
 	if (error != NULL || !gss_resource_prepare(resource, spec->verb, token != NULL ? token : "",
@@ -261,6 +261,12 @@ static void send_request(Rest *rest)
 		g_string_free(rest->snippet, TRUE);
 		rest->snippet = NULL;
 	}
+	g_autofree char *url = g_strdup(prepared.url.url);
+	if (spec->query != NULL) {
+		g_free(url);
+		url = g_strconcat(prepared.url.url, strchr(prepared.url.url, '?') ? "&" : "?",
+		                  spec->query, NULL);
+	}
 	g_auto(GStrv) headers = all_headers(&prepared, rest->headers);
 	rest->accepted = false;
 	rest->started = g_get_monotonic_time();
@@ -268,7 +274,7 @@ static void send_request(Rest *rest)
 		client->http,
 		&(GssRequest){
 			.method = spec->method != NULL ? spec->method : prepared.method,
-			.url = prepared.url.url,
+			.url = url,
 			.headers = (const char *const *)headers,
 			.lane = spec->lane,
 			.modifying = spec->modifying,

@@ -1,5 +1,5 @@
 /* gss/rest.h - a step of a call: one request that a resource describes. Files only: EISDIR for
- * folders.
+ * folders, unless the step is for them.
  *
  * Resolves the resource first where its descriptions are missing (a minimal listing) or carry a
  * token of an earlier generation. After 401 or 403 the token is validated (and renewed when it is
@@ -14,7 +14,9 @@
 typedef struct {
 	GssVerb verb;
 	GssResource *resource; /* a reference is taken */
+	bool folder;           /* for folders too */
 	const char *method;    /* instead of the described one; NULL: as described */
+	const char *query;     /* added to the URL; static, may be NULL */
 	GssLane lane;
 	bool modifying;
 	const char *const *headers; /* "Key: value", further ones; copied; may be NULL */

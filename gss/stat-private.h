@@ -1,12 +1,14 @@
-/* gss/stat-private.h - what was learned about storages: does HEAD answer the size of a file?
+/* gss/stat-private.h - what was learned about storages: does HEAD answer the size of a file, does
+ * a folder have a full view?
  *
- * The verdict is one for a storage, that is a backend and the host its descriptions point to. On
- * gss-net only; memory is bounded.
+ * The verdicts are those of a storage, that is a backend and the host its descriptions point to.
+ * What was found missing is tried again after a week. Any thread; memory is bounded.
  */
 #pragma once
 
 #include "gss/http.h"
 #include "gss/resource-private.h"
+#include "gss/storage.h"
 
 typedef enum {
 	GSS_HEAD_UNKNOWN,
@@ -19,18 +21,28 @@ typedef struct GssStorages GssStorages;
 GssStorages *gss_storages_new(void);
 void gss_storages_free(GssStorages *storages);
 
-GssHeadKind gss_storages_kind(const GssStorages *storages, const GssResource *resource);
+GssHeadKind gss_storages_kind(GssStorages *storages, const GssResource *resource);
 
 /* A HEAD said `length` (-1: nothing) of a file of which a GET proved `size`. */
 void gss_storages_compared(GssStorages *storages, const GssResource *resource, gint64 length,
                            gint64 size);
-/* `version` was believed because of a HEAD. */
+/* `version` was believed because of a HEAD, or of a view. */
 void gss_storages_believed(GssStorages *storages, const GssResource *resource,
-                           const GssVersion *version);
-/* A GET proved `version`: is what a HEAD said of the same version refuted? Then its storage is
+                           const GssVersion *version, bool view);
+/* A GET proved `version`: is what was believed of the same version refuted? Then its storage is
  * asked anew. */
 void gss_storages_proved(GssStorages *storages, const GssResource *resource,
                          const GssVersion *version);
+
+GssViewKind gss_storages_view_kind(GssStorages *storages, const GssResource *resource);
+void gss_storages_judge_view(GssStorages *storages, const GssResource *resource, GssViewKind kind);
+/* Not to be tried again soon. */
+void gss_storages_pause_view(GssStorages *storages, const GssResource *resource);
+
+/* For gss_storage_learned() and its like. */
+guint gss_storages_serial(GssStorages *storages);
+char *gss_storages_export(GssStorages *storages, const char *backend);
+void gss_storages_import(GssStorages *storages, const char *backend, const char *text);
 
 /* Last-Modified and ETag of an answer; the size stays as it is. */
 void gss_version_from_answer(GssVersion *version, const GssAnswer *answer);

@@ -116,26 +116,37 @@ static void probe(Stat *stat)
 				    });
 }
 
+static bool useless(GssStorages *storages, const GssResource *resource, const GError *error)
+{
+	if (error->code == EPERM)
+		return true;
+	bool odd = error->code == ENOENT || error->code == EINVAL || error->code == EIO ||
+	           error->code == EPROTO;
+	return odd && error->domain == GSS_ERROR &&
+	       gss_storages_kind(storages, resource) == GSS_HEAD_UNKNOWN;
+}
+
 static void on_meta(const GssAnswer *answer, GssResource *resource, const GError *error, void *data)
 {
 	Stat *stat = data;
 	GssStorages *storages = stat->call.client->storages;
 	keep_resource(stat, resource);
-	/* A storage without HEAD is one whose HEAD says nothing. */
-	bool unsupported = g_error_matches(error, GSS_ERROR, EPERM);
-	if (error != NULL && !unsupported) {
+	/* A storage without HEAD, or one whose HEAD cannot be used, is one whose HEAD says nothing:
+	 * a GET tells. */
+	if (error != NULL && !useless(storages, resource, error)) {
 		gss_call_complete(&stat->call, error);
 		return;
 	}
-	gint64 length = unsupported ? -1 : answer->length;
+	gint64 length = error != NULL ? -1 : answer->length;
 	if (length >= 0 && gss_storages_kind(storages, resource) == GSS_HEAD_SIZE) {
 		gss_version_from_answer(&stat->version, answer);
 		stat->version.size = length;
-		gss_storages_believed(storages, resource, &stat->version);
+		gss_storages_believed(storages, resource, &stat->version, false);
 		gss_call_complete(&stat->call, NULL);
 		return;
 	}
-	stat->compare = true;
+	/* An internal error may be one of this moment. */
+	stat->compare = error == NULL || error->code != EIO;
 	stat->head_length = length;
 	probe(stat);
 }

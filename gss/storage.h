@@ -55,6 +55,38 @@ typedef void (*GssVersionCallback)(const GssVersion *version, const GError *erro
 void gss_storage_stat(GssClient *client, GssResource *resource, GCancellable *cancellable,
                       GssVersionCallback callback, void *data);
 
+/* The sizes and dates of all files of a folder by one request, which refissh documents (protocol,
+ * section 5), but not the names of the two members, nor which storages have it. `item` is called
+ * for each file that has a size as it arrives (mtime in ns, -1 unknown); only done(NULL) makes it
+ * worth anything. Whether a storage has it is learned and remembered per storage (backend and
+ * host):
+ * as long as the verdict is GSS_VIEW_UNKNOWN the caller compares with what gss_storage_stat() says
+ * of a file and then tells the verdict; nothing is to be believed before. */
+typedef enum {
+	GSS_VIEW_UNKNOWN,
+	GSS_VIEW_YES,   /* its sizes agreed */
+	GSS_VIEW_DATES, /* its dates too */
+	GSS_VIEW_NO,    /* there is none, or it is wrong */
+	GSS_VIEW_LATER, /* it failed a moment ago: not to be tried now */
+} GssViewKind;
+typedef void (*GssViewItem)(const char *name, const char *uri, gint64 size, gint64 mtime,
+                            void *data);
+void gss_storage_view(GssClient *client, GssResource *folder, GCancellable *cancellable,
+                      GssViewItem item, GssDoneCallback done, void *data);
+/* Any thread, at once. `resource`: something on that storage, with descriptions. */
+GssViewKind gss_storage_view_kind(GssClient *client, const GssResource *resource);
+void gss_storage_view_judge(GssClient *client, const GssResource *resource, GssViewKind kind);
+/* A file's size was believed because of a view: a GET that contradicts it takes the verdict back.
+ */
+void gss_storage_view_believed(GssClient *client, const GssResource *file,
+                               const GssVersion *version);
+
+/* What was learned of the storages of one backend (HEAD, view), as a text to be kept for the next
+ * process; contains no secret. The serial changes when there is something new. Any thread. */
+guint gss_storage_learned_serial(GssClient *client);
+char *gss_storage_learned(GssClient *client, const char *backend);
+void gss_storage_learn(GssClient *client, const char *backend, const char *text);
+
 /* What the head of an answer says of the body that follows. */
 typedef struct {
 	bool partial; /* 206: the range that was asked for; false: 200, the whole file, whatever was

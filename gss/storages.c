@@ -12,23 +12,42 @@
  * quotes) or on nothing proves nothing. */
 #define WORD_MAX 12
 #define ETAG_MAX 1024
+#define REFUSAL_S (7 * 24 * 3600) /* what was missing is tried again after this time */
+#define PAUSE (60 * G_USEC_PER_SEC)
+#define HOST_MAX 512
+
+typedef struct {
+	GssHeadKind head;
+	GssViewKind view;
+	gint64 head_at, view_at; /* seconds since the epoch */
+	gint64 pause_until;      /* monotonic us */
+} Verdict;
+
+typedef struct {
+	GssVersion version;
+	bool view;
+} Believed;
 
 struct GssStorages {
-	GHashTable *kinds;    /* "backend\nhost" → GssHeadKind */
-	GHashTable *believed; /* URI → GssVersion */
+	GMutex lock;          /* guards all; nothing is called under it */
+	GHashTable *verdicts; /* "backend\nhost" → Verdict */
+	GHashTable *believed; /* URI → Believed */
+	guint serial;
 };
 
-static void version_free(void *data)
+static void believed_free(void *data)
 {
-	gss_version_clear(data);
-	g_free(data);
+	Believed *believed = data;
+	gss_version_clear(&believed->version);
+	g_free(believed);
 }
 
 GssStorages *gss_storages_new(void)
 {
 	GssStorages *storages = g_new0(GssStorages, 1);
-	storages->kinds = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	storages->believed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, version_free);
+	g_mutex_init(&storages->lock);
+	storages->verdicts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	storages->believed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, believed_free);
 	return storages;
 }
 
@@ -36,8 +55,9 @@ void gss_storages_free(GssStorages *storages)
 {
 	if (storages == NULL)
 		return;
-	g_hash_table_unref(storages->kinds);
+	g_hash_table_unref(storages->verdicts);
 	g_hash_table_unref(storages->believed);
+	g_mutex_clear(&storages->lock);
 	g_free(storages);
 }
 
@@ -55,14 +75,50 @@ static char *storage_key(const GssResource *resource)
 	g_autofree char *backend = gss_uri_backend(uri);
 	const char *host = strstr(description->url, "://");
 	host = host != NULL ? host + 3 : description->url;
-	return g_strdup_printf("%s\n%.*s", backend, (int)MIN(strcspn(host, "/?#"), 512), host);
+	return g_strdup_printf("%s\n%.*s", backend, (int)MIN(strcspn(host, "/?#"), HOST_MAX), host);
 }
 
-GssHeadKind gss_storages_kind(const GssStorages *storages, const GssResource *resource)
+static gint64 now_s(void)
+{
+	return g_get_real_time() / G_USEC_PER_SEC;
+}
+
+static bool expired(gint64 at)
+{
+	gint64 age = now_s() - at;
+	return age < 0 || age > REFUSAL_S;
+}
+
+/* NULL: nothing is known, or the resource says no storage. */
+static Verdict *verdict_locked(GssStorages *storages, const GssResource *resource)
 {
 	g_autofree char *key = storage_key(resource);
-	return key != NULL ? GPOINTER_TO_UINT(g_hash_table_lookup(storages->kinds, key))
-	                   : GSS_HEAD_UNKNOWN;
+	return key != NULL ? g_hash_table_lookup(storages->verdicts, key) : NULL;
+}
+
+static Verdict *make_verdict_locked(GssStorages *storages, char *key)
+{
+	Verdict *verdict = g_hash_table_lookup(storages->verdicts, key);
+	if (verdict != NULL) {
+		g_free(key);
+		return verdict;
+	}
+	if (g_hash_table_size(storages->verdicts) >= VERDICTS_MAX)
+		g_hash_table_remove_all(storages->verdicts);
+	verdict = g_new0(Verdict, 1);
+	g_hash_table_insert(storages->verdicts, key, verdict);
+	return verdict;
+}
+
+GssHeadKind gss_storages_kind(GssStorages *storages, const GssResource *resource)
+{
+	g_mutex_lock(&storages->lock);
+	const Verdict *verdict = verdict_locked(storages, resource);
+	GssHeadKind kind = verdict != NULL ? verdict->head : GSS_HEAD_UNKNOWN;
+	if (kind == GSS_HEAD_WORD && expired(verdict->head_at))
+		kind = GSS_HEAD_UNKNOWN;
+	g_mutex_unlock(&storages->lock);
+	return kind;
 }
 
 void gss_storages_compared(GssStorages *storages, const GssResource *resource, gint64 length,
@@ -79,43 +135,155 @@ void gss_storages_compared(GssStorages *storages, const GssResource *resource, g
 		g_free(key);
 		return;
 	}
-	if (g_hash_table_size(storages->kinds) >= VERDICTS_MAX)
-		g_hash_table_remove_all(storages->kinds);
 	g_debug("HEAD on %s answers %s", strchr(key, '\n') + 1,
 	        kind == GSS_HEAD_SIZE ? "sizes" : "no sizes");
-	g_hash_table_replace(storages->kinds, key, GUINT_TO_POINTER(kind));
+	g_mutex_lock(&storages->lock);
+	Verdict *verdict = make_verdict_locked(storages, key);
+	verdict->head = kind;
+	verdict->head_at = now_s();
+	storages->serial++;
+	g_mutex_unlock(&storages->lock);
+}
+
+GssViewKind gss_storages_view_kind(GssStorages *storages, const GssResource *resource)
+{
+	g_mutex_lock(&storages->lock);
+	const Verdict *verdict = verdict_locked(storages, resource);
+	GssViewKind kind = verdict != NULL ? verdict->view : GSS_VIEW_UNKNOWN;
+	if (kind == GSS_VIEW_NO && expired(verdict->view_at))
+		kind = GSS_VIEW_UNKNOWN;
+	if (kind != GSS_VIEW_NO && verdict != NULL && verdict->pause_until > g_get_monotonic_time())
+		kind = GSS_VIEW_LATER;
+	g_mutex_unlock(&storages->lock);
+	return kind;
+}
+
+void gss_storages_judge_view(GssStorages *storages, const GssResource *resource, GssViewKind kind)
+{
+	char *key = storage_key(resource);
+	if (key == NULL)
+		return;
+	g_mutex_lock(&storages->lock);
+	Verdict *verdict = make_verdict_locked(storages, key);
+	verdict->view = kind;
+	verdict->view_at = now_s();
+	storages->serial++;
+	g_mutex_unlock(&storages->lock);
+}
+
+void gss_storages_pause_view(GssStorages *storages, const GssResource *resource)
+{
+	char *key = storage_key(resource);
+	if (key == NULL)
+		return;
+	g_mutex_lock(&storages->lock);
+	make_verdict_locked(storages, key)->pause_until = g_get_monotonic_time() + PAUSE;
+	g_mutex_unlock(&storages->lock);
 }
 
 void gss_storages_believed(GssStorages *storages, const GssResource *resource,
-                           const GssVersion *version)
+                           const GssVersion *version, bool view)
 {
 	const char *uri = own_uri(resource);
 	if (uri == NULL)
 		return;
+	Believed *believed = g_new(Believed, 1);
+	*believed = (Believed){.version = GSS_VERSION_INIT, .view = view};
+	gss_version_copy(&believed->version, version);
+	g_mutex_lock(&storages->lock);
 	if (g_hash_table_size(storages->believed) >= BELIEVED_MAX)
 		g_hash_table_remove_all(storages->believed);
-	GssVersion *copy = g_new(GssVersion, 1);
-	*copy = GSS_VERSION_INIT;
-	gss_version_copy(copy, version);
-	g_hash_table_replace(storages->believed, g_strdup(uri), copy);
+	g_hash_table_replace(storages->believed, g_strdup(uri), believed);
+	g_mutex_unlock(&storages->lock);
+}
+
+/* Do the two speak of one version, and tell different sizes of it? */
+static bool refuted(const Believed *believed, const GssVersion *version)
+{
+	const GssVersion *old = &believed->version;
+	if (old->size == version->size)
+		return false;
+	/* A view has no ETag, and not every storage has dates. */
+	if (believed->view)
+		return old->mtime < 0 || version->mtime < 0 || old->mtime == version->mtime;
+	return old->mtime == version->mtime && g_strcmp0(old->etag, version->etag) == 0;
 }
 
 void gss_storages_proved(GssStorages *storages, const GssResource *resource,
                          const GssVersion *version)
 {
 	const char *uri = own_uri(resource);
-	const GssVersion *believed =
-		uri != NULL ? g_hash_table_lookup(storages->believed, uri) : NULL;
-	if (believed == NULL || version->size < 0)
+	if (uri == NULL || version->size < 0)
 		return;
-	bool same =
-		believed->mtime == version->mtime && g_strcmp0(believed->etag, version->etag) == 0;
-	if (same && believed->size != version->size) {
-		g_autofree char *key = storage_key(resource);
-		if (key != NULL)
-			g_hash_table_remove(storages->kinds, key);
+	g_mutex_lock(&storages->lock);
+	const Believed *believed = g_hash_table_lookup(storages->believed, uri);
+	Verdict *verdict = believed != NULL && refuted(believed, version)
+	                           ? verdict_locked(storages, resource)
+	                           : NULL;
+	if (verdict != NULL) {
+		if (believed->view)
+			verdict->view = GSS_VIEW_UNKNOWN;
+		else
+			verdict->head = GSS_HEAD_UNKNOWN;
+		storages->serial++;
 	}
-	g_hash_table_remove(storages->believed, uri);
+	if (believed != NULL)
+		g_hash_table_remove(storages->believed, uri);
+	g_mutex_unlock(&storages->lock);
+}
+
+/* --- for the next process: a line a host: host, head, when, view, when --- */
+
+guint gss_storages_serial(GssStorages *storages)
+{
+	g_mutex_lock(&storages->lock);
+	guint serial = storages->serial;
+	g_mutex_unlock(&storages->lock);
+	return serial;
+}
+
+char *gss_storages_export(GssStorages *storages, const char *backend)
+{
+	GString *text = g_string_new(NULL);
+	gsize length = strlen(backend);
+	GHashTableIter iter;
+	void *key, *value;
+	g_mutex_lock(&storages->lock);
+	g_hash_table_iter_init(&iter, storages->verdicts);
+	while (g_hash_table_iter_next(&iter, &key, &value)) {
+		const Verdict *verdict = value;
+		const char *name = key;
+		if (strncmp(name, backend, length) != 0 || name[length] != '\n')
+			continue;
+		g_string_append_printf(text, "%s %d %" G_GINT64_FORMAT " %d %" G_GINT64_FORMAT "\n",
+		                       name + length + 1, (int)verdict->head, verdict->head_at,
+		                       (int)verdict->view, verdict->view_at);
+	}
+	g_mutex_unlock(&storages->lock);
+	return g_string_free(text, FALSE);
+}
+
+void gss_storages_import(GssStorages *storages, const char *backend, const char *text)
+{
+	g_auto(GStrv) lines = g_strsplit(text, "\n", VERDICTS_MAX);
+	g_mutex_lock(&storages->lock);
+	for (char **line = lines; *line != NULL; line++) {
+		g_auto(GStrv) words = g_strsplit(*line, " ", 6);
+		gint64 values[4];
+		bool ok = g_strv_length(words) == 5;
+		for (guint i = 0; ok && i < 4; i++)
+			ok = g_ascii_string_to_signed(words[i + 1], 10, 0, G_MAXINT64, &values[i],
+			                              NULL);
+		if (!ok || values[0] > GSS_HEAD_WORD || values[2] > GSS_VIEW_NO)
+			continue;
+		char *key = g_strdup_printf("%s\n%s", backend, words[0]);
+		Verdict *verdict = make_verdict_locked(storages, key);
+		verdict->head = (GssHeadKind)values[0];
+		verdict->head_at = values[1];
+		verdict->view = (GssViewKind)values[2];
+		verdict->view_at = values[3];
+	}
+	g_mutex_unlock(&storages->lock);
 }
 
 void gss_version_from_answer(GssVersion *version, const GssAnswer *answer)

@@ -47,6 +47,7 @@ check()
 			library gio-2.0 2.74 libglib2.0-dev
 			library libxml-2.0 2.9.14 libxml2-dev
 			library sqlite3 3.40 libsqlite3-dev
+			library json-glib-1.0 1.6 libjson-glib-dev
 			library libmicrohttpd 0.9.75 libmicrohttpd-dev
 			command_of fusermount3 fuse3
 			;;

@@ -177,9 +177,18 @@ void gl_resource_append_json(GString *out, const GlPlace *place, const GlLinks *
 	g_string_append_c(out, '{');
 	put_resource(&w, place, links, false);
 	if (full && lstat(place->disk, &st) == 0) {
-		g_autofree char *date = gl_text_iso_date(st.st_mtim.tv_sec);
-		g_string_append_printf(out, ",\"size\":%" G_GINT64_FORMAT, (gint64)st.st_size);
-		put_text(&w, "lastModified", date);
+		bool other = links->settings.view_full == GL_VIEW_OTHER;
+		bool wrong = links->settings.view_full == GL_VIEW_WRONG;
+		bool shifted = links->settings.view_full == GL_VIEW_SHIFTED;
+		gint64 seconds = st.st_mtim.tv_sec + (shifted ? 7200 : 0);
+		g_autofree char *date = gl_text_iso_date(seconds);
+		g_string_append_printf(out, ",\"%s\":%" G_GINT64_FORMAT,
+		                       other ? "ContentLength" : "size",
+		                       (gint64)st.st_size + (wrong ? 1000 : 0));
+		if (other)
+			g_string_append_printf(out, ",\"mTime\":%" G_GINT64_FORMAT, seconds * 1000);
+		else
+			put_text(&w, "lastModified", date);
 	}
 	g_string_append_c(out, '}');
 }

@@ -15,7 +15,7 @@ typedef struct {
 	gsize offset;
 	guint initial;
 	guint limit;                /* of KIND_NUMBER */
-	const char *const words[5]; /* of KIND_CHOICE, in the order of the enum */
+	const char *const words[9]; /* of KIND_CHOICE, in the order of the enum */
 	const char *unit;
 	const char *help;
 } Switch;
@@ -28,9 +28,10 @@ static const Switch switches[] = {
          FIELD(head),
          GL_HEAD_SIZE,
          0,
-         {"size", "word"},
+         {"size", "word", "refused", "missing", "gzip"},
          NULL,
-         "HEAD answers the size and date of a file, or the word FILE"},
+         "HEAD answers the size and date of a file, the word FILE, 405, 404, or as if it were "
+         "compressed"},
 	{"range", KIND_SWITCH, FIELD(range), 1, 0, {NULL}, NULL, "GET honours Range"},
 	{"last-modified",
          KIND_SWITCH,
@@ -50,13 +51,14 @@ static const Switch switches[] = {
          NULL,
          "honour If-Match and If-Unmodified-Since (412), and If-Range"},
 	{"view-full",
-         KIND_SWITCH,
+         KIND_CHOICE,
          FIELD(view_full),
-         1,
+         GL_VIEW_ON,
          0,
-         {NULL},
+         {"off", "on", "other", "wrong", "shifted", "garbage", "missing", "failing"},
          NULL,
-         "GET of a folder with ?view=full adds size and date"},
+         "GET of a folder with ?view=full adds size and date; `other`: under other names; "
+         "`wrong`, `shifted`: wrong sizes or dates"},
 	{"chunked",
          KIND_SWITCH,
          FIELD(chunked),

@@ -8,7 +8,17 @@
 #include <glib.h>
 #include <stdbool.h>
 
-enum { GL_HEAD_SIZE, GL_HEAD_WORD };
+enum { GL_HEAD_SIZE, GL_HEAD_WORD, GL_HEAD_REFUSED, GL_HEAD_MISSING, GL_HEAD_GZIP };
+enum {
+	GL_VIEW_OFF, /* the plain listing */
+	GL_VIEW_ON,
+	GL_VIEW_OTHER,   /* other names, dates as numbers */
+	GL_VIEW_WRONG,   /* sizes of something else */
+	GL_VIEW_SHIFTED, /* dates of another time zone */
+	GL_VIEW_GARBAGE, /* no JSON */
+	GL_VIEW_MISSING, /* 404 */
+	GL_VIEW_FAILING, /* 500 */
+};
 enum { GL_IMAGES_JAXWS, GL_IMAGES_SPYNE };
 enum { GL_IMAGES_FAULT, GL_IMAGES_TEXT };
 enum { GL_ORDER_DOCUMENTED, GL_ORDER_REVERSED };

@@ -134,10 +134,32 @@ static bool range_is_of_this_version(GlRequest *request, const struct stat *st)
 
 /* ---- GET and HEAD ---- */
 
+/* The ways of not having a full view that are told by a status or the body. */
+static bool refuse_view(GlRequest *request)
+{
+	gl_stats_count(request->server->stats, "rest.view", 1);
+	switch (request->settings.view_full) {
+	case GL_VIEW_GARBAGE:
+		gl_reply_text(&request->reply, 200, "text/html", "<html>[{\"size\":1</html>\n");
+		return true;
+	case GL_VIEW_MISSING:
+		refuse(request, 404, "no such view");
+		return true;
+	case GL_VIEW_FAILING:
+		refuse(request, 500, "java.lang.NullPointerException");
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void get_folder(GlRequest *request, Work *work)
 {
 	g_autoptr(GError) error = NULL;
-	bool full = g_strcmp0(request->query, "view=full") == 0 && request->settings.view_full;
+	if (g_strcmp0(request->query, "view=full") == 0 && refuse_view(request))
+		return;
+	bool full = g_strcmp0(request->query, "view=full") == 0 &&
+	            request->settings.view_full != GL_VIEW_OFF;
 	GlListing *listing =
 		gl_listing_new(g_steal_pointer(&work->place), gl_links_new(request, work->token),
 	                       full ? GL_LISTING_JSON_FULL : GL_LISTING_JSON, &error);
@@ -190,7 +212,14 @@ static void head(GlRequest *request, Work *work)
 	bool word = request->settings.head == GL_HEAD_WORD;
 	struct stat st;
 
-	if (work->place->type == GL_FOLDER) {
+	if (request->settings.head == GL_HEAD_REFUSED) {
+		gl_reply_empty(&request->reply, 405);
+	} else if (request->settings.head == GL_HEAD_MISSING) {
+		gl_reply_head(&request->reply, 404, NULL, 0);
+	} else if (request->settings.head == GL_HEAD_GZIP && work->place->type == GL_FILE) {
+		gl_reply_head(&request->reply, 200, OCTETS, 20);
+		gl_reply_header(&request->reply, "Content-Encoding", "gzip");
+	} else if (work->place->type == GL_FOLDER) {
 		gl_reply_empty(&request->reply, 204);
 	} else if (work->place->type != GL_FILE || lstat(work->place->disk, &st) != 0) {
 		gl_reply_head(&request->reply, 404, word ? "text/plain" : NULL,

@@ -2,7 +2,9 @@
 
 import os
 
-from world import until
+import pytest
+
+from world import fails_with, until
 
 
 def fill(folder, count, size=lambda i: 100 + i):
@@ -50,8 +52,8 @@ def test_the_first_stat_asks_for_the_siblings(mount, platform):
     check(home.path, 200)
     after = platform.counters()
     assert after["rest.HEAD"] == before["rest.HEAD"] == 200
-    assert after["rest.GET"] == 1
-    assert after.get("gss.getResourceInformation", 0) == 0, "descriptions come with the listing"
+    assert after["rest.GET"] == 2, "that, and a view that told nothing"
+    assert after["gss.getResourceInformation"] == 1, "descriptions come with the listing; the folder's is for the view"
     assert after["gss.listFiles"] == 1
 
 
@@ -89,3 +91,150 @@ def test_asking_ahead_meets_a_broken_service(mount, platform):
     platform.control("/reset")
     platform.set(view_full="off")
     check(home.path, 100)
+
+
+# ---- the full view of a folder ----
+
+
+@pytest.mark.parametrize("view", ["on", "other"])
+def test_one_request_instead_of_a_thousand(mount, platform, view):
+    platform.set(view_full=view)
+    fill(platform.home, 300)
+    home = mount()
+    os.listdir(home.path)
+    os.stat(home / "f0000")
+    platform.wait("rest.view")
+    idle(platform)
+    check(home.path, 300)
+    counters = platform.counters()
+    # One file was asked for its size (and a GET showed that HEAD tells it); a folder that is mounted by itself is
+    # asked for its description.
+    assert counters["rest.view"] == 1 and counters["rest.HEAD"] <= 3 and counters["rest.GET"] == 2
+    assert counters["gss.listFiles"] == counters["gss.getResourceInformation"] == 1
+
+
+@pytest.mark.parametrize("view", ["off", "wrong", "garbage", "missing", "failing"])
+def test_without_a_full_view(mount, platform, view):
+    """Whatever it is that answers: right sizes, and no second try, also not by the next mount."""
+    platform.set(view_full=view)
+    fill(platform.home / "a", 40)
+    fill(platform.home / "b", 40)
+    home = mount()
+    for folder in "ab":
+        assert len(os.listdir(home / folder)) == 40
+        check(home / folder, 40)
+    idle(platform)
+    assert counted(platform, "rest.view") == 1
+    if view in ("missing", "failing"):
+        return  # may be different next time
+    assert home.unmount() == 0
+    home = mount()
+    os.listdir(home / "a")
+    check(home / "a", 40)
+    idle(platform)
+    assert counted(platform, "rest.view") == 1
+
+
+def test_a_full_view_whose_dates_are_wrong(mount, platform):
+    platform.set(view_full="shifted")
+    fill(platform.home, 40)
+    home = mount()
+    os.listdir(home.path)
+    os.stat(home / "f0000")
+    platform.wait("rest.view")
+    idle(platform)
+    for i in range(40):
+        assert os.stat(home / f"f{i:04}").st_size == 100 + i
+    assert counted(platform, "rest.HEAD") <= 3, "the sizes are from the view"
+    # The dates are not taken from it; what a HEAD says later is.
+    with open(home / "f0007", "rb") as file:
+        assert len(file.read()) == 107
+    assert os.stat(home / "f0000").st_mtime == 1_600_000_000
+
+
+def test_sizes_that_are_too_small_prove_nothing(mount, platform):
+    """All files are as long as the word FILE: an agreement may be chance."""
+    fill(platform.home, 30, lambda i: 4)
+    home = mount()
+    os.listdir(home.path)
+    check(home.path, 30, lambda i: 4)
+    idle(platform)
+    check(home.path, 30, lambda i: 4)
+
+
+def test_it_is_known_to_the_next_mount(mount, platform):
+    fill(platform.home / "a", 40)
+    home = mount()
+    os.listdir(home / "a")
+    os.stat(home / "a" / "f0000")
+    platform.wait("rest.view")
+    idle(platform)
+    assert home.unmount() == 0
+    before = platform.counters()
+    home = mount()
+    os.listdir(home / "a")
+    os.stat(home / "a" / "f0000")
+    platform.wait("rest.view", 2)
+    idle(platform)
+    check(home / "a", 40)
+    after = platform.counters()
+    assert after["rest.HEAD"] - before["rest.HEAD"] <= 2
+    assert after["rest.GET"] - before["rest.GET"] == 1, "the view; that HEAD tells sizes is known"
+
+
+def test_a_view_that_was_right_and_is_not_any_more(mount, platform):
+    fill(platform.home / "a", 40)
+    fill(platform.home / "b", 40)
+    home = mount()
+    os.listdir(home / "a")
+    os.stat(home / "a" / "f0000")
+    platform.wait("rest.view")
+    idle(platform)
+    platform.set(view_full="wrong")
+    os.listdir(home / "b")
+    os.stat(home / "b" / "f0000")
+    platform.wait("rest.view", 2)
+    idle(platform)
+    check(home / "b", 40)
+
+
+def test_a_view_is_not_told_of_what_changes_here(mount, platform):
+    """Local changes made while the view is under way win."""
+    fill(platform.home / "a", 40)
+    home = mount()
+    os.listdir(home / "a")
+    platform.fault(method="GET", path="*/files/home/a", hold="after")
+    os.stat(home / "a" / "f0000")
+    platform.wait("held")
+    (home / "a" / "f0005").write_text("mine, and longer than it was")
+    os.unlink(home / "a" / "f0006")
+    platform.control("/release")
+    idle(platform)
+    assert (home / "a" / "f0005").read_text() == "mine, and longer than it was"
+    with fails_with(2):
+        os.stat(home / "a" / "f0006")
+    until(lambda: os.stat(home / "a" / "f0007").st_size == 107)
+
+
+# ---- what HEAD answers ----
+
+
+@pytest.mark.parametrize("ranges", ["on", "off"])
+@pytest.mark.parametrize("head", ["size", "word", "refused", "missing", "gzip"])
+def test_sizes_whatever_head_answers(mount, platform, head, ranges):
+    platform.set(head=head, range=ranges, view_full="off")
+    sizes = [0, 4, 5, 12, 13, 100, 70000, 3_000_000]
+    fill(platform.home, len(sizes), lambda i: sizes[i])
+    home = mount()
+    os.listdir(home.path)
+    check(home.path, len(sizes), lambda i: sizes[i])
+    idle(platform)
+    assert home.unmount() == 0
+    # What was learned is known to the next mount: not a HEAD that says nothing, not a GET where HEAD suffices.
+    before = platform.counters()
+    (platform.home / "later").write_bytes(bytes(5000))
+    home = mount()
+    assert os.stat(home / "later").st_size == 5000
+    after = platform.counters()
+    asked = [after.get(f"rest.{m}", 0) - before.get(f"rest.{m}", 0) for m in ("HEAD", "GET")]
+    assert asked == ([1, 0] if head == "size" else [0, 1])
