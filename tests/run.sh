@@ -126,7 +126,8 @@ run_as_user()
 		mode=$(stat -c %a /dev/fuse) && chmod 666 /dev/fuse || mode=
 	fi
 	mkdir "$stage/home" "$stage/results"
-	cp -r "$top/tests/integration" "$build/gcc/fs/gssfs" "$build/gcc/tests/gss-local/gss-local" "$stage" &&
+	cp -r "$top/tests/integration" "$build/gcc/fs/gssfs" \
+		"$build/gcc/fs/ctl/gssctl" "$top/fs/ctl/gssctl.bash" "$build/gcc/tests/gss-local/gss-local" "$stage" &&
 		chmod -R a+rX "$stage" && chown nobody "$stage/home" "$stage/results" || exit 1
 	mkdir -p "$results/user"
 	for file in "$stage"/integration/test_*.py; do
@@ -138,7 +139,8 @@ run_as_user()
 		stage=$1 log=$2 name=$3
 		if runuser -u nobody -- env -C "$stage/home" HOME="$stage/home" TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 \
 			GSSFS_QUICK=1 GSSFS_BIG_MIB=64 GSSFS_JUNIT_DIR="$stage/results" \
-			GSSFS="$stage/gssfs" GSS_LOCAL="$stage/gss-local" \
+			GSSFS="$stage/gssfs" GSSCTL="$stage/gssctl" GSSCTL_BASH="$stage/gssctl.bash" \
+			GSS_LOCAL="$stage/gss-local" \
 			timeout 900 /usr/bin/python3 -m pytest "$stage/integration/$name.py" >"$log" 2>&1
 		then
 			echo "$name: $(tail -n 1 "$log")"

@@ -18,6 +18,20 @@ guint64 ctl_copy_done(const CtlCopy *copy)
 	return __atomic_load_n(&copy->done, __ATOMIC_RELAXED);
 }
 
+void ctl_copy_clear(CtlCopy *copy)
+{
+	g_clear_pointer(&copy->passing, g_free);
+}
+
+void ctl_copy_abandon(CtlCopy *copy)
+{
+	const char *passing = g_atomic_pointer_get(&copy->passing);
+
+	/* ENOENT: it has its own name, which it gets when it is whole. */
+	if (passing != NULL && unlink(passing) != 0 && errno != ENOENT)
+		ctl_say("%s: %s", passing, g_strerror(errno));
+}
+
 static bool fail_path(GError **error, int code, const char *path)
 {
 	return ctl_fail(error, code, "%s: %s", path, g_strerror(code));
@@ -40,10 +54,14 @@ static ssize_t read_block(CtlCopy *copy, int fd, char *block)
 	return got;
 }
 
-static bool write_block(int fd, const char *block, gsize length)
+static bool write_block(const CtlCopy *copy, int fd, const char *block, gsize length)
 {
 	while (length > 0) {
 		ssize_t put = write(fd, block, length);
+		if (g_atomic_int_get(&copy->cancel)) {
+			errno = ECANCELED;
+			return false;
+		}
 		if (put < 0 && errno != EINTR)
 			return false;
 		block += put > 0 ? put : 0;
@@ -59,7 +77,7 @@ static bool copy_blocks(CtlCopy *copy, int in, const char *from, int out, const 
 	ssize_t got;
 
 	while ((got = read_block(copy, in, block)) > 0) {
-		if (!write_block(out, block, (gsize)got))
+		if (!write_block(copy, out, block, (gsize)got))
 			return fail_path(error, errno, to);
 	}
 	return got == 0 || fail_path(error, errno, from);
@@ -87,6 +105,7 @@ bool ctl_copy_run(CtlCopy *copy, const char *from, const char *folder, const cha
 		close(in);
 		return false;
 	}
+	g_atomic_pointer_set(&copy->passing, g_strdup(passing));
 	/* It gets its name before the close, with which its upload begins. */
 	if (copy_blocks(copy, in, from, out, to, error))
 		ok = rename(passing, to) == 0 || fail_path(error, errno, to);

@@ -8,9 +8,11 @@
 #include <stdbool.h>
 
 typedef struct {
-	guint64 done; /* bytes; atomic */
-	gint cancel;  /* set by others to end it with ECANCELED; atomic */
+	guint64 done;  /* bytes; atomic */
+	gint cancel;   /* set by others to end it with ECANCELED, between blocks; atomic */
+	char *passing; /* its passing name, once there is one; atomic */
 } CtlCopy;
+void ctl_copy_clear(CtlCopy *copy);
 
 guint64 ctl_copy_done(const CtlCopy *copy);
 
@@ -19,6 +21,10 @@ guint64 ctl_copy_done(const CtlCopy *copy);
  */
 bool ctl_copy_run(CtlCopy *copy, const char *from, const char *folder, const char *name,
                   GError **error);
+
+/* For another thread, before the process ends: whatever ctl_copy_run() hangs in (the kernel does
+ * not interrupt a read that fills its cache), nothing of an unfinished copy stays. */
+void ctl_copy_abandon(CtlCopy *copy);
 
 /* Is `to` on GSS with the very content of `from`? Only if that can be told without reading `to`. */
 bool ctl_copy_is_there(CtlCopy *copy, const char *from, const char *to);

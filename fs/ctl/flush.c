@@ -108,7 +108,8 @@ static void add_rows(Flush *flush, const CtlScope *scope, const CtlStatus *statu
 				ctl_text_duration((guint64)MAX(file->next_try - now, 0));
 			wait = g_strdup_printf("again in %s: %s", clock,
 			                       file->message != NULL ? file->message : "it failed");
-		}
+		} else if (file->done >= file->total)
+			wait = g_strdup("waits for GSS's answer");
 		ctl_progress_row(flush->progress, file->path, file->done, file->total, wait);
 		(*room)--;
 	}
@@ -194,13 +195,24 @@ static int pause_ms(const Flush *flush, const CtlFlush *how, gint64 until)
 	return (int)CLAMP(left, 0, longest);
 }
 
-static void tell_end(const Flush *flush, const CtlFlush *how, const Look *now, int result)
+/* `since`: monotonic us, when the waiting began. */
+static void tell_end(const Flush *flush, const CtlFlush *how, const Look *now, int result,
+                     gint64 since)
 {
 	g_autofree char *files = ctl_text_number(now->moving, "file", "files");
 	g_autofree char *left = ctl_text_size(now->bytes_total - now->bytes_done);
 
 	ctl_progress_clear(flush->progress);
 	tell_parked(flush, now);
+	if (result == CTL_OK && ctl_progress_visible(flush->progress)) {
+		guint64 passed = (guint64)(g_get_monotonic_time() - since) / G_USEC_PER_SEC;
+		g_autofree char *size = ctl_text_size(now->bytes_total);
+		g_autofree char *time = ctl_text_duration(passed);
+		if (g_hash_table_size(flush->seen) == 0)
+			fputs("Everything is on GSS.\n", stderr);
+		else
+			fprintf(stderr, "%s in %s: everything is on GSS.\n", size, time);
+	}
 	if (result > CTL_SIGNAL)
 		ctl_say("%s, %s left; %s", files, left, how->leaving);
 	else if (result == CTL_TEMPFAIL)
@@ -211,7 +223,8 @@ int ctl_flush(const GPtrArray *scopes, const CtlFlush *how, GPtrArray *left)
 {
 	g_autoptr(CtlProgress) progress = ctl_progress_new();
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-	gint64 until = g_get_monotonic_time() + (gint64)how->timeout * G_USEC_PER_SEC;
+	gint64 begun = g_get_monotonic_time();
+	gint64 until = begun + (gint64)how->timeout * G_USEC_PER_SEC;
 	Flush flush = {.scopes = scopes, .progress = progress, .seen = seen};
 	int result = -1;
 
@@ -229,7 +242,7 @@ int ctl_flush(const GPtrArray *scopes, const CtlFlush *how, GPtrArray *left)
 			tell_trouble(&flush, &now);
 			draw(&flush, &now);
 		} else {
-			tell_end(&flush, how, &now, result);
+			tell_end(&flush, how, &now, result, begun);
 			if (left != NULL)
 				list_left(&flush, &now, left);
 		}

@@ -3,7 +3,7 @@
 _gssctl_mounts()
 {
 	# Blanks and the like are written as octal escapes in mountinfo.
-	local line words path
+	local IFS=$' \t\n' line words path
 	while read -r line; do
 		words=($line)
 		[[ $line == *" - fuse.gssfs "* ]] && printf -v path '%b' "${words[4]}" && printf '%q\n' "$path"
@@ -22,12 +22,13 @@ _gssctl()
 		return
 	fi
 	case $verb in
-	login) options='--user --project --token --config' ;;
+	login) options='--user --project --token --config --mount --no-mounts' ;;
 	status) options='--watch --json' ;;
 	flush) options='--timeout --json' ;;
-	register) options='--as --on --new --update --json' ;;
-	images) options='--on --yes --json' words='ls info rm' ;;
+	register) options='--as --on --mount --new --update --json' ;;
+	images) options='--on --mount --yes --json' words='ls info rm' ;;
 	discard) options='--yes' ;;
+	path) options='--mount' ;;
 	umount) options='--now --timeout' ;;
 	esac
 	if [[ $cur == -* ]]; then

@@ -56,6 +56,9 @@ static char *read_hidden(void)
 	char *line = read_line();
 	if (terminal)
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	/* The question's line ends in any case. */
+	if (terminal && line == NULL)
+		fputc('\n', stderr);
 	return line;
 }
 
@@ -78,10 +81,26 @@ static char *ask(const char *question, const char *proposal, bool hidden)
 	return answer;
 }
 
-static bool ask_all(bool by_token, const char *user, const char *project,
-                    const FsCredentials *before, FsCredentials *ret)
+typedef struct {
+	gboolean by_token, quiet;
+	char *user, *project, *config;
+	char **only; /* mounts */
+} Options;
+
+static void options_clear(Options *options)
 {
-	if (by_token) {
+	g_free(options->user);
+	g_free(options->project);
+	g_free(options->config);
+	g_strfreev(options->only);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
+
+static bool ask_all(const Options *options, const FsCredentials *before, FsCredentials *ret)
+{
+	const char *user = options->user, *project = options->project;
+
+	if (options->by_token) {
 		ret->token = ask("Session token", NULL, true);
 		return ret->token != NULL;
 	}
@@ -141,14 +160,10 @@ static int tell_mount(CtlChannel *channel, const FsCredentials *given)
 	return CTL_OK;
 }
 
-static int tell_mounts(const FsCredentials *given, char *const *only)
+static int tell_mounts(const GPtrArray *mounts, const FsCredentials *given)
 {
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GPtrArray) mounts = ctl_mounts(&error);
 	int result = CTL_OK;
 
-	if (mounts == NULL || !ctl_mounts_only(mounts, only, &error))
-		return ctl_complain(error);
 	for (guint i = 0; i < mounts->len; i++) {
 		const CtlMount *mount = mounts->pdata[i];
 		g_autoptr(CtlChannel) channel = mount->ours ? ctl_channel_open(mount, NULL) : NULL;
@@ -159,50 +174,56 @@ static int tell_mounts(const FsCredentials *given, char *const *only)
 	return result;
 }
 
-static int login(const char *config, bool by_token, const char *user, const char *project,
-                 char *const *only)
+/* Asks and writes. */
+static int keep(const Options *options, FsCredentials *ret_given)
 {
-	g_autofree char *config_path =
-		config != NULL ? g_canonicalize_filename(config, NULL) : fs_config_default_path();
-	g_autofree char *path = fs_credentials_path(config_path);
-	g_auto(FsCredentials) before = {0}, given = {0};
+	g_autofree char *config = options->config != NULL
+	                                  ? g_canonicalize_filename(options->config, NULL)
+	                                  : fs_config_default_path();
+	g_autofree char *path = fs_credentials_path(config);
+	g_auto(FsCredentials) before = {0};
 	g_autoptr(GError) error = NULL;
 
 	/* Only for what is proposed; a file that must not be used is replaced. */
 	if (!fs_credentials_load(path, &before, NULL))
 		g_debug("%s cannot be used as it is", path);
 	ctl_interrupts();
-	if (!ask_all(by_token, user, project, &before, &given)) {
+	if (!ask_all(options, &before, ret_given)) {
 		if (ctl_interrupted() != 0)
 			return CTL_SIGNAL + ctl_interrupted();
-		ctl_say("%s", by_token ? "a token is needed"
-		                       : "user, project and password are needed, each on a line");
+		ctl_say("%s", options->by_token
+		                      ? "a token is needed"
+		                      : "user, project and password are needed, each on a line");
 		return CTL_USAGE;
 	}
-	if (!fs_credentials_save(path, &given, &error)) {
+	if (!fs_credentials_save(path, ret_given, &error)) {
 		ctl_say("%s", error->message);
 		return error->code == EINVAL ? CTL_USAGE : CTL_IOERR;
 	}
 	if (isatty(STDERR_FILENO))
 		ctl_say("kept in %s, for you alone to read", path);
-	return tell_mounts(&given, only);
+	return CTL_OK;
 }
 
 static int login_run(const char *name, char **words)
 {
-	gboolean by_token = FALSE;
-	g_autofree char *user = NULL, *project = NULL, *config = NULL;
-	g_auto(GStrv) only = NULL;
+	g_auto(Options) options = {0};
 	const GOptionEntry entries[] = {
-		{"user", 'u', 0, G_OPTION_ARG_STRING, &user, "Who, instead of asking", "USER"},
-		{"project", 'p', 0, G_OPTION_ARG_STRING, &project, "Of which project", "PROJECT"},
-		{"token", 't', 0, G_OPTION_ARG_NONE, &by_token, "Ask for a session token instead",
-	         NULL},
-		{"config", 0, 0, G_OPTION_ARG_FILENAME, &config,
-	         "The configuration file of the mounts, which credentials lies beside", "FILE"},
-		CTL_MOUNT_ENTRY(only),
+		{"user", 'u', 0, G_OPTION_ARG_STRING, &options.user, "Who, instead of asking",
+	         "USER"},
+		{"project", 'p', 0, G_OPTION_ARG_STRING, &options.project, "Of which project",
+	         "PROJECT"},
+		{"token", 't', 0, G_OPTION_ARG_NONE, &options.by_token,
+	         "Ask for a session token instead", NULL},
+		{"config", 0, 0, G_OPTION_ARG_FILENAME, &options.config,
+	         "The configuration of the mounts, beside which credentials lies", "FILE"},
+		CTL_MOUNT_ENTRY(options.only),
+		{"no-mounts", 0, 0, G_OPTION_ARG_NONE, &options.quiet,
+	         "Write the file, and tell no mount", NULL},
 		G_OPTION_ENTRY_NULL,
 	};
+	g_auto(FsCredentials) given = {0};
+	g_autoptr(GError) error = NULL;
 
 	if (!ctl_options(&ctl_verb_login, entries, &words))
 		return CTL_USAGE;
@@ -211,7 +232,11 @@ static int login_run(const char *name, char **words)
 		        "one");
 		return CTL_USAGE;
 	}
-	return login(config, by_token, user, project, only);
+	g_autoptr(GPtrArray) mounts = ctl_mounts(&error);
+	if (mounts == NULL || !ctl_mounts_only(mounts, options.only, &error))
+		return ctl_complain(error);
+	int status = keep(&options, &given);
+	return status == CTL_OK && !options.quiet ? tell_mounts(mounts, &given) : status;
 }
 
 const CtlVerb ctl_verb_login = {

@@ -153,17 +153,25 @@ char *ctl_progress_line(const char *label, guint label_columns, guint64 done, gu
 	g_autofree char *left = rate > 0 && done < total ? ctl_text_clock((total - done) / rate + 1)
 	                                                 : g_strdup("-");
 	g_autofree char *name = ctl_text_fit(label, label_columns, true);
-	g_autofree char *numbers =
-		note != NULL
-			? g_strdup_printf("%3u %%  %10s  %s", percent, size, note)
-			: g_strdup_printf("%3u %%  %10s  %12s  %7s", percent, size, speed, left);
-	guint used = label_columns + 2 + ctl_text_width(numbers);
-	if (used + 4 + BAR_MIN > columns) {
-		g_autofree char *line = g_strconcat(name, "  ", numbers, NULL);
-		return ctl_text_fit(line, columns, false);
+	g_autofree char *numbers = g_strdup_printf("%3u %%  %10s", percent, size);
+	g_autofree char *moves = g_strdup_printf("%12s  %7s", speed, left);
+	guint fixed = label_columns + 2 + ctl_text_width(numbers) + 2;
+	guint used = fixed + ctl_text_width(moves);
+	g_autofree char *drawn = NULL;
+
+	/* Bars of the same length, whatever stands behind them. */
+	if (used + 4 + BAR_MIN <= columns) {
+		guint width = MIN(columns - used - 4, BAR_MAX);
+		g_autofree char *plain = bar(done, total, width);
+		drawn = g_strconcat(plain, "  ", NULL);
+		fixed += width + 4;
 	}
-	g_autofree char *drawn = bar(done, total, MIN(columns - used - 4, BAR_MAX));
-	return g_strconcat(name, "  ", drawn, "  ", numbers, NULL);
+	g_autofree char *rest =
+		note != NULL ? ctl_text_fit(note, columns > fixed ? columns - fixed : 0, false)
+			     : g_steal_pointer(&moves);
+	g_autofree char *line =
+		g_strconcat(name, "  ", drawn != NULL ? drawn : "", numbers, "  ", rest, NULL);
+	return ctl_text_fit(line, columns, false);
 }
 
 static void screen(guint *columns, guint *lines)

@@ -22,6 +22,8 @@
 
 #define REGISTER ".register"
 #define SECOND_MS 1000
+#define LEAVE_US G_USEC_PER_SEC /* for the copies to end by themselves */
+#define LOOK_US (G_USEC_PER_SEC / 50)
 
 typedef enum {
 	PHASE_LOOKING, /* is it there already? */
@@ -55,6 +57,7 @@ static void target_free(void *data)
 {
 	Target *target = data;
 
+	ctl_copy_clear(&target->copy);
 	g_free(target->path);
 	g_free(target->folder);
 	g_free(target->source);
@@ -227,11 +230,11 @@ static void add_row(CtlProgress *progress, const Target *target, CtlStatus *cons
 	while (*relative == '/')
 		relative++;
 	const CtlFile *file = status != NULL ? find_file(status, relative) : NULL;
-	if (phase == PHASE_LOOKING || phase == PHASE_COPYING) {
+	if (phase <= PHASE_COPYING) {
 		g_autofree char *copying =
 			g_strconcat(label, phase == PHASE_COPYING ? " (copy)" : "", NULL);
 		ctl_progress_row(progress, copying, ctl_copy_done(&target->copy), target->size,
-		                 phase == PHASE_LOOKING ? "looking" : NULL);
+		                 phase == PHASE_COPYING ? NULL : "checking");
 	} else if (phase == PHASE_ENDED) {
 		ctl_progress_row(progress, label, target->size, target->size,
 		                 target->error == NULL ? "done" : "failed");
@@ -315,24 +318,36 @@ static bool all_ended(const GPtrArray *targets)
 	return true;
 }
 
-/* Copies end, and nothing of them stays; registrations go on without us. */
-static int leave(const GPtrArray *targets)
+/* True: nothing of a copy that was not complete is left. */
+static bool end_copy(Target *target, gint64 until)
 {
+	while (phase_of(target) < PHASE_REGISTERING && g_get_monotonic_time() < until)
+		g_usleep(LOOK_US);
+	if (phase_of(target) >= PHASE_REGISTERING)
+		return phase_of(target) == PHASE_ENDED && target->error != NULL &&
+		       target->error->code == ECANCELED;
+	ctl_copy_abandon(&target->copy);
+	return true;
+}
+
+/* Copies end, and nothing of them stays; registrations go on without us. */
+static void leave(const GPtrArray *targets)
+{
+	gint64 until = g_get_monotonic_time() + LEAVE_US;
+
 	for (guint i = 0; i < targets->len; i++)
 		g_atomic_int_set(&((Target *)targets->pdata[i])->copy.cancel, 1);
 	for (guint i = 0; i < targets->len; i++) {
 		Target *target = targets->pdata[i];
-		while (phase_of(target) < PHASE_REGISTERING)
-			g_usleep(G_USEC_PER_SEC / 100);
-		if (phase_of(target) == PHASE_REGISTERING)
-			ctl_say("%s: the registration goes on (gssctl status shows it)",
-			        target->storage->name);
-		else if (target->error != NULL && target->error->code == ECANCELED)
+		if (end_copy(target, until))
 			ctl_say("%s: the copy was ended, nothing of it is left",
+			        target->storage->name);
+		else if (phase_of(target) == PHASE_REGISTERING)
+			ctl_say("%s: the registration goes on (gssctl status shows it)",
 			        target->storage->name);
 	}
 	fflush(stdout);
-	/* Threads are in write(), which ends with the process alone. */
+	/* Threads are in system calls, which end with the process alone. */
 	_exit(CTL_SIGNAL + ctl_interrupted());
 }
 

@@ -246,6 +246,7 @@ static void test_copy(World *world, const void *data)
 	CtlCopy copy = {0}, given_up = {.cancel = 1};
 	struct stat st;
 
+	ctl_copy_abandon(&copy);
 	g_assert_cmpint(g_chmod(from, 0755), ==, 0);
 	g_assert_true(ctl_copy_run(&copy, from, home, "image", NULL));
 	g_assert_true(g_file_get_contents(to, &text, NULL, NULL));
@@ -255,6 +256,9 @@ static void test_copy(World *world, const void *data)
 	g_assert_cmpint(st.st_mode & 0700, ==, 0700);
 	/* Without the attribute nobody knows. */
 	g_assert_false(ctl_copy_is_there(&copy, from, to));
+	ctl_copy_abandon(&copy);
+	g_assert_true(g_file_test(to, G_FILE_TEST_EXISTS));
+	ctl_copy_clear(&copy);
 
 	put(world, "out side/image", "another");
 	g_assert_false(ctl_copy_run(&given_up, from, home, "image", &cancelled));
@@ -264,6 +268,8 @@ static void test_copy(World *world, const void *data)
 	g_clear_pointer(&text, g_free);
 	g_assert_true(g_file_get_contents(to, &text, NULL, NULL));
 	g_assert_cmpstr(text, ==, "an image");
+	ctl_copy_clear(&copy);
+	ctl_copy_clear(&given_up);
 	g_autoptr(GDir) dir = g_dir_open(home, 0, NULL);
 	const char *name;
 	while ((name = g_dir_read_name(dir)) != NULL)

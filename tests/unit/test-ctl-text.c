@@ -81,7 +81,7 @@ static void test_bars(void)
 	is(ctl_progress_line("empty", 8, 0, 0, 0, NULL, 79),
 	   "empty     [=========================]  100 %         0 B             -        -");
 	is(ctl_progress_line("w", 8, 50, 100, 0, "again in 3 s: busy", 79),
-	   "w         [==============>             ]   50 %       100 B  again in 3 s: busy");
+	   "w         [============>            ]   50 %       100 B  again in 3 s: busy");
 	for (guint columns = 4; columns < 200; columns++) {
 		g_autofree char *line = ctl_progress_line("home/waiter.simg", 12, 5, 10, 1,
 		                                          "a long note that tells a lot", columns);

@@ -1,0 +1,285 @@
+"""Images: gssctl register and gssctl images; the platform's tutorial, as a script; what the existing command-line client
+can do."""
+
+import os
+import subprocess
+
+import pytest
+
+from gssctl import (FAILED, INTERRUPTED, NOINPUT, UNAVAILABLE, USAGE, Terminal, Waiting, complaint, gssctl, gssctl_json)
+from gss_local import TOKEN
+from test_mount import configure, mounted_by_configuration
+from world import CONTROL, digest, fails_with, images, random_bytes, settled, state, until
+
+MIB = 1 << 20
+CLUSTERS = ("it4i_anselm", "it4i_salomon")
+
+
+@pytest.fixture
+def everything(world, platform):
+    """Both clusters as one mount."""
+    configure(world, platform, storages=CLUSTERS)
+    with mounted_by_configuration(world, "all") as at:
+        yield at
+
+
+@pytest.fixture
+def image(world):
+    path = world.path / "waiter.simg"
+    path.write_bytes(random_bytes(MIB + 17))
+    return path
+
+
+def rows(text):
+    """The result table: {storage: [outcome, name, ...]}."""
+    return {line.split()[0]: line.split()[1:] for line in text.splitlines()}
+
+
+# ---- register ----
+
+
+def test_where_it_lies(world, home, platform, image):
+    (home / "sub").mkdir()
+    (home / "sub" / "w.simg").write_bytes(image.read_bytes())
+    assert rows(gssctl(world, "register", home / "sub" / "w.simg"))["it4i_anselm"][:2] == ["registered", "w.simg"]
+    assert images(platform) == {"w.simg": image.stat().st_size}
+    gssctl(world, "register", "w.simg", "--as", "w:v2.simg", cwd=home / "sub")
+    assert set(images(platform)) == {"w.simg", "w:v2.simg"}
+    assert os.listdir(platform.home) == ["sub"]
+
+
+def test_from_outside(world, home, platform, image):
+    gssctl(world, "register", "-m", home.path, image)
+    assert digest(platform.registered / "waiter.simg") == digest(image) == digest(platform.home / "waiter.simg")
+    assert set(os.listdir(home.path)) - CONTROL == {"waiter.simg"}
+    # Rebuilt, and again.
+    image.write_bytes(random_bytes(MIB, seed=2))
+    told, = gssctl_json(world, "register", "-m", home.path, image)
+    assert told["outcome"] == "updated" and told["storage"] == "it4i_anselm" and told["size"] == MIB
+    assert digest(platform.registered / "waiter.simg") == digest(image)
+
+
+def test_awkward_names(world, home, platform):
+    for name in ("register", "#comment", "it's here.simg", "-m", "with space"):
+        (home / name).write_bytes(name.encode())
+        gssctl(world, "register", "--as", "i.simg", "--", home / name)
+        assert (platform.registered / "i.simg").read_text() == name
+    outside = world.path / "it's a #1.simg"
+    outside.write_bytes(b"outside")
+    gssctl(world, "register", "-m", home.path, "--as", "i.simg", outside)
+    assert (platform.registered / "i.simg").read_text() == "outside"
+
+
+def test_on_both_clusters(world, everything, platform, image):
+    assert "--on" in complaint(world, "register", "-m", everything, image, status=USAGE)
+    text = gssctl(world, "register", "-m", everything, "--on", "it4i_anselm,it4i_salomon", image)
+    assert {storage: row[:2] for storage, row in rows(text).items()} == \
+        {storage: ["registered", "waiter.simg"] for storage in CLUSTERS}
+    for cluster in ("anselm", "salomon"):
+        assert images(platform, cluster) == {"waiter.simg": image.stat().st_size}
+    # From one to the other; where it is nothing is copied.
+    (everything / "it4i_anselm" / "scratch" / "x.simg").write_bytes(b"other")
+    gssctl(world, "register", "-m", everything, "--on", "it4i_salomon,it4i_anselm", everything / "it4i_anselm/scratch/x.simg")
+    assert images(platform, "anselm")["x.simg"] == images(platform, "salomon")["x.simg"] == 5
+    assert not (platform.home / "x.simg").exists()
+
+
+def test_one_of_them_fails(world, everything, platform, image):
+    platform.fault(operation="registerImage", path="*salomon*", status=403, times=1000)
+    result = gssctl(world, "register", "-m", everything, "--on", ",".join(CLUSTERS), image, status=None)
+    assert result.returncode == FAILED
+    table = rows(result.stdout)
+    assert table["it4i_anselm"][0] == "registered" and table["it4i_salomon"][0] == "failed"
+    assert len(table["it4i_salomon"]) > 6, "why it failed"
+    assert set(images(platform, "anselm")) == {"waiter.simg"} and images(platform, "salomon") == {}
+
+
+def test_only_new_or_only_known_ones(world, home, platform, image):
+    mine = ["register", "-m", home.path]
+    assert rows(gssctl(world, *mine, "--update", image, status=None).stdout)["it4i_anselm"][0] == "failed"
+    gssctl(world, *mine, "--new", image)
+    image.write_bytes(b"newer")
+    assert rows(gssctl(world, *mine, "--new", image, status=None).stdout)["it4i_anselm"][0] == "failed"
+    assert images(platform) == {"waiter.simg": MIB + 17}
+    gssctl(world, *mine, "--update", image)
+    assert images(platform) == {"waiter.simg": 5}
+
+
+@pytest.mark.parametrize("words, status, word", [
+    (["--as", "Upper.simg"], USAGE, "lowercase"),
+    (["--as", "no-ending"], USAGE, ".simg"),
+    (["--on", "it4i_barbora"], UNAVAILABLE, "it4i_anselm"),
+    (["--on", ","], USAGE, "storage"),
+], ids=str)
+def test_what_is_refused_before_anything_is_copied(world, home, platform, image, words, status, word):
+    assert word in complaint(world, "register", "-m", home.path, *words, image, status=status)
+    assert set(os.listdir(home.path)) - CONTROL == set() and os.listdir(platform.home) == []
+
+
+def test_what_is_no_image(world, home):
+    (world.path / "empty.simg").touch()
+    (world.path / "folder.simg").mkdir()
+    assert "empty" in complaint(world, "register", "-m", home.path, world.path / "empty.simg", status=USAGE)
+    assert "no file" in complaint(world, "register", "-m", home.path, world.path / "folder.simg", status=USAGE)
+    assert "nosuch" in complaint(world, "register", "-m", home.path, world.path / "nosuch.simg", status=NOINPUT)
+
+
+def test_ctrl_c_leaves_the_registration_going(world, home, platform, image):
+    platform.fault(method="POST", path="/refissh*", hold="during")
+    waiting = Waiting(world, "register", "-m", home.path, image)
+    platform.wait("held")
+    until(lambda: (home / "waiter.simg").exists(), "the copy")
+    until(lambda: any(line.startswith("command\t") for line in (home / ".status").read_text().splitlines()), "the command")
+    waiting.interrupt()
+    assert "goes on" in waiting.end(INTERRUPTED)[1]
+    platform.control("/release")
+    until(lambda: images(platform) == {"waiter.simg": image.stat().st_size})
+
+
+def test_ctrl_c_during_a_copy_leaves_nothing(world, everything, platform):
+    """The source itself has to be fetched, which hangs."""
+    (platform.root / "it4i_anselm" / "scratch" / "x.simg").write_bytes(random_bytes(MIB))
+    source = everything / "it4i_anselm" / "scratch" / "x.simg"
+    until(source.exists)
+    platform.fault(method="GET", path="*/x.simg", hold="before", times=1000)
+    waiting = Waiting(world, "register", "-m", everything, "--on", "it4i_salomon", source)
+    platform.wait("held")
+    waiting.interrupt()
+    assert "nothing of it is left" in waiting.end(INTERRUPTED)[1]
+    assert os.listdir(everything / "it4i_salomon" / "home") == []
+    assert images(platform, "salomon") == {}
+
+
+def test_bars_of_a_registration(world, everything, platform):
+    platform.set(bandwidth=4 * MIB, register_delay=1)
+    image = world.path / "big.simg"
+    image.write_bytes(random_bytes(8 * MIB))
+    terminal = Terminal(world, "register", "-m", everything, "--on", ",".join(CLUSTERS), image)
+    for storage in CLUSTERS:
+        terminal.read_until(rf"{storage} big.simg +\[=*>? *\] +\d+ %  +8.0 MiB .*\n")
+    terminal.end()
+    assert set(rows(terminal.frames()[-1])) == set(CLUSTERS)
+
+
+# ---- the platform's tutorial ----
+
+TUTORIAL = """
+set -eu
+# Build an image: here the root file system alone, without singularity.
+mkdir -p root/scratch root/service root/app
+cp "$WAITER"/app/* root/app/
+PATH=$PATH:/usr/sbin:/sbin
+mksquashfs root waiter.simg -quiet -no-progress -noappend -all-root >/dev/null
+
+for cluster in it4i_anselm it4i_salomon; do
+	cp waiter.simg "$GSS/$cluster/home/"
+	echo waiter.simg >"$GSS/$cluster/home/.register"
+	tail -n 1 "$GSS/$cluster/.register" | grep -q waiter.simg
+done
+
+# Rebuild, over the old one, and register again.
+echo '# a later version' >>root/app/wait_a_while.py
+mksquashfs root waiter.simg -quiet -no-progress -noappend -all-root >/dev/null
+for cluster in it4i_anselm it4i_salomon; do
+	cp waiter.simg "$GSS/$cluster/home/"
+	echo waiter.simg >"$GSS/$cluster/home/.register"
+done
+# The same by name, for a version that stays.
+"$GSSCTL" register -m "$GSS" --on it4i_anselm,it4i_salomon --as waiter:v2.simg waiter.simg
+"""
+
+
+@pytest.mark.parametrize("gateway_timeout", ["off", "on"])
+def test_the_tutorial(world, everything, platform, gateway_timeout):
+    """As it is written, on two clusters; also where every registration is answered by a 504 and goes on behind."""
+    platform.set(register_504=gateway_timeout, register_delay=1 if gateway_timeout == "on" else 0)
+    waiter = os.environ.get("GSSFS_WAITER", os.path.dirname(os.path.abspath(__file__)) + "/../waiter")
+    from gssctl import GSSCTL
+    work = world.path / "work"
+    work.mkdir()
+    world.shell(TUTORIAL, cwd=work, env={"WAITER": waiter, "GSS": str(everything), "GSSCTL": GSSCTL})
+    built = work / "waiter.simg"
+    for cluster in ("anselm", "salomon"):
+        assert images(platform, cluster) == {name: built.stat().st_size for name in ("waiter.simg", "waiter:v2.simg")}
+        for name in ("waiter.simg", "waiter:v2.simg"):
+            assert digest(platform.root / "images" / cluster / name) == digest(built)
+    # What was answered by a time-out was asked about, not sent again.
+    sent = platform.counters()
+    assert sent["images.registerImage"] + sent.get("images.updateImage", 0) == 6
+
+
+# ---- what the existing client can do, a test a row of README's table ----
+
+
+@pytest.fixture
+def root(mount):
+    return mount("it4i_anselm://")
+
+
+def test_parity_list(root, platform):
+    (platform.home / "theirs").write_bytes(b"123")
+    (platform.home / "folder").mkdir()
+    assert sorted(os.listdir(root / "home")) == ["folder", "theirs"]
+    assert (root / "home" / "theirs").stat().st_size == 3
+
+
+def test_parity_upload(root, platform, image, world):
+    world.run("cp", image, root / "home")
+    gssctl(world, "flush", root / "home")
+    assert digest(platform.home / "waiter.simg") == digest(image)
+
+
+def test_parity_download(root, platform, world):
+    (platform.home / "result").write_bytes(random_bytes(MIB))
+    world.run("cp", root / "home" / "result", world.path)
+    assert digest(world.path / "result") == digest(platform.home / "result")
+
+
+def test_parity_mkdir(root, platform, world):
+    world.run("mkdir", root / "home" / "new")
+    assert (platform.home / "new").is_dir()
+
+
+def test_parity_rm(root, platform, world):
+    (platform.home / "old").write_bytes(b"x")
+    (platform.home / "folder" / "sub").mkdir(parents=True)
+    (platform.home / "folder" / "sub" / "f").write_bytes(b"x")
+    world.run("rm", "-r", root / "home" / "old", root / "home" / "folder")
+    assert os.listdir(platform.home) == []
+
+
+def test_parity_register_image(root, platform, image, world):
+    world.run("cp", image, root / "home")
+    world.shell(f"echo waiter.simg > {root.path}/home/.register")
+    world.shell(f"echo 'register it4i_anselm://home/waiter.simg other.simg' > {root.path}/.register")
+    assert set(images(platform)) == {"waiter.simg", "other.simg"}
+    assert "File exists" in world.shell(f"/bin/echo 'register waiter.simg' > {root.path}/home/.register", check=False).stderr
+
+
+def test_parity_update_image(root, platform, image, world):
+    (root / "home" / "w.simg").write_bytes(b"1")
+    assert world.shell(f"/bin/echo 'update w.simg' > {root.path}/home/.register", check=False).returncode != 0
+    world.shell(f"echo 'register w.simg' > {root.path}/home/.register")
+    (root / "home" / "w.simg").write_bytes(b"22")
+    world.shell(f"echo 'update w.simg' > {root.path}/home/.register")
+    assert images(platform) == {"w.simg": 2}
+
+
+def test_parity_remove_image(root, platform, image, world):
+    (root / "home" / "w.simg").write_bytes(b"1")
+    world.shell(f"echo w.simg > {root.path}/home/.register")
+    world.shell(f"echo 'remove w.simg' > {root.path}/.register")
+    assert images(platform) == {}
+
+
+def test_parity_switching_storages(everything, platform, world):
+    world.shell("echo x > it4i_anselm/home/a && cp it4i_anselm/home/a it4i_salomon/scratch/b", cwd=everything)
+    gssctl(world, "flush", everything)
+    assert (platform.root / "it4i_salomon" / "scratch" / "b").read_text() == "x\n"
+
+
+def test_parity_token_from_the_environment(world, platform):
+    root = world.mount(platform, "it4i_anselm://", login={"CFG_TOKEN": TOKEN})
+    (root / "home" / "f").write_bytes(b"x")
+    gssctl(world, "flush", root.path)
+    assert (platform.home / "f").read_bytes() == b"x"
