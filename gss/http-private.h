@@ -49,6 +49,10 @@ struct GssTransfer {
 	bool final; /* the head of the final answer was seen */
 	bool enough;
 	guint64 received; /* body bytes */
+	/* Of a large body: libcurl hands it over in pieces of 16 KiB, the receiver gets them
+	 * joined, at the latest when libcurl has nothing more at hand. */
+	char *gathered;
+	gsize gathered_bytes;
 	guint redirects;
 	char *redirect; /* where this answer leads */
 
@@ -71,4 +75,6 @@ GError *gss_transfer_late(GssTransfer *transfer);
 GError *gss_transfer_outcome(GssTransfer *transfer, CURLcode code);
 /* Forgets the answer, so that the request can be sent to transfer->redirect. EPROTO. */
 bool gss_transfer_follow(GssTransfer *transfer, GError **error);
+/* Hands over what of the body is still gathered; false: transfer->error is set. */
+bool gss_transfer_hand_over(GssTransfer *transfer);
 void gss_transfer_free(GssTransfer *transfer);

@@ -155,6 +155,22 @@ static void finish_transfers(GssHttp *http)
 	}
 }
 
+/* Bodies that libcurl has given all it has of. */
+static void hand_over_bodies(GssHttp *http)
+{
+	GList *link = http->active.head;
+	while (link != NULL) {
+		GssTransfer *transfer = link->data;
+		bool waiting = transfer->gathered_bytes > 0;
+		if (!gss_transfer_hand_over(transfer)) {
+			detach(transfer);
+			conclude(transfer, g_steal_pointer(&transfer->error));
+		}
+		/* A callback may have ended others: start again. */
+		link = waiting ? http->active.head : link->next;
+	}
+}
+
 /* Ends what missed its deadline. Gives the time to the next one, in ms. */
 static int check_deadlines(GssHttp *http)
 {
@@ -199,6 +215,7 @@ static void *engine(void *data)
 		CURLMcode code = curl_multi_perform(http->multi, &running);
 		if (code != CURLM_OK)
 			g_error("curl_multi_perform: %s", curl_multi_strerror(code));
+		hand_over_bodies(http);
 		finish_transfers(http);
 		int timeout_ms = check_deadlines(http);
 		bool stopping = false;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define LARGE_BUFFER (512L * 1024)
+#define GATHER_BYTES ((gsize)256 * 1024)
 #define IDLE_CONNECTION_MAX_S 30L /* older ones are likelier closed by the peer than useful */
 
 #define SET(easy, option, value)                                                                  \
@@ -199,6 +200,34 @@ static size_t header_callback(char *line, size_t size, size_t count, void *data)
 	return on_head(transfer) ? length : 0;
 }
 
+bool gss_transfer_hand_over(GssTransfer *transfer)
+{
+	gsize length = transfer->gathered_bytes;
+	transfer->gathered_bytes = 0;
+	if (length == 0)
+		return true;
+	if (transfer->error != NULL || is_cancelled(transfer))
+		return false;
+	return transfer->request.body(transfer->gathered, length, transfer->request.data,
+	                              &transfer->error);
+}
+
+static bool take_body(GssTransfer *transfer, const char *bytes, gsize length)
+{
+	const GssRequest *request = &transfer->request;
+	if (request->lane != GSS_LANE_LARGE)
+		return request->body(bytes, length, request->data, &transfer->error);
+	if (transfer->gathered_bytes + length > GATHER_BYTES && !gss_transfer_hand_over(transfer))
+		return false;
+	if (length > GATHER_BYTES)
+		return request->body(bytes, length, request->data, &transfer->error);
+	if (transfer->gathered == NULL)
+		transfer->gathered = g_malloc(GATHER_BYTES);
+	memcpy(transfer->gathered + transfer->gathered_bytes, bytes, length);
+	transfer->gathered_bytes += length;
+	return true;
+}
+
 static size_t write_callback(char *bytes, size_t size, size_t count, void *data)
 {
 	GssTransfer *transfer = data;
@@ -213,10 +242,9 @@ static size_t write_callback(char *bytes, size_t size, size_t count, void *data)
 		              transfer->answer.length <= GSS_DRAIN_MAX;
 		return little ? length : CURL_WRITEFUNC_ERROR;
 	}
-	if (transfer->request.body != NULL &&
-	    !transfer->request.body(bytes, length, transfer->request.data, &transfer->error))
-		return CURL_WRITEFUNC_ERROR;
-	return length;
+	return transfer->request.body == NULL || take_body(transfer, bytes, length)
+	               ? length
+	               : CURL_WRITEFUNC_ERROR;
 }
 
 static size_t read_callback(char *buffer, size_t size, size_t count, void *data)
@@ -530,6 +558,7 @@ void gss_transfer_free(GssTransfer *transfer)
 	g_clear_pointer(&transfer->answer.headers, g_hash_table_unref);
 	gss_url_clear(&transfer->url);
 	g_free(transfer->redirect);
+	g_free(transfer->gathered);
 	g_clear_error(&transfer->error);
 	g_free(transfer);
 }

@@ -209,6 +209,20 @@ static void test_no_ranges(Fixture *f, const void *data)
 	cache_file_release(file);
 }
 
+/* Nobody waits for more than their own bytes, though these come in pieces of any size. */
+static void test_progress(Fixture *f, const void *data)
+{
+	guint64 half = MIB + 100 * KIB;
+	make_there(f, "one", 2 * half, 0);
+	CacheFile *file = open_there(f, "one", NULL);
+	control(f, "/fault?method=GET&path=*one&hold=during", "");
+	for (guint64 at = 0; at + 64 * KIB < half; at += 4 * KIB)
+		assert_reads(file, at, 4 * KIB, 0);
+	control(f, "/release", "");
+	assert_reads(file, half, half, 0);
+	cache_file_release(file);
+}
+
 /* A body that always breaks at the same place is given up, one that breaks once is not. */
 static void test_cut(Fixture *f, const void *data)
 {
@@ -471,6 +485,7 @@ int main(int argc, char **argv)
 	ADD("read/sequential", test_sequential);
 	ADD("read/two-readers", test_two_readers);
 	ADD("read/no-ranges", test_no_ranges);
+	ADD("read/progress", test_progress);
 	ADD("read/cut", test_cut);
 	ADD("read/next-mount", test_next_mount);
 	ADD("read/replaced", test_replaced);
