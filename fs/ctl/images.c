@@ -7,6 +7,7 @@
 
 #include "cache/error.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -66,20 +67,24 @@ static GPtrArray *list_images(const CtlStorage *storage, GError **error)
 {
 	g_autoptr(GPtrArray) images = g_ptr_array_new_with_free_func(image_free);
 	g_autofree char *path = g_build_filename(storage->root, FOLDER, NULL);
-	const char *name;
+	const struct dirent *entry;
+	DIR *dir = opendir(path);
 
-	errno = 0;
-	GDir *dir = g_dir_open(path, 0, NULL);
 	if (dir == NULL) {
-		fail_images(error, errno != 0 ? errno : EIO, storage);
+		fail_images(error, errno, storage);
 		return NULL;
 	}
-	while ((name = g_dir_read_name(dir)) != NULL) {
-		Image *image = read_image(path, name);
+	while ((errno = 0, entry = readdir(dir)) != NULL) {
+		Image *image = *entry->d_name != '.' ? read_image(path, entry->d_name) : NULL;
 		if (image != NULL)
 			g_ptr_array_add(images, image);
 	}
-	g_dir_close(dir);
+	int code = errno;
+	closedir(dir);
+	if (code != 0) {
+		fail_images(error, code, storage);
+		return NULL;
+	}
 	g_ptr_array_sort(images, by_name);
 	return g_steal_pointer(&images);
 }

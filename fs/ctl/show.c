@@ -29,9 +29,10 @@ char *ctl_show_trouble(const CtlFile *file)
 	const char *message = file->message != NULL ? file->message : "no reason is known";
 
 	if (strcmp(file->state, "conflict") == 0)
-		return g_strdup_printf("%s (both versions are kept: gssctl discard takes GSS's, mv "
-		                       "to another name uploads yours)",
-		                       message);
+		return g_strdup_printf(
+			"%s (kept here: gssctl discard takes what GSS has, writing it "
+			"anew uploads it)",
+			message);
 	if (strcmp(file->state, "failed") == 0)
 		return g_strdup_printf("%s (gssctl retry tries again)", message);
 	return NULL;

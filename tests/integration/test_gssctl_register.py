@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from gssctl import (FAILED, INTERRUPTED, NOINPUT, UNAVAILABLE, USAGE, Terminal, Waiting, complaint, gssctl, gssctl_json)
+from gssctl import (FAILED, INTERRUPTED, NOINPUT, NOPERM, UNAVAILABLE, USAGE, Terminal, Waiting, complaint, gssctl, gssctl_json)
 from gss_local import TOKEN
 from test_mount import configure, mounted_by_configuration
 from world import CONTROL, digest, fails_with, images, random_bytes, settled, state, until
@@ -161,6 +161,49 @@ def test_bars_of_a_registration(world, everything, platform):
     assert set(rows(terminal.frames()[-1])) == set(CLUSTERS)
 
 
+# ---- images ----
+
+
+def test_images_are_listed(world, everything, platform, image):
+    assert gssctl(world, "images", "-m", everything) == ""
+    gssctl(world, "register", "-m", everything, "--on", ",".join(CLUSTERS), image)
+    gssctl(world, "register", "-m", everything, "--on", "it4i_salomon", "--as", "w:v1.simg", image)
+    assert [line.split()[:3] for line in gssctl(world, "images", "-m", everything).splitlines()] == \
+        [["it4i_anselm", "waiter.simg", "1.0"], ["it4i_salomon", "w:v1.simg", "1.0"], ["it4i_salomon", "waiter.simg", "1.0"]]
+    assert gssctl(world, "images", "ls", "-m", everything, "--on", "it4i_anselm").count("\n") == 1
+    listed = gssctl_json(world, "images", "info", "waiter.simg", "-m", everything)
+    assert {image["storage"] for image in listed} == set(CLUSTERS)
+    assert all(found["size"] == image.stat().st_size and found["date"].startswith("20") for found in listed)
+    assert "nosuch.simg" in complaint(world, "images", "info", "nosuch.simg", "-m", everything, status=NOINPUT)
+    assert complaint(world, "images", "info", "../home", "-m", everything, status=USAGE)
+
+
+def test_images_are_removed_one_by_one(world, everything, platform, image):
+    gssctl(world, "register", "-m", everything, "--on", ",".join(CLUSTERS), image)
+    # Neither from all clusters at once, nor without being asked.
+    assert "--on" in complaint(world, "images", "rm", "--yes", "waiter.simg", "-m", everything, status=USAGE)
+    one = ["images", "-m", everything, "--on", "it4i_salomon", "rm", "waiter.simg"]
+    assert "--yes" in complaint(world, *one, status=FAILED)
+    terminal = Terminal(world, *one)
+    terminal.read_until(r"Remove .* it4i_salomon.*\[y/N\]")
+    terminal.type("n\n")
+    terminal.end(FAILED)
+    assert set(images(platform, "salomon")) == {"waiter.simg"}
+    gssctl(world, *one, "--yes")
+    assert images(platform, "salomon") == {} and set(images(platform, "anselm")) == {"waiter.simg"}
+    assert "not registered" in complaint(world, *one, "--yes", status=NOINPUT)
+
+
+def test_images_of_a_mounted_folder(world, home, platform, image):
+    gssctl(world, "register", "-m", home.path, image)
+    assert [row["name"] for row in gssctl_json(world, "images", "-m", home.path)] == ["waiter.simg"]
+
+
+def test_images_when_the_service_fails(world, home, platform):
+    platform.fault(operation="listImages", status=403, times=1000)
+    assert "it4i_anselm" in complaint(world, "images", "-m", home.path, status=NOPERM)
+
+
 # ---- the platform's tutorial ----
 
 TUTORIAL = """
@@ -270,6 +313,13 @@ def test_parity_remove_image(root, platform, image, world):
     world.shell(f"echo w.simg > {root.path}/home/.register")
     world.shell(f"echo 'remove w.simg' > {root.path}/.register")
     assert images(platform) == {}
+
+
+def test_parity_list_images(root, platform, world):
+    (root / "home" / "w.simg").write_bytes(b"123")
+    world.shell(f"echo w.simg > {root.path}/home/.register")
+    assert world.shell(f"ls {root.path}/.images").stdout == "w.simg\n"
+    assert "size\t3\n" in (root / ".images" / "w.simg").read_text()
 
 
 def test_parity_switching_storages(everything, platform, world):
