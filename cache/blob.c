@@ -99,14 +99,42 @@ bool cache_blob_stat(const CacheBlobs *blobs, CacheBlobId id, struct stat *ret)
 	return fstatat(blobs->dir, name, ret, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-bool cache_blob_remove(const CacheBlobs *blobs, CacheBlobId id, GError **error)
+static guint64 bytes_of(const struct stat *st)
+{
+	return (guint64)st->st_blocks * 512;
+}
+
+bool cache_blob_remove(CacheBlobs *blobs, CacheBlobId id, GError **error)
 {
 	char name[NAME_SIZE];
+	struct stat st;
 	blob_name(id, name);
+	guint64 bytes = cache_blob_stat(blobs, id, &st) ? bytes_of(&st) : 0;
 	if (unlinkat(blobs->dir, name, 0) < 0 && errno != ENOENT)
 		return fail(error, blobs, "cannot remove the blob", name);
+	blobs->used -= (gint64)bytes;
 	CACHE_CRASH_POINT("blob.removed");
 	return true;
+}
+
+guint64 cache_blob_measure(CacheBlobs *blobs, int fd, guint64 known)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return known;
+	blobs->used += (gint64)bytes_of(&st) - (gint64)known;
+	return bytes_of(&st);
+}
+
+void cache_blobs_measure(CacheBlobs *blobs, const GArray *ids)
+{
+	gint64 used = 0;
+	for (guint i = 0; i < ids->len; i++) {
+		struct stat st;
+		if (cache_blob_stat(blobs, g_array_index(ids, CacheBlobId, i), &st))
+			used += bytes_of(&st);
+	}
+	blobs->used = used;
 }
 
 bool cache_blob_clone(int from, int to, guint64 length, GError **error)

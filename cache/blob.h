@@ -1,7 +1,7 @@
 /* cache/blob.h - the files that hold contents: blobs/<id>, sparse, 0600, and the quarantine.
  *
- * Threads: any; the struct is constant after opening. Errors: CACHE_ERROR with the errno of the
- * system call.
+ * Threads: any; the struct is constant after opening, but for `used`. Errors: CACHE_ERROR with the
+ * errno of the system call.
  */
 #pragma once
 
@@ -15,6 +15,8 @@ typedef struct {
 	char *path;     /* of the cache's folder, for messages */
 	int dir;        /* blobs/ */
 	int quarantine; /* quarantine/ */
+	/* Bytes of disk that the files in blobs/ take, as far as they have been measured. */
+	_Atomic gint64 used;
 } CacheBlobs;
 
 bool cache_blobs_open(CacheBlobs *blobs, const char *cache_path, GError **error);
@@ -27,7 +29,12 @@ int cache_blob_open(const CacheBlobs *blobs, CacheBlobId id, GError **error);
 bool cache_blob_exists(const CacheBlobs *blobs, CacheBlobId id);
 bool cache_blob_stat(const CacheBlobs *blobs, CacheBlobId id,
                      struct stat *ret); /* false: not there */
-bool cache_blob_remove(const CacheBlobs *blobs, CacheBlobId id, GError **error);
+bool cache_blob_remove(CacheBlobs *blobs, CacheBlobId id, GError **error);
+/* Notes in `used` what an open blob takes on the disk by now, `known` bytes of which are in it
+ * already. Returns what it takes. */
+guint64 cache_blob_measure(CacheBlobs *blobs, int fd, guint64 known);
+/* Counts all of `ids` (GArray of CacheBlobId) anew. */
+void cache_blobs_measure(CacheBlobs *blobs, const GArray *ids);
 /* Copies [0, length) of one open blob to another, empty one: shares extents where the disk can. */
 bool cache_blob_clone(int from, int to, guint64 length, GError **error);
 /* Moves a blob aside, under a name that says which file it was. Never deletes. */

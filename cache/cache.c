@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -151,7 +150,11 @@ void cache_set_draining(Cache *cache)
 		((CacheNode *)l->data)->refs = 0;
 		cache_node_put_locked(cache, l->data);
 	}
+	GSList *waiters = cache_space_stop_locked(cache);
 	g_mutex_unlock(&cache->lock);
+	g_autoptr(GError) error =
+		g_error_new_literal(CACHE_ERROR, ECANCELED, "gssfs is being unmounted");
+	cache_calls_run(cache, waiters, error);
 }
 
 /* --- the journal --- */
@@ -221,16 +224,6 @@ static bool read_boot_id(Cache *cache, GError **error)
 	return true;
 }
 
-/* A tenth of the disk. */
-static bool default_limit(Cache *cache, GError **error)
-{
-	struct statvfs st;
-	if (fstatvfs(cache->blobs.dir, &st) < 0)
-		return fail_errno(error, cache->path, "cannot ask for the size of the disk");
-	cache->size_limit = (guint64)st.f_blocks * st.f_frsize / 10;
-	return true;
-}
-
 /* --- life --- */
 
 Cache *cache_open(const CacheOptions *options, GError **error)
@@ -244,7 +237,8 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->project = g_strdup(options->project);
 	cache->storage = g_strdup(options->storage);
 	cache->user = g_strdup(options->user ? options->user : "");
-	cache->size_limit = options->size_limit;
+	cache->room.limit = options->size_limit;
+	cache->room.reserve = options->reserve;
 	cache->fsync_local = options->fsync_local;
 	cache->overwrite = options->overwrite;
 	cache->read_only = options->read_only;
@@ -263,12 +257,11 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	if (g_mkdir_with_parents(cache->path, 0700) < 0)
 		ok = fail_errno(error, cache->path, "cannot make the cache's folder");
 	ok = ok && acquire(cache, options->mountpoint, error) && read_boot_id(cache, error) &&
-	     cache_blobs_open(&cache->blobs, cache->path, error) && open_journal(cache, error) &&
-	     (cache->size_limit || default_limit(cache, error));
+	     cache_blobs_open(&cache->blobs, cache->path, error) && open_journal(cache, error);
 	if (ok) {
 		cache->syncer = cache_syncer_new(cache);
 		CACHE_CRASH_POINT("recovery.opened");
-		ok = cache_recover(cache, error);
+		ok = cache_recover(cache, error) && cache_space_open(cache, error);
 	}
 	CACHE_CRASH_POINT("recovery.ended");
 	if (ok)
@@ -401,6 +394,7 @@ void cache_stop(Cache *cache)
 	}
 	GSList *calls = g_slist_concat(g_steal_pointer(&cache->drainers),
 	                               g_steal_pointer(&cache->removal_waiters));
+	calls = g_slist_concat(cache_space_stop_locked(cache), calls);
 	g_mutex_unlock(&cache->lock);
 	g_cancellable_cancel(cache->stop);
 	cache_publishers_run(publishers, NULL, error);
@@ -463,17 +457,4 @@ void cache_close(Cache *cache)
 	g_free(cache->user);
 	g_free(cache->boot_id);
 	g_free(cache);
-}
-
-bool cache_space(Cache *cache, CacheSpace *ret, GError **error)
-{
-	struct statvfs st;
-	if (fstatvfs(cache->blobs.dir, &st) < 0)
-		return fail_errno(error, cache->path, "cannot ask for the free space");
-	/* What fits on the local disk can be written now, whatever GSS has room for. */
-	*ret = (CacheSpace){.block_size = st.f_frsize,
-	                    .blocks = st.f_blocks,
-	                    .free_blocks = st.f_bavail,
-	                    .nodes = st.f_files};
-	return true;
 }

@@ -81,10 +81,11 @@ typedef struct {
 	const char *storage;    /* backend: "it4i_anselm" */
 	const char *mountpoint; /* for the message that a second mount gets */
 	const char *user;       /* who we are on the platform, "" unknown; for names and logs */
-	guint64 size_limit;     /* bytes of blobs to keep, 0: a tenth of the disk */
-	bool fsync_local;       /* fsync means the local disk */
-	bool overwrite; /* what somebody else changed on GSS meanwhile is replaced all the same */
-	bool read_only; /* EROFS to every change (uploads pending from before still run) */
+	guint64 size_limit;     /* bytes of disk for contents, 0: a quarter of the disk */
+	guint64 reserve;  /* bytes of the disk that stay free, 0: a twentieth, at most 2 GiB */
+	bool fsync_local; /* fsync means the local disk */
+	bool overwrite;   /* what somebody else changed on GSS meanwhile is replaced all the same */
+	bool read_only;   /* EROFS to every change (uploads pending from before still run) */
 	mode_t file_mode, folder_mode; /* permission bits of what comes from GSS: 0644, 0755 */
 } CacheOptions;
 
@@ -145,8 +146,8 @@ guint64 cache_rate(Cache *cache);
  * that are not waiting for their upload. */
 void cache_usage(Cache *cache, guint64 *ret_used, guint64 *ret_limit);
 
-/* Tries uploads again now that wait for their next try or are parked; 0: all, and removals too. EIO:
- * the file was not written to its end. */
+/* Tries uploads again now that wait for their next try or are parked; 0: all, and removals too.
+ * EIO: the file was not written to its end. */
 bool cache_retry(Cache *cache, CacheId id, GError **error);
 /* The session is alive again, or may be: what waits for credentials is tried now. */
 void cache_resume(Cache *cache);
@@ -255,9 +256,19 @@ void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCal
 
 /* Between begin and end the caller copies its bytes to the span. Every successful begin is followed
  * by one end, which says how many bytes were written and, if that failed, the errno: a file that
- * lost a write is never uploaded as if it were whole. */
+ * lost a write is never uploaded as if it were whole, until those bytes were written after all or
+ * cut off. EAGAIN: there is no room now, see below. */
 bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, CacheSpan *ret,
                             GError **error);
+/* One of these two is to be called after EAGAIN. Lost: the bytes will not come. Wait: calls back
+ * with the span when there is room, in the order of the calls; it must be filled, and the write
+ * ended, before the callback returns (a caller whose writer has gone ends it with EINTR). ENOSPC:
+ * nothing frees any room, which is waited for for 60 s; or the file alone is larger than the cache.
+ * The file must stay open. */
+void cache_file_write_lost(CacheFile *file, guint64 offset, gsize length, int errnum);
+typedef void (*CacheWriteCallback)(const CacheSpan *span, const GError *error, void *data);
+void cache_file_write_wait(CacheFile *file, guint64 offset, gsize length,
+                           CacheWriteCallback callback, void *data);
 void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written, int errnum);
 
 /* What close() promises: size, times and extents are journaled when it returns true. */

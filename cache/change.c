@@ -23,9 +23,12 @@ bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GE
 		r->conflict = NULL;
 	if (first)
 		r->generation = sealed + 1;
-	if (parked || (first && r->state != CACHE_STATE_CONFLICT))
+	if (node->write_errno)
+		r->state = CACHE_STATE_FAILED;
+	else if (parked || (first && r->state != CACHE_STATE_CONFLICT))
 		r->state = CACHE_STATE_DIRTY;
-	r->torn |= tears;
+	if (tears)
+		r->torn = CACHE_TORN_WRITING;
 	if (!cache_store_begin(cache->store, error))
 		goto failed;
 	bool ok = (!(first || durable) ||
@@ -49,15 +52,15 @@ failed:
 	return false;
 }
 
-bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error)
+static bool flush_locked(Cache *cache, CacheNode *node, GError **error)
 {
 	if (!node->changed || !node->content)
 		return true;
-	bool torn = node->r.torn;
+	CacheTorn torn = node->r.torn;
 	if (!cache_store_begin(cache->store, error))
 		return false;
 	/* A file that lost a write is never whole, whatever is journaled of it. */
-	node->r.torn = node->write_errno != 0;
+	node->r.torn = cache_node_whole(node) ? CACHE_TORN_NO : CACHE_TORN_LOST;
 	node->changed = false;
 	/* An older generation in a blob of its own is what recovery would go back to: no more. */
 	CacheGeneration older;
@@ -77,6 +80,32 @@ bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error)
 	CACHE_CRASH_POINT("change.flushed");
 	node->flushed_size = node->r.size;
 	return true;
+}
+
+bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	if (flush_locked(cache, node, &failure))
+		return true;
+	if (failure->code == ENOSPC && cache_space_drop_ballast_locked(cache))
+		return flush_locked(cache, node, error);
+	g_propagate_error(error, g_steal_pointer(&failure));
+	return false;
+}
+
+void cache_change_found_locked(Cache *cache, CacheNode *node, guint64 start, guint64 end)
+{
+	if (!cache_extents_count(&node->lost))
+		return;
+	cache_extents_remove(&node->lost, start, end);
+	if (cache_extents_count(&node->lost) || !node->write_errno)
+		return;
+	g_message("%s: what was lost is there now", node->r.name);
+	node->write_errno = 0;
+	node->r.torn = CACHE_TORN_WRITING; /* until the next flush */
+	node->changed = true;
+	if (cache_node_dirty(node))
+		cache_node_set_state_locked(cache, node, CACHE_STATE_DIRTY, NULL);
 }
 
 /* The part of the blob from `size` on is no longer the file's. */
@@ -128,12 +157,13 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 		bool changed = node->changed;
 		node->r.size = node->flushed_size = 0;
 		node->r.generation = MAX(node->r.generation, sealed + 1);
-		node->r.torn = opening;
+		node->r.torn = opening ? CACHE_TORN_WRITING : CACHE_TORN_NO;
 		node->r.state = CACHE_STATE_DIRTY;
 		node->changed = false;
 		ok = cache_content_renew_locked(cache, node, error);
 		if (ok) {
 			node->write_errno = 0;
+			cache_extents_remove(&node->lost, 0, G_MAXUINT64);
 			if (!node->r.conflict)
 				g_free(before.conflict);
 			if (node->r.parent != CACHE_PARENT_UNLINKED)
@@ -158,8 +188,10 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 		CACHE_CRASH_POINT("change.shrunk");
 		ok = ok && cut(content, old_size, size, error);
 		CACHE_CRASH_POINT("change.cut");
+		if (ok)
+			cache_change_found_locked(cache, node, size, G_MAXUINT64);
 		if (ok && opening && !node->r.torn) {
-			node->r.torn = true;
+			node->r.torn = CACHE_TORN_WRITING;
 			ok = cache_node_save_locked(cache, node, error);
 		}
 	}

@@ -15,6 +15,9 @@ CacheContent *cache_content_new(Cache *cache, CacheId node, CacheBlobId blob, in
 	content->blob = blob;
 	content->fd = fd;
 	content->limit = G_MAXUINT64;
+	struct stat st;
+	if (fstat(fd, &st) == 0)
+		content->bytes = (guint64)st.st_blocks * 512;
 	g_mutex_init(&content->io);
 	cache_extents_init(&content->resident);
 	cache_extents_init(&content->claimed);
@@ -31,6 +34,8 @@ void cache_content_unref(CacheContent *content)
 {
 	if (!g_atomic_ref_count_dec(&content->refs))
 		return;
+	if (g_atomic_int_get(&content->discard)) /* so that as much is taken off as was added */
+		cache_blob_measure(&content->cache->blobs, content->fd, content->bytes);
 	close(content->fd);
 	g_autoptr(GError) error = NULL;
 	if (g_atomic_int_get(&content->discard) &&
@@ -194,6 +199,7 @@ void cache_content_save_now(CacheContent *content)
 	Cache *cache = content->cache;
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
+	cache_space_measure_locked(cache, content);
 	g_mutex_lock(&content->io);
 	bool due = content->unsaved > 0 && !g_atomic_int_get(&content->discard);
 	content->unsaved = 0;

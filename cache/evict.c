@@ -1,6 +1,5 @@
 /* Eviction: what GSS has too is given up, least recently used first, when the cache is over its
- * limit. Dirty files and files in use are never touched; README.md says that the limit is one of
- * clean contents. */
+ * limit, or its disk is short. Dirty files are never touched. */
 #include "cache/private.h"
 
 #include <fcntl.h>
@@ -28,8 +27,19 @@ static int by_use(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* An open file that is clean goes on with an empty content; who reads the old one keeps it to the
+ * end of that read. */
+static bool renew_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	g_mutex_lock(&node->content->io);
+	bool wanted = node->content->readers != NULL;
+	g_mutex_unlock(&node->content->io);
+	return !wanted && !node->job && !node->write_calls && !node->cloning &&
+	       cache_content_renew_locked(cache, node, error);
+}
+
 /* The bytes a candidate frees; 0: it is in use, or dirty by now. */
-static guint64 give_up(Cache *cache, const Candidate *candidate)
+static guint64 give_up(Cache *cache, const Candidate *candidate, bool also_open)
 {
 	g_autoptr(GError) error = NULL;
 	guint64 freed = 0;
@@ -37,12 +47,12 @@ static guint64 give_up(Cache *cache, const Candidate *candidate)
 	CacheNode *node = cache_node_get_locked(cache, candidate->node, &error);
 	if (node) {
 		cache_content_idle_locked(node);
-		CACHE_CRASH_POINT("evict.chosen");
 		if (!cache_node_dirty(node) && !node->content && !node->opens) {
-			if (cache_content_drop_locked(cache, node, &error))
+			if (node->r.blob && cache_content_drop_locked(cache, node, &error))
 				freed = candidate->bytes;
-			CACHE_CRASH_POINT("evict.dropped");
 			node->kernel_valid = false;
+		} else if (also_open && !cache_node_dirty(node) && node->content) {
+			freed = renew_locked(cache, node, &error) ? candidate->bytes : 0;
 		}
 		cache_node_put_locked(cache, node);
 	}
@@ -52,19 +62,11 @@ static guint64 give_up(Cache *cache, const Candidate *candidate)
 	return freed;
 }
 
-static gboolean run(void *data)
+static GArray *list(Cache *cache, GError **error)
 {
-	Cache *cache = data;
-	g_autoptr(GError) error = NULL;
 	g_autoptr(GArray) candidates = g_array_new(FALSE, FALSE, sizeof(Candidate));
-	guint64 total = 0;
-	g_mutex_lock(&cache->lock);
-	cache_worker_cancel(&cache->evict_timer);
-	g_mutex_unlock(&cache->lock);
-	if (!cache_store_clean_blobs(cache->store, note, candidates, &error)) {
-		g_warning("%s: %s", cache->path, error->message);
-		return G_SOURCE_REMOVE;
-	}
+	if (!cache_store_clean_blobs(cache->store, note, candidates, error))
+		return NULL;
 	for (guint i = 0; i < candidates->len; i++) {
 		Candidate *candidate = &g_array_index(candidates, Candidate, i);
 		struct stat st = {0};
@@ -72,11 +74,35 @@ static gboolean run(void *data)
 			st.st_blocks = 0;
 		candidate->bytes = (guint64)st.st_blocks * 512;
 		candidate->used_at = st.st_atim.tv_sec;
-		total += candidate->bytes;
 	}
 	g_array_sort(candidates, by_use);
-	for (guint i = 0; i < candidates->len && total > cache->size_limit; i++)
-		total -= give_up(cache, &g_array_index(candidates, Candidate, i));
+	return g_steal_pointer(&candidates);
+}
+
+/* Those that nobody has open first; then also those that are: who reads on fetches it again. */
+void cache_evict(Cache *cache, guint64 bytes)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) candidates = list(cache, &error);
+	guint64 freed = 0;
+	if (!candidates) {
+		g_warning("%s: %s", cache->path, error->message);
+		return;
+	}
+	for (int open = 0; open < 2; open++)
+		for (guint i = 0; i < candidates->len && freed < bytes; i++)
+			freed += give_up(cache, &g_array_index(candidates, Candidate, i), open);
+}
+
+static gboolean run(void *data)
+{
+	Cache *cache = data;
+	g_mutex_lock(&cache->lock);
+	cache_worker_cancel(&cache->evict_timer);
+	guint64 excess = cache_space_excess_locked(cache);
+	g_mutex_unlock(&cache->lock);
+	if (excess)
+		cache_evict(cache, excess);
 	return G_SOURCE_REMOVE;
 }
 
@@ -84,4 +110,5 @@ void cache_evict_soon_locked(Cache *cache)
 {
 	if (!cache->evict_timer && !cache->stopping)
 		cache->evict_timer = cache_worker_after(cache, DELAY_MS, run, cache, NULL);
+	cache_space_look_soon_locked(cache);
 }

@@ -192,6 +192,8 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 		            transfer->uri);
 		return false;
 	}
+	if (!cache_space_fetch(transfer->cache, length, error))
+		return false;
 	guint64 fresh = 0;
 	g_mutex_lock(&content->io);
 	bool ok = fill_io(content, transfer->pos, bytes, length, &fresh, error);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "gss/uri.h"
 
@@ -121,7 +122,7 @@ static CacheNode *make_locked(Cache *cache, CacheNode *folder, const char *name,
 	cache_record_init(&record, folder->r.id, name, false, mode);
 	record.size = 0;
 	record.generation = 1;
-	record.torn = true; /* nothing of it is acknowledged before the first flush */
+	record.torn = CACHE_TORN_WRITING; /* nothing of it is acknowledged before the first flush */
 	record.state = CACHE_STATE_DIRTY;
 	if (!cache_store_begin(cache->store, error))
 		return NULL;
@@ -224,47 +225,158 @@ void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCal
 
 /* --- writing --- */
 
+static bool begin_locked(CacheFile *file, guint64 offset, gsize length, CacheSpan *ret,
+                         GError **error)
+{
+	Cache *cache = file->cache;
+	CacheNode *node = file->node;
+	bool ok = is_current_locked(file, error) &&
+	          cache_queue_unseal_locked(cache, node, false, error) &&
+	          cache_change_begin_locked(cache, node, offset, error);
+	CacheContent *content = ok ? cache_content_open_locked(cache, node, error) : NULL;
+	if (!content)
+		return false;
+	g_mutex_lock(&content->io);
+	cache_extents_add(&content->claimed, offset, offset + length);
+	/* Beyond the end: what lies between is zeros, a hole of the blob. */
+	if ((gint64)offset > node->r.size)
+		cache_extents_add(&content->resident, MAX(node->r.size, 0), offset);
+	g_atomic_int_inc(&content->dirty_seq);
+	g_mutex_unlock(&content->io);
+	/* The reference is held until the end of the write: the node has the content anyway. */
+	*ret = (CacheSpan){content->fd, offset, length};
+	content->grown = true;
+	node->write_calls++;
+	cache_content_unref(content);
+	CACHE_CRASH_POINT("write.begun");
+	return true;
+}
+
+/* Returns those who wait for the file to arrive. */
+static GSList *lost_locked(Cache *cache, CacheNode *node, guint64 start, guint64 end, int errnum)
+{
+	if (errnum == ESTALE) { /* it was not this version that the writer meant */
+		cache_extents_remove(&node->lost, start, end);
+		return NULL;
+	}
+	cache_extents_add(&node->lost, start, end);
+	g_autoptr(GError) error =
+		g_error_new(CACHE_ERROR, errnum, "a write to it was lost: %s", g_strerror(errnum));
+	if (!node->write_errno)
+		g_warning("%s: %s; it is not uploaded until that is written, or cut off",
+		          node->r.name, error->message);
+	node->write_errno = errnum;
+	/* One that was not changed yet is what GSS has. */
+	if (!cache_node_dirty(node))
+		return NULL;
+	node->r.torn = CACHE_TORN_LOST; /* also after a restart */
+	cache_node_set_state_locked(cache, node, CACHE_STATE_FAILED, error);
+	return cache_publishers_take_locked(node, G_MAXUINT64);
+}
+
+static void tell_lost(GSList *publishers, int errnum)
+{
+	if (!publishers)
+		return;
+	g_autoptr(GError) error = g_error_new(CACHE_ERROR, errnum, "a write was lost");
+	cache_publishers_run(publishers, NULL, error);
+}
+
+/* Bytes that are on the disk can be written over when it is full. */
+static bool overwrites(const CacheNode *node, guint64 offset, gsize length)
+{
+	const CacheContent *content = node->content;
+	return content && node->r.size >= (gint64)(offset + length) &&
+	       lseek(content->fd, (off_t)offset, SEEK_DATA) == (off_t)offset &&
+	       lseek(content->fd, (off_t)offset, SEEK_HOLE) >= (off_t)(offset + length);
+}
+
 bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, CacheSpan *ret,
                             GError **error)
 {
 	Cache *cache = file->cache;
 	CacheNode *node = file->node;
+	GSList *failed = NULL;
+	g_autoptr(GError) failure = NULL;
 	if (offset > G_MAXINT64 - length) {
 		g_set_error_literal(error, CACHE_ERROR, EFBIG, "too large");
 		return false;
 	}
 	g_mutex_lock(&cache->lock);
-	bool ok = is_current_locked(file, error) &&
-	          cache_queue_unseal_locked(cache, node, false, error) &&
-	          cache_change_begin_locked(cache, node, offset, error);
-	CacheContent *content = ok ? cache_content_open_locked(cache, node, error) : NULL;
-	if (content) {
-		g_mutex_lock(&content->io);
-		cache_extents_add(&content->claimed, offset, offset + length);
-		/* Beyond the end: what lies between is zeros, a hole of the blob. */
-		if ((gint64)offset > node->r.size)
-			cache_extents_add(&content->resident, MAX(node->r.size, 0), offset);
-		g_atomic_int_inc(&content->dirty_seq);
-		g_mutex_unlock(&content->io);
-		/* The reference is held until the end of the write: the node has the content
-		 * anyway. */
-		*ret = (CacheSpan){content->fd, offset, length};
-		node->write_calls++;
-		cache_content_unref(content);
+	bool room = cache_space_take_locked(cache, node, length);
+	if (!room && overwrites(node, offset, length)) {
+		cache->room.pending += length;
+		room = true;
 	}
+	bool ok = room && begin_locked(file, offset, length, ret, &failure);
+	int errnum = failure ? failure->code : EAGAIN;
+	if (!room) /* what is not there yet is not whole */
+		cache_extents_add(&node->lost, offset, offset + length);
+	else if (!ok)
+		failed = lost_locked(cache, node, offset, offset + length, errnum);
+	if (room && !ok)
+		cache_space_written_locked(cache, length);
 	g_mutex_unlock(&cache->lock);
-	CACHE_CRASH_POINT("write.begun");
-	return content != NULL;
+	tell_lost(failed, errnum);
+	if (!room)
+		g_set_error_literal(error, CACHE_ERROR, EAGAIN, "there is no room now");
+	else if (!ok)
+		g_propagate_error(error, g_steal_pointer(&failure));
+	return ok;
 }
 
-static void lost_locked(Cache *cache, CacheNode *node, int errnum)
+void cache_file_write_lost(CacheFile *file, guint64 offset, gsize length, int errnum)
 {
-	node->r.torn = true; /* also after a restart */
-	g_autoptr(GError) error =
-		g_error_new(CACHE_ERROR, errnum, "a write to it was lost: %s", g_strerror(errnum));
-	node->write_errno = errnum;
-	cache_node_set_state_locked(cache, node, CACHE_STATE_FAILED, error);
-	g_warning("%s: %s; it is not uploaded", node->r.name, error->message);
+	Cache *cache = file->cache;
+	g_mutex_lock(&cache->lock);
+	GSList *failed = lost_locked(cache, file->node, offset, offset + length, errnum);
+	g_mutex_unlock(&cache->lock);
+	tell_lost(failed, errnum);
+}
+
+typedef struct {
+	CacheFile *file;
+	guint64 offset;
+	gsize length;
+	CacheWriteCallback callback;
+	void *data;
+} WaitingWrite;
+
+static void on_room(Cache *cache, const GError *error, void *data)
+{
+	g_autofree WaitingWrite *write = data;
+	CacheNode *node = write->file->node;
+	g_autoptr(GError) failure = NULL;
+	GSList *failed = NULL;
+	CacheSpan span;
+	g_mutex_lock(&cache->lock);
+	bool ok =
+		!error && begin_locked(write->file, write->offset, write->length, &span, &failure);
+	if (!ok && !error) {
+		cache_space_written_locked(cache, write->length);
+		error = failure;
+	}
+	if (!ok)
+		failed = lost_locked(cache, node, write->offset, write->offset + write->length,
+		                     error->code);
+	g_mutex_unlock(&cache->lock);
+	if (!ok)
+		tell_lost(failed, error->code);
+	write->callback(ok ? &span : NULL, ok ? NULL : error, write->data);
+}
+
+void cache_file_write_wait(CacheFile *file, guint64 offset, gsize length,
+                           CacheWriteCallback callback, void *data)
+{
+	Cache *cache = file->cache;
+	g_autoptr(GError) error = NULL;
+	WaitingWrite *write = g_new(WaitingWrite, 1);
+	*write = (WaitingWrite){file, offset, length, callback, data};
+	g_mutex_lock(&cache->lock);
+	bool waits = cache_space_wait_locked(cache, file->node, length, on_room, write, &error);
+	g_mutex_unlock(&cache->lock);
+	if (!waits)
+		on_room(cache, error, write);
 }
 
 void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written, int errnum)
@@ -280,19 +392,19 @@ void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written,
 	cache_extents_add(&content->resident, span->offset, span->offset + written);
 	g_atomic_int_inc(&content->dirty_seq);
 	g_mutex_unlock(&content->io);
+	cache_space_written_locked(cache, span->length);
 	if (--node->write_calls == 0)
 		g_cond_broadcast(&node->settled);
 	cache_fetch_look_again(cache, content);
 	guint64 end = span->offset + written;
+	cache_change_found_locked(cache, node, span->offset, end);
 	if (written) {
 		node->r.size = MAX(node->r.size, (gint64)end);
 		node->r.mtime = node->r.ctime = cache_now_ns();
 		node->changed = true;
 	}
-	if (errnum) {
-		lost_locked(cache, node, errnum);
-		failed = cache_publishers_take_locked(node, G_MAXUINT64);
-	}
+	if (errnum)
+		failed = lost_locked(cache, node, end, span->offset + span->length, errnum);
 	if (end >= file->written_out + WRITE_OUT_BYTES) {
 		cache_syncer_write_out(cache, content, file->written_out, end - file->written_out);
 		file->written_out = end;
@@ -300,10 +412,7 @@ void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written,
 	if (node->publishers)
 		cache_queue_consider_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
-	if (failed) {
-		g_autoptr(GError) error = g_error_new(CACHE_ERROR, errnum, "a write was lost");
-		cache_publishers_run(failed, NULL, error);
-	}
+	tell_lost(failed, errnum);
 }
 
 /* --- closing --- */
@@ -343,6 +452,8 @@ void cache_file_release(CacheFile *file)
 	node->writers -= file->writer;
 	if (!node->opens)
 		cache_rename_keep_no_more_locked(node);
+	if (node->content && node->content->grown)
+		cache_space_measure_locked(cache, node->content);
 	/* The descriptor is worth keeping only while somebody uses it. */
 	if (!node->opens && node->content && !node->job)
 		idle = cache_content_ref(node->content);
@@ -360,6 +471,11 @@ void cache_file_release(CacheFile *file)
 		cache_content_put(idle);
 	}
 	g_mutex_lock(&cache->lock);
+	if (!node->writers && !cache_node_dirty(node)) {
+		cache_extents_remove(&node->lost, 0, G_MAXUINT64);
+		node->write_errno = 0;
+	}
+	cache_space_closed_locked(cache, node);
 	cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
 	CACHE_CRASH_POINT("file.released");

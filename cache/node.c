@@ -79,6 +79,7 @@ CacheNode *cache_node_adopt_locked(Cache *cache, CacheRecord *record)
 	node->flushed_size = MAX(node->r.size, 0);
 	node->sealed = node->r.published;
 	g_cond_init(&node->settled);
+	cache_extents_init(&node->lost);
 	node->pins = 1;
 	g_hash_table_insert(cache->nodes, &node->r.id, node);
 	return node;
@@ -122,6 +123,7 @@ void cache_node_free(CacheNode *node)
 	cache_worker_cancel(&node->validate_late.timer);
 	cache_worker_cancel(&node->list_late.timer);
 	g_cond_clear(&node->settled);
+	cache_extents_clear(&node->lost);
 	cache_record_clear(&node->r);
 	g_free(node);
 }
@@ -159,6 +161,7 @@ static void bury_locked(Cache *cache, CacheNode *node)
 		g_atomic_int_set(&node->content->discard, 1);
 	else if (node->r.blob && !cache_blob_remove(&cache->blobs, node->r.blob, &error))
 		g_warning("%s", error->message);
+	cache_space_look_soon_locked(cache);
 }
 
 void cache_node_put_locked(Cache *cache, CacheNode *node)

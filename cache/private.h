@@ -50,11 +50,32 @@ typedef enum {
 /* Something to be told once; called without locks. */
 typedef void (*CacheReady)(Cache *cache, const GError *error, void *data);
 
+/* The state of cache/space.c, guarded by Cache.lock but for the atomic. */
+typedef struct {
+	guint64 limit;            /* bytes that all blobs may take; constant */
+	guint64 reserve;          /* bytes that stay free on their disk; constant */
+	_Atomic gint64 allowance; /* bytes that may be written before the next measuring */
+	guint64 pending;          /* bytes of writes that have their room, and are not made yet */
+	GQueue waiters;           /* CacheRoomWaiter, first come first served but for the leader */
+	CacheId leader;           /* the one file that grows while room is short; 0 none */
+	gint64 leader_at;         /* monotonic us: when it last got room */
+	gint64 leader_paused;     /* us in which it wrote nothing */
+	gint64 leader_bytes;      /* that it got */
+	GSource *tick;            /* while somebody waits */
+	bool posted;              /* a look is due on the worker */
+	gint64 moved_at;          /* monotonic us: since then nothing got better */
+	guint64 progress;         /* bytes sent, when last looked */
+	bool slow;                /* the patience was lost once, and nothing got better since */
+	gint64 told_at;           /* monotonic us: when the log was told last, 0 never */
+	bool ballast;             /* is there */
+	/* Constant; tests are in a hurry. */
+	gint64 patience, short_patience, slow_patience; /* us */
+} CacheRoom;
+
 struct Cache {
 	GMutex lock;
 	/* Constant after opening. */
 	char *path, *platform, *project, *storage, *user;
-	guint64 size_limit;
 	bool fsync_local, read_only, overwrite;
 	mode_t file_mode, folder_mode;
 	char *boot_id;
@@ -98,8 +119,6 @@ struct Cache {
 	GSource *status_timer; /* a change is about to be told */
 	double rate_bytes;
 	gint64 rate_since, rate_at;
-	guint64 usage;
-	gint64 usage_at;
 	/* cache/removal.c */
 	GHashTable *removals; /* URI -> Removal, not yet made */
 	gint64 removals_seen; /* the newest that was loaded */
@@ -107,6 +126,7 @@ struct Cache {
 	GSource *removal_timer;
 	GSource *evict_timer;    /* cache/evict.c */
 	GSList *removal_waiters; /* CacheCall: told when a removal was made */
+	CacheRoom room;
 };
 
 /* A callback of any kind in a list. */
@@ -166,6 +186,9 @@ struct CacheNode {
 	guint64 flushed_size; /* acknowledged size: a write below it may tear */
 	bool changed;         /* something is not journaled yet */
 	int write_errno;      /* a write was lost: not whole */
+	/* What writers gave us and we do not have: refused, or waiting for room. Not whole until it
+	 * was written again or cut off. */
+	CacheExtents lost;
 	guint write_calls; /* between begin and end of a write: the content must stay what it is */
 	bool cloning;      /* the content is being copied */
 	GCond settled;     /* one of these two has ended */
@@ -187,6 +210,11 @@ struct CacheNode {
 static inline bool cache_node_dirty(const CacheNode *node)
 {
 	return !node->r.folder && node->r.generation != node->r.published;
+}
+
+static inline bool cache_node_whole(const CacheNode *node)
+{
+	return !node->write_errno && !cache_extents_count(&node->lost);
 }
 
 /* Finds or loads a node and pins it; NULL with ENOENT. */
@@ -232,6 +260,8 @@ struct CacheContent {
 	CacheBlobId blob;
 	int fd;
 	bool durable;    /* as the journal says; guarded by Cache.lock */
+	guint64 bytes;   /* of disk, as last measured; guarded by Cache.lock */
+	bool grown;      /* written to since; the same */
 	gint discard;    /* atomic: remove the blob with the last reference */
 	guint dirty_seq; /* atomic; grows with the begin and the end of each write */
 	GMutex io;
@@ -332,6 +362,8 @@ bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error);
  * next flush. May drop the lock while a write or a copy is under way. */
 bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, bool opening,
                                   GError **error);
+/* Bytes that were lost are there again, or are no longer part of the file. */
+void cache_change_found_locked(Cache *cache, CacheNode *node, guint64 start, guint64 end);
 
 /* --- folders (cache/folder.c) --- */
 
@@ -485,8 +517,41 @@ void cache_removal_hurry_locked(Cache *cache);
 
 /* --- eviction (cache/evict.c) --- */
 
-/* Something was added: looks at the limit before long. */
+/* Something was added, or something that can be given up: looks at the limit before long, at once
+ * when somebody waits for room. */
 void cache_evict_soon_locked(Cache *cache);
+/* Gives up contents of at least `bytes`, if there are so many. On the worker, no lock held. */
+void cache_evict(Cache *cache, guint64 bytes);
+
+/* --- space (cache/space.c) --- */
+
+/* Sets limits that are 0 to their defaults, makes the ballast. After recovery. */
+bool cache_space_open(Cache *cache, GError **error);
+/* Takes room for `length` bytes about to be written to `node`. False: there is none now, or others
+ * are first. */
+bool cache_space_take_locked(Cache *cache, const CacheNode *node, guint64 length);
+/* That write has ended, or is not made. */
+void cache_space_written_locked(Cache *cache, guint64 length);
+/* The node was closed: others may grow. */
+void cache_space_closed_locked(Cache *cache, const CacheNode *node);
+/* Asks for room and waits: `ready` is called on the worker, without an error when the room is the
+ * caller's; ENOSPC when nothing frees any. False: ENOSPC at once. */
+bool cache_space_wait_locked(Cache *cache, CacheNode *node, guint64 length, CacheReady ready,
+                             void *data, GError **error);
+/* The same for a download, which does not wait: ENOSPC when the disk is short. Any thread, no lock
+ * needed. */
+bool cache_space_fetch(Cache *cache, guint64 length, GError **error);
+/* Notes what a content takes by now. */
+void cache_space_measure_locked(Cache *cache, CacheContent *content);
+/* Bytes by which limit or reserve are exceeded, with those who wait. */
+guint64 cache_space_excess_locked(Cache *cache);
+/* Room has come: those who wait are served. */
+void cache_space_look_soon_locked(Cache *cache);
+/* Nobody waits any more: to be run with an error, without lock. */
+GSList *cache_space_stop_locked(Cache *cache);
+/* The journal could not be written: room that was kept for that is freed. False: it was not there.
+ */
+bool cache_space_drop_ballast_locked(Cache *cache);
 
 /* --- what people are told (cache/status.c) --- */
 

@@ -44,7 +44,7 @@ static bool due_locked(const Cache *cache, const CacheNode *node)
 	bool kept = node->r.uri && g_hash_table_contains(cache->kept, node->r.uri);
 	return !kept && cache_node_dirty(node) && node->r.parent != CACHE_PARENT_UNLINKED &&
 	       !node->job && (!node->r.torn || node->changed) && !node->retry &&
-	       !node->write_errno && !node->cloning && !node->leaving &&
+	       cache_node_whole(node) && !node->cloning && !node->leaving &&
 	       node->r.state == CACHE_STATE_DIRTY && (!node->writers || node->publishers);
 }
 

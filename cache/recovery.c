@@ -91,7 +91,7 @@ static bool give_up_blob(Cache *cache, CacheNode *node, const char *why, GError 
 	CACHE_CRASH_POINT("recovery.gave_up");
 	g_warning("%s: %s: %s", cache->path, r->name, why);
 	r->blob = 0;
-	r->torn = false;
+	r->torn = CACHE_TORN_NO;
 	if (r->uri && !r->moved_from) {
 		r->published = r->generation;
 		r->state = CACHE_STATE_CLEAN;
@@ -99,7 +99,7 @@ static bool give_up_blob(Cache *cache, CacheNode *node, const char *why, GError 
 		gss_version_clear(&r->remote);
 		return cache_node_save_locked(cache, node, error);
 	}
-	r->torn = true;
+	r->torn = CACHE_TORN_WRITING;
 	r->size = r->moved_from ? r->from.size : 0;
 	g_autoptr(GError) told = g_error_new_literal(CACHE_ERROR, EIO, why);
 	cache_node_set_state_locked(cache, node, CACHE_STATE_FAILED, told);
@@ -121,7 +121,7 @@ static bool recover_torn(Cache *cache, CacheNode *node, GError **error)
 		r->blob = sealed.blob;
 		r->size = sealed.size;
 		r->generation = sealed.number;
-		r->torn = false;
+		r->torn = CACHE_TORN_NO;
 		r->state = CACHE_STATE_DIRTY;
 		return cache_node_save_locked(cache, node, error);
 	}
@@ -140,6 +140,13 @@ static bool recover_torn(Cache *cache, CacheNode *node, GError **error)
 		ok = cache_content_save_extents(content, error);
 	}
 	cache_content_unref(content);
+	if (r->torn == CACHE_TORN_LOST) {
+		/* Which bytes is not known any more: all of it is to be written anew. */
+		node->write_errno = r->error ? r->error : EIO;
+		cache_extents_add(&node->lost, 0, G_MAXUINT64);
+		r->state = CACHE_STATE_FAILED;
+		return ok;
+	}
 	g_autoptr(GError) told =
 		g_error_new_literal(CACHE_ERROR, EIO,
 	                            "writing it was cut off when gssfs ended; what had been "

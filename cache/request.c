@@ -163,6 +163,7 @@ static bool discard_locked(Cache *cache, CacheNode *node, GError **error)
 	g_free(before.message);
 	gss_version_clear(&before.from);
 	node->write_errno = 0;
+	cache_extents_remove(&node->lost, 0, G_MAXUINT64);
 	node->tries = node->aborts = 0;
 	node->sealed = r->published;
 	node->kernel_valid = false;

@@ -10,7 +10,6 @@
 
 #define TELL_MS 100 /* changes that come together are told once */
 #define RATE_US (10 * G_USEC_PER_SEC)
-#define USAGE_US (5 * G_USEC_PER_SEC)
 
 /* --- that something changed --- */
 
@@ -201,23 +200,6 @@ bool cache_progress(Cache *cache, CacheId id, guint64 *ret_done, guint64 *ret_to
 
 void cache_usage(Cache *cache, guint64 *ret_used, guint64 *ret_limit)
 {
-	g_mutex_lock(&cache->lock);
-	gint64 now = g_get_monotonic_time();
-	bool known = cache->usage_at && now - cache->usage_at < USAGE_US;
-	*ret_used = cache->usage;
-	*ret_limit = cache->size_limit;
-	g_mutex_unlock(&cache->lock);
-	if (known)
-		return;
-	guint64 used = 0;
-	g_autoptr(GArray) blobs = cache_blobs_list(&cache->blobs, NULL);
-	for (guint i = 0; blobs && i < blobs->len; i++) {
-		struct stat st;
-		if (cache_blob_stat(&cache->blobs, g_array_index(blobs, CacheBlobId, i), &st))
-			used += (guint64)st.st_blocks * 512;
-	}
-	g_mutex_lock(&cache->lock);
-	*ret_used = cache->usage = used;
-	cache->usage_at = now;
-	g_mutex_unlock(&cache->lock);
+	*ret_used = MAX(cache->blobs.used, 0);
+	*ret_limit = cache->room.limit;
 }

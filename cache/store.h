@@ -24,6 +24,14 @@
 #define CACHE_PARENT_ROOT 0      /* parent of what a mount shows; the name is the URI */
 #define CACHE_PARENT_UNLINKED -1 /* parent of a node without a name, still open */
 
+typedef enum {
+	CACHE_TORN_NO,
+	/* Unacknowledged writes may have changed acknowledged bytes since the last flush. */
+	CACHE_TORN_WRITING,
+	/* A write to it was lost, and its writer knows. */
+	CACHE_TORN_LOST,
+} CacheTorn;
+
 /* One node. Times in ns since the epoch. */
 typedef struct {
 	CacheId id;
@@ -41,10 +49,9 @@ typedef struct {
 	guint64 generation; /* of the content; grows with the first change after a seal */
 	guint64 published;  /* the generation that GSS has; equal: clean */
 	CacheBlobId blob;   /* 0: nothing is held */
-	bool torn; /* unacknowledged writes may have changed acknowledged bytes since the last flush
-	            */
-	guint64 attempted; /* a request that sent this many bytes, plus 1, may have been processed
-	                    * without our knowing; 0: none */
+	CacheTorn torn;     /* why it is not to be uploaded as it is */
+	guint64 attempted;  /* a request that sent this many bytes, plus 1, may have been processed
+	                     * without our knowing; 0: none */
 	char *attempted_hash; /* of what it sent, if that was small */
 	char *remote_hash;    /* of what is at `uri`, if that is small and was here; NULL unknown */
 	char *from_hash;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 typedef struct {
 	FsHandle base;
@@ -237,6 +238,75 @@ void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 		cache_file_read(file_of(fi), (guint64)offset, size, on_read, reply);
 }
 
+/* A write that waits for room in the cache has its own copy of the bytes. */
+typedef struct {
+	FsReply *reply;
+	CacheFile *file;
+	gsize size;
+	char bytes[];
+} Waiting;
+
+static int write_all(const CacheSpan *span, const char *bytes, gsize *ret_written)
+{
+	*ret_written = 0;
+	while (*ret_written < span->length) {
+		ssize_t n = pwrite(span->fd, bytes + *ret_written, span->length - *ret_written,
+		                   (off_t)(span->offset + *ret_written));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno;
+		*ret_written += (gsize)n;
+	}
+	return 0;
+}
+
+static void on_room(const CacheSpan *span, const GError *error, void *data)
+{
+	g_autofree Waiting *waiting = data;
+	gsize written = 0;
+
+	if (error != NULL) {
+		fs_reply_error(waiting->reply, error);
+		return;
+	}
+	/* Whoever was interrupted was told that nothing is written. */
+	int err = fs_reply_dropped(waiting->reply) ? EINTR
+	                                           : write_all(span, waiting->bytes, &written);
+	cache_file_write_end(waiting->file, span, written, err);
+	if (written == 0 && err != 0)
+		fs_reply_err(waiting->reply, err);
+	else
+		fs_reply_write(waiting->reply, written);
+}
+
+static void wait_for_room(FsReply *reply, CacheFile *file, struct fuse_bufvec *data, guint64 offset)
+{
+	gsize size = fuse_buf_size(data);
+	Waiting *waiting = g_malloc(sizeof(Waiting) + size);
+	struct fuse_bufvec copy = FUSE_BUFVEC_INIT(size);
+	FsHandle *handle = reply->handle;
+
+	*waiting = (Waiting){.reply = reply, .file = file, .size = size};
+	copy.buf[0].mem = waiting->bytes;
+	ssize_t copied = fuse_buf_copy(&copy, data, 0);
+	if (copied != (ssize_t)size) {
+		int err = copied < 0 ? (int)-copied : EIO;
+		cache_file_write_lost(file, offset, size, err);
+		fs_reply_err(reply, err);
+		g_free(waiting);
+		return;
+	}
+	fs_handle_ref(handle);
+	if (fs_reply_wait(reply)) {
+		cache_file_write_wait(file, offset, size, on_room, waiting);
+	} else {
+		cache_file_write_lost(file, offset, size, EINTR);
+		g_free(waiting);
+	}
+	fs_handle_unref(handle);
+}
+
 void fs_op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *data, off_t offset,
                      struct fuse_file_info *fi)
 {
@@ -253,7 +323,10 @@ void fs_op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *data, o
 	}
 	CacheFile *file = file_of(fi);
 	if (!cache_file_write_begin(file, (guint64)offset, size, &span, &error)) {
-		fs_reply_error(reply, error);
+		if (error->code == EAGAIN)
+			wait_for_room(reply, file, data, (guint64)offset);
+		else
+			fs_reply_error(reply, error);
 		return;
 	}
 	struct fuse_bufvec target = FUSE_BUFVEC_INIT(span.length);

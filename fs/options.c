@@ -209,6 +209,8 @@ static bool set_option(FsOptions *options, const char *text, GError **error)
 		return options->conflict_overwrite || strcmp(value, "copy") == 0 ||
 		       fail(error, "option conflict: “%s” is neither copy nor overwrite", value);
 	}
+	if (strcmp(name, "cache_reserve") == 0 && value != NULL)
+		return fs_size_parse(value, &options->cache_reserve, error);
 	if (strcmp(name, "cache_size") == 0 && value != NULL)
 		return fs_size_parse(value, &options->cache_size, error);
 	if (value != NULL && !set_numbers(options, name, value, &known, error))
@@ -337,8 +339,10 @@ static const char help[] =
 	"                         `credentials` lies beside it\n"
 	"  cache_dir=DIR          the cache (default ~/.local/state/gssfs); what is not yet\n"
 	"                         uploaded exists only there\n"
-	"  cache_size=SIZE        how much of what GSS has too is kept here, with K, M, G or T\n"
-	"                         (default: a tenth of the disk)\n"
+	"  cache_size=SIZE        how much of the disk the contents may take, with K, M, G or\n"
+	"                         T (default: a quarter of it); no file can be larger\n"
+	"  cache_reserve=SIZE     how much of the disk stays free (default: a twentieth, at\n"
+	"                         most 2G)\n"
 	"  fsync=remote|local     fsync waits until GSS has the file (default), or the local\n"
 	"                         disk\n"
 	"  conflict=copy|overwrite\n"

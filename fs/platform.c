@@ -319,6 +319,7 @@ static bool open_store(FsPlatform *platform, const char *name, const char *uri, 
 		.storage = name,
 		.user = platform->user != NULL ? platform->user : "",
 		.size_limit = options->cache_size,
+		.reserve = options->cache_reserve,
 		.fsync_local = options->fsync_local,
 		.overwrite = options->conflict_given ? options->conflict_overwrite
 	                                             : platform->config.conflict_overwrite,

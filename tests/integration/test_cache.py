@@ -29,7 +29,7 @@ def test_its_size_is_limited(world, platform):
 
 
 def test_what_is_not_uploaded_is_never_given_up(world, platform):
-    home = world.mount(platform, "it4i_anselm://home", "cache_size=1M")
+    home = world.mount(platform, "it4i_anselm://home", "cache_size=9M")
     platform.fault(method="POST", path="/refissh*", status=503, times=100_000)
     contents = {f"f{i}": random_bytes(2 * MIB, seed=i) for i in range(4)}
     for name, data in contents.items():

@@ -1,5 +1,6 @@
 #include "test-cache-sync.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -185,11 +186,36 @@ CacheFile *sync_create(Cache *cache, CacheId parent, const char *name, CacheAttr
 	return keep_attr(&wait, ret, error) ? wait.file : NULL;
 }
 
+typedef struct {
+	Wait wait;
+	CacheFile *file;
+	const void *bytes;
+} Write;
+
+static void on_room(const CacheSpan *span, const GError *error, void *data)
+{
+	Write *write = data;
+	if (span) {
+		gssize n = pwrite(span->fd, write->bytes, span->length, span->offset);
+		g_assert_cmpint(n, ==, span->length);
+		cache_file_write_end(write->file, span, n, 0);
+	}
+	finish(&write->wait, error);
+}
+
 bool sync_write(CacheFile *file, guint64 offset, const void *bytes, gsize length, GError **error)
 {
 	CacheSpan span;
-	if (!cache_file_write_begin(file, offset, length, &span, error))
-		return false;
+	g_autoptr(GError) failure = NULL;
+	if (!cache_file_write_begin(file, offset, length, &span, &failure)) {
+		if (failure->code != EAGAIN) {
+			g_propagate_error(error, g_steal_pointer(&failure));
+			return false;
+		}
+		Write write = {.file = file, .bytes = bytes};
+		cache_file_write_wait(file, offset, length, on_room, &write);
+		return await(&write.wait, error);
+	}
 	gssize n = pwrite(span.fd, bytes, span.length, span.offset);
 	g_assert_cmpint(n, ==, length);
 	cache_file_write_end(file, &span, n, 0);

@@ -1,0 +1,187 @@
+"""A cache that is full: writers are slowed to what uploads free, or fail; nothing partial reaches the platform."""
+
+import concurrent.futures
+import errno
+import hashlib
+import os
+import signal
+import sqlite3
+import subprocess
+import threading
+
+import pytest
+
+from world import attribute, digest, fails_with, random_bytes, state, until
+
+MIB = 1 << 20
+FILE = 16 * MIB
+WRITERS = 4
+FILES = 16  # of each writer: 1 GiB in all
+
+
+@pytest.fixture
+def small_disk(world):
+    """A file system of 64 MiB for the cache: ext4 in a file where there are loop devices, or else a tmpfs."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a file system of its own; test_writers_of_1_gib covers the limit")
+    folder = world.path / "cache"
+    folder.mkdir()
+    image = world.path / "disk"
+    with open(image, "wb") as file:
+        file.truncate(64 * MIB)
+    made = subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=False, capture_output=True).returncode == 0
+    looped = made and subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=False,
+                                     capture_output=True).returncode == 0
+    if not looped:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        for mount in world.mounts:
+            mount.end()
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def block(writer, number):
+    return random_bytes(MIB, seed=writer * 1000 + number)
+
+
+def write_files(home, writer):
+    """As many files as get through. {name: SHA-256, or None of one that failed}"""
+    written = {}
+    for number in range(FILES):
+        name, piece = f"w{writer}-{number}", block(writer, number)
+        sha = hashlib.sha256()
+        try:
+            with open(home / name, "wb", buffering=0) as file:
+                for _ in range(FILE // MIB):
+                    assert file.write(piece) == MIB
+                    sha.update(piece)
+            written[name] = sha.hexdigest()
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+            written[name] = None
+    return written
+
+
+class Watch(threading.Thread):
+    """Looks at what is on the platform while it is filled."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+        self.over = threading.Event()
+        self.partial = set()
+
+    def run(self):
+        while not self.over.wait(0.05):
+            for path in self.folder.iterdir():
+                if path.name.startswith("w") and path.stat().st_size != FILE:
+                    self.partial.add((path.name, path.stat().st_size))
+
+
+def check_journal(cache):
+    [journal] = cache.glob("*/journal.sqlite")
+    with sqlite3.connect(journal) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert not list(journal.parent.glob("quarantine/*"))
+
+
+def write_1_gib(world, platform, home):
+    watch = Watch(platform.home)
+    watch.start()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(WRITERS) as pool:
+            results = list(pool.map(lambda w: write_files(home, w), range(WRITERS)))
+        written = {name: sha for result in results for name, sha in result.items()}
+        whole = {name: sha for name, sha in written.items() if sha}
+        assert len(written) == WRITERS * FILES
+        # They were slowed, not turned away.
+        assert len(whole) > len(written) // 2
+        until(lambda: all(state(home / name) == "clean" for name in whole), "the uploads", timeout=60)
+    finally:
+        watch.over.set()
+        watch.join()
+    assert not watch.partial
+    for name in written:
+        if name not in whole:
+            assert state(home / name) == "failed"
+            os.unlink(home / name)
+    # Larger than all there is: an error, and no half of it on the platform.
+    with fails_with(errno.ENOSPC), open(home / "huge", "wb", buffering=0) as file:
+        for _ in range(80):
+            file.write(bytes(MIB))
+    assert state(home / "huge") == "failed"
+    assert "lost" in attribute(home / "huge", "error")
+    # Room for the rest: it can be removed, and the next fits.
+    os.unlink(home / "huge")
+    (home / "after").write_bytes(block(9, 9) * 8)
+    assert home.unmount() == 0
+    assert {p.name: digest(p) for p in platform.home.iterdir()} == whole | {
+        "after": hashlib.sha256(block(9, 9) * 8).hexdigest()}
+    check_journal(world.path / "cache")
+    again = world.mount(platform, "it4i_anselm://home", "cache_size=64M")
+    assert (again / "after").read_bytes() == block(9, 9) * 8
+    assert state(again / "after") == "clean"
+    assert again.unmount() == 0
+    check_journal(world.path / "cache")
+    assert "damaged" not in again.text() and "quarantine" not in again.text()
+
+
+@pytest.mark.slow
+def test_writers_of_1_gib_on_a_small_disk(world, platform, small_disk):
+    write_1_gib(world, platform, world.mount(platform, "it4i_anselm://home", "cache_size=1G"))
+
+
+@pytest.mark.slow
+def test_writers_of_1_gib(world, platform):
+    write_1_gib(world, platform, world.mount(platform, "it4i_anselm://home", "cache_size=64M"))
+
+
+def held(platform):
+    platform.fault(method="POST", path="/refissh*", hold="before")
+
+
+def full(world, platform):
+    """A mount whose cache is full of what is being sent, and that does not come to an end."""
+    home = world.mount(platform, "it4i_anselm://home", "cache_size=8M")
+    held(platform)
+    (home / "sent").write_bytes(random_bytes(7 * MIB))
+    platform.wait("held")
+    return home
+
+
+def writer(path):
+    return subprocess.Popen(["dd", "if=/dev/zero", f"of={path}", "bs=1M", "count=4", "status=none"],
+                            stderr=subprocess.PIPE)
+
+
+def test_a_waiting_writer_stops_nobody_else_and_can_be_killed(world, platform):
+    (platform.home / "seen").write_text("before")
+    home = full(world, platform)
+    waiting = [writer(home / f"waits{i}") for i in range(12)]  # more than there are threads
+    until(lambda: "writers wait" in home.text())
+    (home / "folder").mkdir()
+    assert (home / "seen").read_text() == "before"
+    assert "waits1" in os.listdir(home.path)
+    waiting[0].send_signal(signal.SIGTERM)
+    assert waiting[0].wait(20) == -signal.SIGTERM
+    platform.control("/release")
+    for process in waiting[1:]:
+        assert process.wait(60) == 0
+    # What the killed one left is not whole.
+    until(lambda: state(home / "waits0") == "failed")
+    os.unlink(home / "waits0")
+    assert home.unmount() == 0
+    assert {p.name for p in platform.home.iterdir()} == {
+        "seen", "sent", "folder", *(f"waits{i}" for i in range(1, 12))}
+    assert all((platform.home / f"waits{i}").stat().st_size == 4 * MIB for i in range(1, 12))
+
+
+def test_statfs_tells_what_can_be_written(world, platform):
+    home = full(world, platform)
+    space = os.statvfs(home.path)
+    assert space.f_blocks * space.f_frsize == 8 * MIB
+    assert space.f_bavail * space.f_frsize <= MIB
+    platform.control("/release")
+    until(lambda: os.statvfs(home.path).f_bavail * space.f_frsize == 8 * MIB)
