@@ -34,8 +34,7 @@ void cache_content_unref(CacheContent *content)
 {
 	if (!g_atomic_ref_count_dec(&content->refs))
 		return;
-	if (g_atomic_int_get(&content->discard)) /* so that as much is taken off as was added */
-		cache_blob_measure(&content->cache->blobs, content->fd, content->bytes);
+	cache_blob_measure(&content->cache->blobs, content->fd, content->bytes);
 	close(content->fd);
 	g_autoptr(GError) error = NULL;
 	if (g_atomic_int_get(&content->discard) &&
@@ -200,6 +199,7 @@ void cache_content_save_now(CacheContent *content)
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
 	cache_space_measure_locked(cache, content);
+	cache_evict_soon_locked(cache);
 	g_mutex_lock(&content->io);
 	bool due = content->unsaved > 0 && !g_atomic_int_get(&content->discard);
 	content->unsaved = 0;
