@@ -35,6 +35,8 @@ void cache_content_unref(CacheContent *content)
 	if (!g_atomic_ref_count_dec(&content->refs))
 		return;
 	cache_blob_measure(&content->cache->blobs, content->fd, content->bytes);
+	if (content->saving) /* the worker ended before its time came */
+		g_source_unref(content->saving);
 	close(content->fd);
 	g_autoptr(GError) error = NULL;
 	if (g_atomic_int_get(&content->discard) &&

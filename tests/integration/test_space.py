@@ -1,6 +1,7 @@
 """A cache that is full: writers are slowed to what uploads free, or fail; nothing partial reaches the platform."""
 
 import concurrent.futures
+import contextlib
 import errno
 import hashlib
 import os
@@ -82,7 +83,7 @@ class Watch(threading.Thread):
 
 def check_journal(cache):
     [journal] = cache.glob("*/journal.sqlite")
-    with sqlite3.connect(journal) as database:
+    with contextlib.closing(sqlite3.connect(journal)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert not list(journal.parent.glob("quarantine/*"))
 
