@@ -376,6 +376,7 @@ void cache_stop(Cache *cache)
 	cache->stopping = true;
 	cache_worker_cancel(&cache->evict_timer);
 	cache_worker_cancel(&cache->removal_timer);
+	cache_worker_cancel(&cache->pause.timer);
 	cache_worker_cancel(&cache->status_timer);
 	GHashTableIter iter;
 	void *value;

@@ -120,7 +120,8 @@ void cache_pending(Cache *cache, CachePending *ret);
 typedef void (*CacheCallback)(const GError *error, void *data);
 void cache_drain(Cache *cache, CacheCallback callback, void *data);
 
-/* A file that is not clean, or whose upload is under way. */
+/* A file that is not clean, whose upload is under way, or that is a conflict copy: one that has
+ * arrived is as much done as it is in total. */
 typedef struct {
 	CacheId id;
 	char *path; /* relative to the folder `root`; the GSS address of what is not below that */

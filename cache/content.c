@@ -44,6 +44,7 @@ void cache_content_unref(CacheContent *content)
 		g_warning("%s", error->message);
 	cache_extents_clear(&content->resident);
 	cache_extents_clear(&content->claimed);
+	g_clear_pointer(&content->saving, g_source_unref); /* ended with us, by the worker's end */
 	g_mutex_clear(&content->io);
 	g_free(content);
 }

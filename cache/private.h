@@ -114,7 +114,12 @@ struct Cache {
 	GHashTable *kept;  /* URIs at which nothing may be replaced yet: cache/rename.c */
 	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
 	GSList *drainers;  /* CacheCall */
-	bool login_reported; /* said once that the queue waits for credentials */
+	/* The queue waits as a whole: for credentials, or for a service out of reach. */
+	struct {
+		int code; /* of the error that was reported, 0: it does not */
+		guint tries;
+		GSource *timer; /* until then no upload is tried */
+	} pause;
 	/* cache/status.c; times are monotonic us */
 	GSource *status_timer; /* a change is about to be told */
 	double rate_bytes;
@@ -429,6 +434,10 @@ void cache_queue_cancel_locked(Cache *cache, CacheNode *node);
 /* The job's end, on the worker. `error` NULL: its generation is on GSS at job->uri, as job->result.
  */
 void cache_queue_finished(CacheJob *job, const GError *error);
+/* Somebody knows better, or waits: a pause does not last to the next look. */
+void cache_queue_resume_locked(Cache *cache);
+/* ms until the next try, after so many failed ones; `random` from 0 to 1. */
+guint cache_queue_delay(guint tries, double random);
 void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls);
 
 /* --- who waits for an upload (cache/publish.c) --- */

@@ -111,6 +111,7 @@ static bool answer_locked(Cache *cache, CacheNode *node, CachePublishCallback ca
 		node->r.state = CACHE_STATE_DIRTY;
 	cache_worker_cancel(&node->retry);
 	cache_queue_consider_locked(cache, node);
+	cache_queue_resume_locked(cache);
 	return false;
 }
 

@@ -11,6 +11,7 @@
 #define ABORTS_MAX 2 /* then the sealed generation is finished, and the next starts as a clone */
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
+#define LOGIN_MAX_MS 10000 /* the credentials are looked at so often, at least */
 
 static void run(void *data);
 static bool passes(int code);
@@ -196,10 +197,18 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 	return job;
 }
 
+/* In a pause one upload at a time finds out whether it is over. */
+static bool has_room_locked(const Cache *cache, int lane)
+{
+	static const guint limit[2] = {SMALL_JOBS, LARGE_JOBS};
+	bool waits = cache->pause.code &&
+	             (cache->pause.timer || cache->active[0] + cache->active[1] > 0);
+	return cache->active[lane] < limit[lane] && !cache->stopping && !waits;
+}
+
 /* Starts what the lanes have room for: a large file never keeps a small one waiting. */
 static void run(void *data)
 {
-	static const guint limit[2] = {SMALL_JOBS, LARGE_JOBS};
 	Cache *cache = data;
 	for (int lane = 0; lane < 2; lane++) {
 		for (;;) {
@@ -207,7 +216,7 @@ static void run(void *data)
 			GSList *failed = NULL, *drained = NULL;
 			CacheJob *job = NULL;
 			g_mutex_lock(&cache->lock);
-			CacheNode *node = cache->active[lane] < limit[lane] && !cache->stopping
+			CacheNode *node = has_room_locked(cache, lane)
 			                          ? g_queue_pop_head(&cache->ready[lane])
 			                          : NULL;
 			if (node) {
@@ -441,11 +450,16 @@ static gboolean on_retry(void *data)
 	return G_SOURCE_REMOVE;
 }
 
-/* The next try: 1 s, doubling to 60 s, with jitter so that a thousand files don't come at once. */
+/* 1 s, doubling to 60 s, with jitter so that a thousand files don't come at once. */
+guint cache_queue_delay(guint tries, double random)
+{
+	guint base = MIN(RETRY_MS << MIN(tries, 6), RETRY_MAX_MS);
+	return base / 2 + (guint)(base / 2 * random);
+}
+
 static void try_again_locked(Cache *cache, CacheNode *node, const GError *error)
 {
-	guint base = MIN(RETRY_MS << MIN(node->tries, 6), RETRY_MAX_MS);
-	guint delay = base / 2 + g_random_int_range(0, base / 2 + 1);
+	guint delay = cache_queue_delay(node->tries, g_random_double());
 	if (node->tries++ == 0)
 		g_message("%s: not uploaded yet, will be tried again: %s", node->r.name,
 		          error->message);
@@ -455,6 +469,58 @@ static void try_again_locked(Cache *cache, CacheNode *node, const GError *error)
 	*retry = (Retry){cache, node};
 	cache_worker_cancel(&node->retry);
 	node->retry = cache_worker_after(cache, delay, on_retry, retry, g_free);
+}
+
+/* No fault of the file, and nothing that a try of another would change now: no credentials, or a
+ * service that nobody reaches. */
+static bool stops_all(int code)
+{
+	return code == ENOKEY || code == EKEYREJECTED || code == EHOSTUNREACH;
+}
+
+static gboolean on_pause_timer(void *data)
+{
+	Cache *cache = data;
+	g_mutex_lock(&cache->lock);
+	if (!g_source_is_destroyed(g_main_current_source())) {
+		cache_worker_cancel(&cache->pause.timer);
+		cache_worker_post(cache, run, cache);
+	}
+	g_mutex_unlock(&cache->lock);
+	return G_SOURCE_REMOVE;
+}
+
+/* All wait, and no file uses up a try. Credentials may come at any time: they are looked at more
+ * often, which costs the service nothing. */
+static void pause_locked(Cache *cache, CacheNode *node, const GError *error)
+{
+	bool login = error->code != EHOSTUNREACH;
+	if (cache->pause.code != error->code)
+		g_warning("%s: uploads wait for %s: %s", cache->storage,
+		          login ? "credentials" : "the service", error->message);
+	cache->pause.code = error->code;
+	cache_node_set_state_locked(cache, node, CACHE_STATE_DIRTY, error);
+	if (cache->pause.timer || cache->stopping)
+		return;
+	guint delay = cache_queue_delay(cache->pause.tries++, login ? 1 : g_random_double());
+	cache->pause.timer = cache_worker_after(cache, login ? MIN(delay, LOGIN_MAX_MS) : delay,
+	                                        on_pause_timer, cache, NULL);
+}
+
+void cache_queue_resume_locked(Cache *cache)
+{
+	cache->pause.tries = 0;
+	cache_worker_cancel(&cache->pause.timer);
+	cache_worker_post(cache, run, cache);
+}
+
+static void end_pause_locked(Cache *cache)
+{
+	if (cache->pause.code)
+		g_message("%s: uploads go on", cache->storage);
+	cache->pause.code = 0;
+	cache->pause.tries = 0;
+	cache_worker_cancel(&cache->pause.timer);
 }
 
 /* Those who are to be told. */
@@ -522,7 +588,10 @@ static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parte
 		            error);
 		return cache_publishers_take_locked(node, G_MAXUINT64);
 	}
-	try_again_locked(cache, node, error);
+	if (stops_all(error->code))
+		pause_locked(cache, node, error);
+	else
+		try_again_locked(cache, node, error);
 	return NULL;
 }
 
@@ -542,6 +611,7 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 		publishers = failed_locked(job, error, &parted);
 	} else {
 		succeeded_locked(job);
+		end_pause_locked(cache);
 		publishers = cache_publishers_take_locked(node, node->r.published);
 	}
 	g_autofree char *uri = g_strdup(job->uri), *old_name = g_strdup(job->name);

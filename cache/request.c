@@ -43,6 +43,7 @@ bool cache_retry(Cache *cache, CacheId id, GError **error)
 		g_hash_table_iter_init(&iter, cache->dirty);
 		while (g_hash_table_iter_next(&iter, &node, NULL))
 			retry_locked(cache, node, NULL);
+		cache_queue_resume_locked(cache);
 		cache_removal_hurry_locked(cache);
 	}
 	g_mutex_unlock(&cache->lock);
@@ -53,15 +54,8 @@ bool cache_retry(Cache *cache, CacheId id, GError **error)
 
 void cache_resume(Cache *cache)
 {
-	GHashTableIter iter;
-	void *value;
 	g_mutex_lock(&cache->lock);
-	g_hash_table_iter_init(&iter, cache->dirty);
-	while (g_hash_table_iter_next(&iter, &value, NULL)) {
-		CacheNode *node = value;
-		if (node->retry && (node->r.error == ENOKEY || node->r.error == EKEYREJECTED))
-			retry_locked(cache, node, NULL);
-	}
+	cache_queue_resume_locked(cache);
 	cache_removal_hurry_locked(cache);
 	g_mutex_unlock(&cache->lock);
 	cache_removal_run(cache);

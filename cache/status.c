@@ -135,6 +135,32 @@ static CacheFileStatus *file_status(Cache *cache, GHashTable *paths, CacheId roo
 	return file;
 }
 
+typedef struct {
+	Cache *cache;
+	GHashTable *paths;
+	CacheId root;
+	GPtrArray *files;
+} Conflicts;
+
+/* A conflict copy that has arrived is not pending, but somebody should look at it. */
+static bool add_conflict(const CacheRecord *record, void *data)
+{
+	const Conflicts *all = data;
+	if (record->generation != record->published)
+		return true;
+	CacheFileStatus *file = g_new(CacheFileStatus, 1);
+	*file = (CacheFileStatus){
+		.id = record->id,
+		.path = g_strconcat(folder_path(all->cache, all->paths, all->root, record->parent),
+	                            record->name, NULL),
+		.state = CACHE_STATE_CONFLICT,
+		.done = MAX(record->size, 0),
+		.total = MAX(record->size, 0),
+		.message = g_strdup(record->conflict)};
+	g_ptr_array_add(all->files, file);
+	return true;
+}
+
 static int by_path(const void *a, const void *b)
 {
 	const CacheFileStatus *x = *(CacheFileStatus *const *)a, *y = *(CacheFileStatus *const *)b;
@@ -152,6 +178,10 @@ GPtrArray *cache_status_files(Cache *cache, CacheId root)
 	g_hash_table_iter_init(&iter, cache->dirty);
 	while (g_hash_table_iter_next(&iter, &node, NULL))
 		g_ptr_array_add(files, file_status(cache, paths, root, node));
+	Conflicts conflicts = {cache, paths, root, files};
+	g_autoptr(GError) error = NULL;
+	if (!cache_store_conflicts(cache->store, add_conflict, &conflicts, &error))
+		g_warning("%s: %s", cache->path, error->message);
 	g_mutex_unlock(&cache->lock);
 	g_ptr_array_sort(files, by_path);
 	return files;

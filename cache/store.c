@@ -39,6 +39,7 @@ static const char *const steps[] = {
 	/* conflict copies; contents that are compared; who else may have written to an old name;
 	 * removals that are refused, and names that are watched */
 	"ALTER TABLE node ADD COLUMN conflict TEXT;"
+	"CREATE INDEX node_conflict ON node (id) WHERE conflict IS NOT NULL;"
 	"ALTER TABLE node ADD COLUMN remote_hash TEXT;"
 	"ALTER TABLE node ADD COLUMN attempted_hash TEXT;"
 	"ALTER TABLE node ADD COLUMN from_attempted INTEGER NOT NULL DEFAULT 0;"
@@ -60,7 +61,7 @@ G_STATIC_ASSERT(G_N_ELEMENTS(steps) == SCHEMA_VERSION - 1);
 typedef enum {
 	BEGIN, COMMIT, ROLLBACK, GET_META, SET_META, REMOVE_META, LIST_META,
 	INSERT_NODE, UPDATE_NODE, REMOVE_NODE, LOAD_NODE, FIND_NODE, FIND_URI, CHILDREN, DIRTY,
-	INSERT_BLOB, MARK_BLOB, BLOB_INFO, REMOVE_BLOB, BLOBS, ORPHANS, CLEAN_BLOBS,
+	CONFLICTS, INSERT_BLOB, MARK_BLOB, BLOB_INFO, REMOVE_BLOB, BLOBS, ORPHANS, CLEAN_BLOBS,
 	ADD_EXTENT, CLEAR_EXTENTS, EXTENTS,
 	INSERT_GENERATION, OLDEST_GENERATION, FIND_GENERATION, REMOVE_GENERATIONS,
 	INSERT_REMOVAL, PARK_REMOVAL, REMOVE_REMOVAL, REMOVALS, N_STATEMENTS
@@ -89,6 +90,7 @@ static const char *const statements[N_STATEMENTS] = {
 	[FIND_URI] = "SELECT " NODE_COLUMNS " FROM node WHERE uri = ? AND parent >= 0 LIMIT 1",
 	[CHILDREN] = "SELECT " NODE_COLUMNS " FROM node WHERE parent = ? ORDER BY name",
 	[DIRTY] = "SELECT " NODE_COLUMNS " FROM node WHERE generation != published ORDER BY id",
+	[CONFLICTS] = "SELECT " NODE_COLUMNS " FROM node WHERE conflict IS NOT NULL AND parent >= 0",
 	[INSERT_BLOB] = "INSERT INTO blob VALUES (NULL, ?, ?, 0)",
 	[MARK_BLOB] = "UPDATE blob SET boot_id = ?2, durable = ?3 WHERE id = ?1",
 	[BLOB_INFO] = "SELECT boot_id, durable FROM blob WHERE id = ?",
@@ -608,6 +610,14 @@ bool cache_store_dirty(CacheStore *store, CacheRecordFunc func, void *data, GErr
 {
 	g_rec_mutex_lock(&store->lock);
 	bool ok = each_record(store, statement(store, DIRTY), func, data, error);
+	g_rec_mutex_unlock(&store->lock);
+	return ok;
+}
+
+bool cache_store_conflicts(CacheStore *store, CacheRecordFunc func, void *data, GError **error)
+{
+	g_rec_mutex_lock(&store->lock);
+	bool ok = each_record(store, statement(store, CONFLICTS), func, data, error);
 	g_rec_mutex_unlock(&store->lock);
 	return ok;
 }

@@ -124,6 +124,7 @@ typedef bool (*CacheRecordFunc)(const CacheRecord *record, void *data);
 bool cache_store_children(CacheStore *store, gint64 parent, CacheRecordFunc func, void *data,
                           GError **error);
 bool cache_store_dirty(CacheStore *store, CacheRecordFunc func, void *data, GError **error);
+bool cache_store_conflicts(CacheStore *store, CacheRecordFunc func, void *data, GError **error);
 
 /* A new blob of `node`, dirtied in boot `boot_id`, not durable. */
 CacheBlobId cache_store_insert_blob(CacheStore *store, CacheId node, const char *boot_id,

@@ -53,7 +53,7 @@ static void look_at(Flush *flush, const CtlScope *scope, const CtlStatus *status
 {
 	for (guint i = 0; i < status->files->len; i++) {
 		const CtlFile *file = status->files->pdata[i];
-		if (!ctl_scope_has(scope, file) || strcmp(file->state, "clean") == 0)
+		if (!ctl_scope_has(scope, file) || ctl_file_is_there(file))
 			continue;
 		if (ctl_file_is_parked(file)) {
 			look->parked++;
@@ -167,7 +167,7 @@ static void list_left(const Flush *flush, const Look *now, GPtrArray *left)
 		const CtlStatus *status = now->statuses->pdata[i];
 		for (guint j = 0; j < status->files->len; j++) {
 			const CtlFile *file = status->files->pdata[j];
-			if (ctl_scope_has(scope, file) && strcmp(file->state, "clean") != 0)
+			if (ctl_scope_has(scope, file) && !ctl_file_is_there(file))
 				g_ptr_array_add(left, ctl_scope_path(scope, file));
 		}
 	}

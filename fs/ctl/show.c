@@ -28,6 +28,10 @@ char *ctl_show_trouble(const CtlFile *file)
 {
 	const char *message = file->message != NULL ? file->message : "no reason is known";
 
+	if (strcmp(file->state, "conflict") == 0 && ctl_file_is_there(file))
+		return g_strdup_printf("%s (compare them: rm the one you don't want, or mv yours "
+		                       "over the other)",
+		                       message);
 	if (strcmp(file->state, "conflict") == 0)
 		return g_strdup_printf(
 			"%s (kept here: gssctl discard takes what GSS has, writing it "

@@ -238,7 +238,14 @@ CtlStatus *ctl_status_parse(const char *text, GError **error)
 
 bool ctl_file_is_parked(const CtlFile *file)
 {
-	return strcmp(file->state, "failed") == 0 || strcmp(file->state, "conflict") == 0;
+	return strcmp(file->state, "failed") == 0 ||
+	       (strcmp(file->state, "conflict") == 0 && !ctl_file_is_there(file));
+}
+
+bool ctl_file_is_there(const CtlFile *file)
+{
+	return strcmp(file->state, "clean") == 0 ||
+	       (strcmp(file->state, "conflict") == 0 && file->done == file->total);
 }
 
 bool ctl_file_is_below(const CtlFile *file, const char *path)

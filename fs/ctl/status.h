@@ -60,6 +60,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlStatus, ctl_status_free)
 
 /* Does this file wait for a person? */
 bool ctl_file_is_parked(const CtlFile *file);
+/* Does GSS have all of it? Also a conflict copy may be there. */
+bool ctl_file_is_there(const CtlFile *file);
 /* Is this file, or is it below, the path (relative to the mount; "" is all)? */
 bool ctl_file_is_below(const CtlFile *file, const char *path);
 

@@ -48,6 +48,7 @@ def test_both_survive(mount, platform, shared):
     assert state(home / "f") == "clean"
     why = attribute(copy, "error")
     assert "demo" in why and f"{len(THEIRS)} bytes" in why and time.strftime("%Y-%m-%d", time.gmtime()) in why
+    assert f"{copy.name}\tconflict\t" in (home / ".status").read_text()
     # It is said once, and nothing is pending.
     assert home.text().count("somebody else changed it") == 1
     assert home.unmount() == 0
@@ -56,6 +57,7 @@ def test_both_survive(mount, platform, shared):
     # Until somebody does something about it.
     os.rename(again / copy.name, again / "mine")
     settled(again / "mine")
+    until(lambda: "conflict" not in (again / ".status").read_text())
     assert (platform.home / "mine").read_text() == OLD + ", ours"
     assert not copies(again)
 

@@ -233,3 +233,36 @@ def test_namespace_calls_give_up_after_20_seconds(home, platform):
     assert 15 < time.monotonic() - began < 40
     platform.control("/reset")
     platform.control("/release")
+
+
+def test_without_credentials_the_queue_waits_and_says_so_once(world, platform):
+    folder = world.user_home / ".config" / "gssfs"
+    folder.mkdir(parents=True)
+    credentials = folder / "credentials"
+
+    def write(password):
+        new = folder / "new"
+        new.write_text(f"[credentials]\nusername=demo\nproject=demo\npassword={password}\n")
+        new.chmod(0o600)
+        new.rename(credentials)
+
+    write("demo")
+    home = world.mount(platform, login={})
+    (home / "before").write_bytes(b"x")
+    settled(home / "before")
+    write("wrong")
+    platform.control("/revoke")
+    for i in range(30):
+        (home / f"f{i}").write_bytes(b"%d" % i)
+    until(lambda: attribute(home / "f0", "error"))
+    until(lambda: "wait for credentials" in home.text())
+    assert state(home / "f29") == "dirty"
+    write("demo")
+    for i in range(30):
+        settled(home / f"f{i}")
+        assert (platform.home / f"f{i}").read_bytes() == b"%d" % i
+    assert home.text().count("wait for credentials") == 1
+    assert home.text().count("uploads go on") == 1
+    assert "will be tried again" not in home.text()
+    # Logging in as wrong again and again would lock the account.
+    assert platform.counters()["auth.getSessionToken"] <= 4

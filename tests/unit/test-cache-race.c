@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache/private.h"
+
 static size_t append(char *bytes, size_t size, size_t count, void *data)
 {
 	g_string_append_len(data, bytes, size * count);
@@ -59,14 +61,17 @@ static void run_command(const char *const *argv)
 	g_assert_cmpint(status, ==, 0);
 }
 
-/* The cache as a kill at this moment leaves it, started anew. What is held at the server stays. */
-static void kill_cache(Fixture *f)
+/* The cache as a kill at this moment leaves it, started anew. What is held at the server stays.
+ * `open` was open here. */
+static void kill_cache(Fixture *f, CacheFile *open)
 {
 	g_autofree char *kept = g_strconcat(f->dir, ".kept", NULL);
 	run_command((const char *[]){"cp", "-a", f->dir, kept, NULL});
 	/* What the one that goes on to its end does must not be seen at GSS. */
 	control(f, "/fault?path=/refissh*&method=DELETE&status=503&times=100000", "");
 	control(f, "/fault?path=/refissh*&method=P*&status=503&times=100000", "");
+	if (open)
+		cache_file_release(open);
 	stop_cache(f);
 	control(f, "/reset", "");
 	run_command((const char *[]){"rm", "-r", f->dir, NULL});
@@ -193,7 +198,7 @@ static void test_late_arrival_after_restart(Fixture *f, const void *data)
 	make(f, "f", "late");
 	await_counter(f, "held", 1);
 	delete (f, "f");
-	kill_cache(f);
+	kill_cache(f, NULL);
 	put_there(f, "f", "late");
 	await_there(f, "f", false);
 }
@@ -252,7 +257,7 @@ static void test_moved_in_flight_killed(Fixture *f, const void *data)
 	make(f, "f", "content");
 	await_counter(f, "held", 1);
 	move(f, "f", "g");
-	kill_cache(f);
+	kill_cache(f, NULL);
 	drain(f);
 	put_there(f, "f", "content");
 	await_there(f, "f", false);
@@ -367,7 +372,7 @@ static void test_unlink_open_killed(Fixture *f, const void *data)
 	assert_there(f, "f", "read me to the end");
 	assert_names(f, "");
 	assert_read(file, "read me to the end");
-	kill_cache(f);
+	kill_cache(f, file);
 	assert_names(f, "");
 	drain(f);
 	assert_gone(f, "f");
@@ -658,12 +663,69 @@ static void test_parked(Fixture *f, const void *data)
 	}
 }
 
+static void test_delay(void)
+{
+	for (guint tries = 0; tries < 100; tries++) {
+		guint most = tries < 6 ? 1000u << tries : 60000;
+		g_assert_cmpuint(cache_queue_delay(tries, 0), ==, most / 2);
+		g_assert_cmpuint(cache_queue_delay(tries, 1), ==, most);
+		g_assert_cmpuint(cache_queue_delay(tries, 0.5), ==, most / 4 * 3);
+	}
+}
+
+typedef struct {
+	Fixture *f;
+	CacheId id;
+} Publishing;
+
+static void *publish(void *data)
+{
+	Publishing *publishing = data;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *uri =
+		sync_publish(publishing->f->cache, publishing->id, &error);
+	g_assert_no_error(error);
+	return NULL;
+}
+
+/* Somebody waits for a file that ends in a hole, and it is written to: the upload goes on from what
+ * it was, and the node with a clone. */
+static void test_clone_of_holes(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	const guint64 size = 3 * 1024 * 1024;
+	CacheId id = make(f, "f", "");
+	drain(f);
+	control(f, "", "bandwidth=1000000");
+	CacheFile *file = open_file(f, id, O_WRONLY);
+	put(file, 1000, "data");
+	g_assert_true(sync_truncate(f->cache, id, size, &error));
+	close_file(file);
+	Publishing publishing = {f, id};
+	GThread *thread = g_thread_new("publish", publish, &publishing);
+	await_counter(f, "bytes.received", 200000);
+	file = open_file(f, id, O_WRONLY);
+	put(file, 2000, "more");
+	close_file(file);
+	control(f, "", "bandwidth=0");
+	g_thread_join(thread);
+	drain(f);
+	g_autofree char *path = place(f, "f"), *bytes = NULL, *expected = g_malloc0(size);
+	gsize length = 0;
+	memcpy(expected + 1000, "data", 4);
+	memcpy(expected + 2000, "more", 4);
+	g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+	g_assert_cmpmem(bytes, length, expected, size);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_log_set_always_fatal(G_LOG_FATAL_MASK); /* a warning is an outcome here, not a failure */
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	world_init(argv[1]);
+	g_test_add_func("/cache/race/delay", test_delay);
+	ADD("race/clone-of-holes", test_clone_of_holes);
 	ADD("race/moved-unknown", test_moved_unknown);
 	ADD("race/moved-unknown-theirs", test_moved_unknown_theirs);
 	ADD("race/late-arrival", test_late_arrival);

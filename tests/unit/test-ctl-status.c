@@ -26,6 +26,7 @@ static const char whole[] = HEAD
 	"file\thome/my file\tuploading\t10\t20\t0\t-\t-\n"
 	"file\thome/a\\011b\\012c\\134d\tfailed\t0\t20\t3\t2026-11-23T07:05:00Z\tit is \\134 bad\n"
 	"file\thome/c\tconflict\t0\t1\t0\t-\ta newer one is there\n"
+	"file\thome/c.conflict-a-b\tconflict\t5\t5\t0\t-\tfor a reason\n"
 	"command\thome\tregister\tx.simg\tx.simg\t2026-11-23T07:00:00Z\tuploading\n";
 
 static void test_whole(void)
@@ -51,7 +52,7 @@ static void test_whole(void)
 	g_assert_cmpint(status->pending.expected_end, ==, 1795417330);
 	g_assert_cmpuint(status->pending.parked, ==, 1);
 	g_assert_cmpuint(status->pending.removals, ==, 2);
-	g_assert_cmpuint(status->files->len, ==, 3);
+	g_assert_cmpuint(status->files->len, ==, 4);
 	const CtlFile *file = status->files->pdata[1];
 	g_assert_cmpstr(file->path, ==, "home/a\tb\nc\\d");
 	g_assert_cmpstr(file->state, ==, "failed");
@@ -59,6 +60,11 @@ static void test_whole(void)
 	g_assert_cmpuint(file->tries, ==, 3);
 	g_assert_cmpint(file->next_try, ==, 1795417500);
 	g_assert_cmpstr(file->message, ==, "it is \\ bad");
+	/* A conflict copy that has arrived waits for nobody. */
+	g_assert_true(ctl_file_is_parked(status->files->pdata[2]));
+	g_assert_false(ctl_file_is_there(status->files->pdata[2]));
+	g_assert_false(ctl_file_is_parked(status->files->pdata[3]));
+	g_assert_true(ctl_file_is_there(status->files->pdata[3]));
 	g_assert_cmpuint(status->commands->len, ==, 1);
 	const CtlCommand *command = status->commands->pdata[0];
 	g_assert_cmpstr(command->step, ==, "uploading");
