@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -170,7 +171,8 @@ bool cache_space_fetch(Cache *cache, guint64 length, GError **error)
 	guint64 size, disk;
 	/* Below zero writers measure anew; a reader may take the reserve, but not the journal's
 	 * last. */
-	if ((cache->room.allowance -= (gint64)length) >= 0 || !ask_disk(cache, &size, &disk) ||
+	if (atomic_fetch_sub(&cache->room.allowance, (gint64)length) >= (gint64)length ||
+	    !ask_disk(cache, &size, &disk) ||
 	    disk >= cache->room.reserve / 2 + length)
 		return true;
 	g_set_error(error, CACHE_ERROR, ENOSPC, "the disk of the cache is full");

@@ -126,7 +126,7 @@ run_as_user()
 		mode=$(stat -c %a /dev/fuse) && chmod 666 /dev/fuse || mode=
 	fi
 	mkdir "$stage/home" "$stage/results"
-	cp -r "$top/tests/integration" "$build/gcc/fs/gssfs" \
+	cp -r "$top/tests/integration" "$top/tests/waiter" "$build/gcc/fs/gssfs" \
 		"$build/gcc/fs/ctl/gssctl" "$top/fs/ctl/gssctl.bash" "$build/gcc/tests/gss-local/gss-local" "$stage" &&
 		chmod -R a+rX "$stage" && chown nobody "$stage/home" "$stage/results" || exit 1
 	mkdir -p "$results/user"

@@ -9,11 +9,30 @@
 #include "fs/credentials.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
 #define ANSWER_MAX 4096 /* bytes */
+
+/* One byte of standard input: 1; 0: its end; -1: it cannot be read, or a signal came, were it just
+ * before the wait. */
+static ssize_t read_byte(char *byte)
+{
+	while (ctl_interrupted() == 0) {
+		struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+		                       {.fd = ctl_interrupts(), .events = POLLIN}};
+		if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 && errno != EINTR)
+			return -1;
+		if (fds[0].revents == 0 || ctl_interrupted() != 0)
+			continue;
+		ssize_t got = read(STDIN_FILENO, byte, 1);
+		if (got >= 0 || errno != EINTR)
+			return got;
+	}
+	return -1;
+}
 
 /* A line of standard input without its end; NULL: there is none, it is too long, or a signal came.
  * Not through stdio, whose buffer would keep the secret. */
@@ -24,9 +43,7 @@ static char *read_line(void)
 
 	for (;;) {
 		char byte;
-		ssize_t got = read(STDIN_FILENO, &byte, 1);
-		if (got < 0 && errno == EINTR && ctl_interrupted() == 0)
-			continue;
+		ssize_t got = read_byte(&byte);
 		if (got == 1 && byte != '\n' && length < ANSWER_MAX && byte != '\0') {
 			line[length++] = byte;
 			continue;

@@ -153,6 +153,7 @@ static void test_open(Fixture *f, const void *data)
 	put_and_restart(f, "shared", "theirs, old");
 	CacheId id = find(f, "shared");
 	g_autofree char *held = content(f, "shared");
+	g_assert_cmpstr(held, ==, "theirs, old");
 	CacheFile *file = sync_open(f->cache, id, O_RDWR, &error);
 	g_assert_true(sync_write(file, 0, "ours", 4, &error));
 	put_there(f, "shared", "theirs, new and longer");
@@ -277,6 +278,7 @@ static void test_same_size_read(Fixture *f, const void *data)
 	control(f, "", "last-modified=off");
 	put_and_restart(f, "shared", "version 1");
 	g_autofree char *text = content(f, "shared");
+	g_assert_cmpstr(text, ==, "version 1");
 	collide(f, "shared", "ours", "version 2");
 	drain(f);
 	assert_both(f, "shared", "ours", "version 2");
@@ -330,7 +332,6 @@ static void test_condition(Fixture *f, const void *data)
 /* What the journal has after each step is where the next start goes on: no third copy. */
 static void test_killed(Fixture *f, const void *data)
 {
-	g_autoptr(GError) error = NULL;
 	put_and_restart(f, "shared", "theirs, old");
 	find(f, "shared");
 	/* Before anything was found out. */

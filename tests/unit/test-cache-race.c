@@ -424,7 +424,7 @@ static void test_rename_over_open_remote(Fixture *f, const void *data)
 	await_counter(f, "held", 1);
 	/* What comes later goes first. */
 	g_autoptr(GError) error = NULL;
-	g_autofree char *uri = sync_publish(f->cache, make(f, "z", "z"), &error);
+	g_free(sync_publish(f->cache, make(f, "z", "z"), &error));
 	g_assert_no_error(error);
 	assert_there(f, "t", "what was there");
 	control(f, "/reset", "");
@@ -542,7 +542,7 @@ static void *read_on(void *data)
 	while (!g_atomic_int_get(&reading->stop)) {
 		CacheFile *file = open_file(reading->f, reading->id, O_RDONLY);
 		guint64 offset = g_random_int_range(0, 4000) * 1024;
-		g_autofree char *text = sync_read(file, offset, 1000, NULL);
+		g_free(sync_read(file, offset, 1000, NULL));
 		cache_file_release(file);
 	}
 	return NULL;
@@ -682,8 +682,7 @@ static void *publish(void *data)
 {
 	Publishing *publishing = data;
 	g_autoptr(GError) error = NULL;
-	g_autofree char *uri =
-		sync_publish(publishing->f->cache, publishing->id, &error);
+	g_free(sync_publish(publishing->f->cache, publishing->id, &error));
 	g_assert_no_error(error);
 	return NULL;
 }
