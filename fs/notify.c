@@ -14,6 +14,9 @@ typedef struct {
 	char *name;   /* NULL: an inode's */
 	gint64 offset;
 	gint64 length; /* 0: to the end; -1: attributes only */
+	/* Not a notification: who waits for those before it. */
+	void (*settled)(void *data);
+	void *data;
 } Item;
 
 struct FsNotifier {
@@ -60,6 +63,10 @@ static void tell(struct fuse_session *session, const Item *item)
 {
 	int result;
 
+	if (item->settled != NULL) {
+		item->settled(item->data);
+		return;
+	}
 	if (item->name != NULL)
 		result = fuse_lowlevel_notify_inval_entry(session, item->ino, item->name,
 		                                          strlen(item->name));
@@ -107,7 +114,8 @@ static gpointer run(gpointer data)
 			continue;
 		}
 		Item *item = g_queue_pop_head(&notifier->queue);
-		g_hash_table_remove(notifier->items, item);
+		if (item->settled == NULL)
+			g_hash_table_remove(notifier->items, item);
 		g_mutex_unlock(&notifier->lock);
 		tell(notifier->session, item);
 		item_free(item);
@@ -134,12 +142,18 @@ void fs_notifier_stop(FsNotifier *notifier)
 	g_mutex_unlock(&notifier->lock);
 	if (thread != NULL)
 		g_thread_join(thread);
+	for (GList *l = notifier->queue.head; l != NULL; l = l->next) {
+		Item *item = l->data;
+		if (item->settled != NULL)
+			item->settled(item->data);
+	}
+	g_queue_clear_full(&notifier->queue, item_free);
+	g_hash_table_remove_all(notifier->items);
 }
 
 void fs_notifier_free(FsNotifier *notifier)
 {
 	fs_notifier_stop(notifier);
-	g_queue_clear_full(&notifier->queue, item_free);
 	g_queue_clear_full(&notifier->polls, poll_free);
 	g_hash_table_unref(notifier->items);
 	g_mutex_clear(&notifier->lock);
@@ -193,6 +207,21 @@ void fs_notifier_inode(FsNotifier *notifier, uint64_t ino, gint64 offset, gint64
 void fs_notifier_entry(FsNotifier *notifier, uint64_t parent, const char *name)
 {
 	add(notifier, &(Item){.ino = parent, .name = (char *)name, .length = -1});
+}
+
+void fs_notifier_settled(FsNotifier *notifier, void (*settled)(void *data), void *data)
+{
+	g_mutex_lock(&notifier->lock);
+	bool running = notifier->thread != NULL && !notifier->stopping;
+	if (running) {
+		Item *item = g_new(Item, 1);
+		*item = (Item){.settled = settled, .data = data};
+		g_queue_push_tail(&notifier->queue, item);
+		g_cond_signal(&notifier->wake);
+	}
+	g_mutex_unlock(&notifier->lock);
+	if (!running)
+		settled(data);
 }
 
 void fs_notifier_poll(FsNotifier *notifier, struct fuse_pollhandle *handle)

@@ -205,8 +205,20 @@ typedef struct {
 	void *data;
 } Act;
 
+static void act_settled(void *data)
+{
+	g_autofree Act *act = data;
+
+	act->done(NULL, act->data);
+}
+
+/* Who gave the command sees what it did, whatever the kernel had cached. */
 static void act_end(Act *act, const GError *error)
 {
+	if (error == NULL) {
+		fs_notifier_settled(act->mount->notifier, act_settled, act);
+		return;
+	}
 	act->done(error, act->data);
 	g_free(act);
 }
