@@ -379,6 +379,8 @@ static void on_valid(Cache *cache, const GError *error, void *data)
 {
 	Request *request = data;
 	g_autoptr(GError) failure = NULL;
+	if (error && request->node->r.size >= 0 && cache_offline(cache, error))
+		error = NULL;
 	if (!error) {
 		g_mutex_lock(&cache->lock);
 		if (!set_locked(cache, request->node, request->mask, &request->wanted, &failure))

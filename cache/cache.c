@@ -240,6 +240,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->room.limit = options->size_limit;
 	cache->room.reserve = options->reserve;
 	cache->fsync_local = options->fsync_local;
+	cache->offline_cached = options->offline_cached;
 	cache->overwrite = options->overwrite;
 	cache->read_only = options->read_only;
 	cache->file_mode = options->file_mode;
@@ -248,6 +249,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->blobs.dir = cache->blobs.quarantine = -1;
 	cache->nodes = g_hash_table_new(g_int64_hash, g_int64_equal);
 	cache->hidden = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	cache->gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	cache->dirty = g_hash_table_new(NULL, NULL);
 	cache->kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->sending = g_hash_table_new(g_str_hash, g_str_equal);
@@ -438,6 +440,7 @@ void cache_close(Cache *cache)
 	}
 	g_hash_table_unref(cache->nodes);
 	g_hash_table_unref(cache->hidden);
+	g_hash_table_unref(cache->gone);
 	g_hash_table_unref(cache->dirty);
 	g_hash_table_unref(cache->kept);
 	g_hash_table_unref(cache->sending);

@@ -84,6 +84,7 @@ typedef struct {
 	guint64 size_limit;     /* bytes of disk for contents, 0: a quarter of the disk */
 	guint64 reserve;  /* bytes of the disk that stay free, 0: a twentieth, at most 2 GiB */
 	bool fsync_local; /* fsync means the local disk */
+	bool offline_cached; /* while GSS is out of reach, what was listed and held before is shown */
 	bool overwrite;   /* what somebody else changed on GSS meanwhile is replaced all the same */
 	bool read_only;   /* EROFS to every change (uploads pending from before still run) */
 	mode_t file_mode, folder_mode; /* permission bits of what comes from GSS: 0644, 0755 */

@@ -35,8 +35,6 @@ void cache_content_unref(CacheContent *content)
 	if (!g_atomic_ref_count_dec(&content->refs))
 		return;
 	cache_blob_measure(&content->cache->blobs, content->fd, content->bytes);
-	if (content->saving) /* the worker ended before its time came */
-		g_source_unref(content->saving);
 	close(content->fd);
 	g_autoptr(GError) error = NULL;
 	if (g_atomic_int_get(&content->discard) &&
@@ -49,10 +47,14 @@ void cache_content_unref(CacheContent *content)
 	g_free(content);
 }
 
+bool cache_content_busy(CacheContent *content)
+{
+	return !g_atomic_ref_count_compare(&content->refs, 1);
+}
+
 void cache_content_idle_locked(CacheNode *node)
 {
-	if (node->content && !node->opens && !node->job &&
-	    g_atomic_ref_count_compare(&node->content->refs, 1))
+	if (node->content && !node->opens && !node->job && !cache_content_busy(node->content))
 		g_clear_pointer(&node->content, cache_content_unref);
 }
 
@@ -62,8 +64,10 @@ void cache_content_put(CacheContent *content)
 	g_mutex_lock(&cache->lock);
 	CacheNode *node = g_hash_table_lookup(cache->nodes, &content->node);
 	cache_content_unref(content);
-	if (node)
+	if (node) {
 		cache_content_idle_locked(node);
+		cache_node_idle_locked(cache, node);
+	}
 	g_mutex_unlock(&cache->lock);
 }
 

@@ -88,6 +88,8 @@ static void on_valid(Cache *cache, const GError *error, void *data)
 	CacheFile *file = NULL;
 	bool keep = false;
 	g_mutex_lock(&cache->lock);
+	if (error && request->node->r.size >= 0 && cache_offline(cache, error))
+		error = NULL;
 	if (!error)
 		file = open_locked(cache, request->node, request->flags, &keep, &failure);
 	cache_node_put_locked(cache, request->node);

@@ -144,8 +144,15 @@ static bool insert_child(Cache *cache, CacheNode *folder, const Item *item, GErr
 	return cache_store_insert(cache->store, &record, error);
 }
 
+void cache_folder_gone_locked(Cache *cache, const char *uri)
+{
+	gint64 now = g_get_monotonic_time();
+	if (cache->listing_now)
+		g_hash_table_insert(cache->gone, g_strdup(uri), g_memdup2(&now, sizeof(now)));
+}
+
 /* May this entry be shown, and is it not one that a local change knows better? */
-static bool usable(Cache *cache, CacheNode *folder, const Item *item)
+static bool usable(Cache *cache, CacheNode *folder, const Item *item, gint64 asked_at)
 {
 	g_autoptr(GError) error = NULL;
 	if (!gss_name_check(item->name, &error) ||
@@ -156,7 +163,8 @@ static bool usable(Cache *cache, CacheNode *folder, const Item *item)
 		folder->names_reported = true;
 		return false;
 	}
-	return !g_hash_table_contains(cache->hidden, item->uri) &&
+	const gint64 *gone = g_hash_table_lookup(cache->gone, item->uri);
+	return !(gone && *gone >= asked_at) && !g_hash_table_contains(cache->hidden, item->uri) &&
 	       !g_hash_table_contains(folder->touched, item->name);
 }
 
@@ -196,7 +204,8 @@ static bool reconcile_locked(Listing *listing, GError **error)
 		return false;
 	for (guint i = 0; i < listing->items->len; i++) {
 		Item *item = g_ptr_array_index(listing->items, i);
-		if (usable(cache, folder, item) && !g_hash_table_contains(shown, item->name))
+		if (usable(cache, folder, item, listing->asked_at) &&
+		    !g_hash_table_contains(shown, item->name))
 			g_hash_table_insert(shown, item->name, item);
 	}
 	remove_outdated_locked(listing, known, shown);
@@ -252,6 +261,8 @@ static void finish(void *data)
 		folder->list_until = listing->asked_at + CACHE_LIST_LEASE_US;
 	}
 	folder->list_running = false;
+	if (--cache->listing_now == 0)
+		g_hash_table_remove_all(cache->gone);
 	cache_late_clear_locked(&folder->list_late);
 	g_clear_pointer(&folder->touched, g_hash_table_unref);
 	GSList *waiting = g_steal_pointer(&folder->listing);
@@ -316,6 +327,7 @@ bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady rea
 	                     .outdated = g_ptr_array_new_with_free_func(g_free),
 	                     .asked_at = now};
 	folder->list_running = true;
+	cache->listing_now++;
 	folder->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	folder->listing = cache_calls_add(folder->listing, ready, data);
 	cache_late_arm_locked(cache, &folder->list_late, &folder->listing);

@@ -58,6 +58,13 @@ static void on_validated(Cache *cache, const GError *error, void *data)
 	lookup_step(lookup);
 }
 
+/* The last listing takes the place of the one that failed. */
+static bool offline_locked(const Lookup *lookup)
+{
+	return lookup->list_error && lookup->parent->r.listed &&
+	       cache_offline(lookup->cache, lookup->list_error);
+}
+
 /* What is known locally, without a question to GSS: NULL when GSS must be asked. An error of the
  * listing never makes a name vanish; what the journal's last complete listing does not have is not
  * there. */
@@ -66,7 +73,8 @@ static bool settle_locked(Lookup *lookup, CacheNode *node, GError **error)
 	if (node && (cache_node_dirty(node) || !node->r.uri))
 		return true;
 	const GError *failure = lookup->list_error;
-	if (failure && !(node && node->r.folder) && !(!node && lookup->parent->r.listed)) {
+	if (failure && !offline_locked(lookup) && !(node && node->r.folder) &&
+	    !(!node && lookup->parent->r.listed)) {
 		g_propagate_error(error, g_error_copy(failure));
 		return false;
 	}
@@ -99,12 +107,14 @@ static void lookup_step(Lookup *lookup)
 		outdated = node->r.id;
 	if (node->r.folder)
 		goto done;
-	if (!lookup->validated &&
+	bool known = node->r.size >= 0;
+	if (!lookup->validated && !(known && offline_locked(lookup)) &&
 	    !cache_attr_validate_locked(cache, node, CACHE_ATTR_LEASE_US, on_validated, lookup)) {
 		cache_siblings_view_locked(cache, lookup->parent, lookup->name);
 		goto waiting;
 	}
-	if (lookup->attr_error || (node->r.size < 0 && !cache_node_dirty(node))) {
+	bool failed = lookup->attr_error && !(known && cache_offline(cache, lookup->attr_error));
+	if (failed || (node->r.size < 0 && !cache_node_dirty(node))) {
 		found = false;
 		error = lookup->attr_error ? g_steal_pointer(&lookup->attr_error)
 		                           : g_error_new(CACHE_ERROR, EIO, "%s: GSS tells no size",
@@ -216,6 +226,8 @@ static void on_list_refreshed(Cache *cache, const GError *error, void *data)
 	g_autoptr(GError) failure = NULL;
 	CacheListing *listing = NULL;
 	g_mutex_lock(&cache->lock);
+	if (error && request->folder->r.listed && cache_offline(cache, error))
+		error = NULL;
 	if (!error) {
 		cache_siblings_shown_locked(request->folder);
 		listing = g_new0(CacheListing, 1);

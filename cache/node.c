@@ -28,6 +28,24 @@ void cache_calls_run(Cache *cache, GSList *calls, const GError *error)
 	}
 }
 
+bool cache_offline(const Cache *cache, const GError *error)
+{
+	if (!cache->offline_cached)
+		return false;
+	switch (error->code) {
+	case EIO:
+	case EAGAIN:
+	case EPROTO:
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ECONNREFUSED:
+		return true;
+	default: /* an answer, or a login that fails */
+		return false;
+	}
+}
+
 bool cache_call_begin_locked(Cache *cache)
 {
 	if (cache->stopping || !cache->client)
@@ -167,9 +185,18 @@ static void bury_locked(Cache *cache, CacheNode *node)
 void cache_node_put_locked(Cache *cache, CacheNode *node)
 {
 	g_assert(node->pins > 0);
-	if (--node->pins || node->refs)
+	node->pins--;
+	cache_node_idle_locked(cache, node);
+}
+
+void cache_node_idle_locked(Cache *cache, CacheNode *node)
+{
+	bool unlinked = node->r.parent == CACHE_PARENT_UNLINKED;
+	if (node->pins || node->refs)
 		return;
-	if (node->r.parent == CACHE_PARENT_UNLINKED)
+	if (!unlinked && node->content && cache_content_busy(node->content))
+		return; /* it could be looked up anew: cache_content_put() comes again */
+	if (unlinked)
 		bury_locked(cache, node);
 	cache_siblings_clear_locked(cache, node);
 	g_hash_table_remove(cache->nodes, &node->r.id);

@@ -76,7 +76,7 @@ struct Cache {
 	GMutex lock;
 	/* Constant after opening. */
 	char *path, *platform, *project, *storage, *user;
-	bool fsync_local, read_only, overwrite;
+	bool fsync_local, read_only, overwrite, offline_cached;
 	mode_t file_mode, folder_mode;
 	char *boot_id;
 	int lock_fd;
@@ -95,6 +95,9 @@ struct Cache {
 	GCond calls_done;
 	guint parting;      /* nodes without a name that leave something on GSS to be removed */
 	GHashTable *nodes;  /* CacheId -> CacheNode */
+	guint listing_now; /* folders being listed */
+	GHashTable *gone; /* URI -> gint64, monotonic us: removed meanwhile; what was asked before
+	                     may still name it */
 	GHashTable *hidden; /* URIs that a rename leaves behind: listings don't show them */
 	/* cache/attr.c */
 	GPtrArray *unsaved; /* of CacheNode, pinned: a size became known; NULL none */
@@ -231,6 +234,7 @@ CacheNode *cache_node_adopt_locked(Cache *cache, CacheRecord *record); /* steals
 CacheNode *cache_node_pin_locked(CacheNode *node);
 /* Forgets it when nobody needs it any more; a node without a name is then removed for good. */
 void cache_node_put_locked(Cache *cache, CacheNode *node);
+void cache_node_idle_locked(Cache *cache, CacheNode *node);
 void cache_node_free(CacheNode *node);
 bool cache_node_save_locked(Cache *cache, CacheNode *node, GError **error);
 void cache_node_attr(const CacheNode *node, CacheAttr *ret);
@@ -251,6 +255,9 @@ bool cache_node_detach_locked(Cache *cache, CacheNode *node, GError **error);
 void cache_node_detached_locked(Cache *cache, CacheNode *node);
 /* A name in a folder changed here: a listing under way may not know of it. */
 void cache_folder_touch_locked(CacheNode *folder, const char *name);
+
+/* Is what is known from before to be told, since GSS is out of reach? */
+bool cache_offline(const Cache *cache, const GError *error);
 
 /* Network questions that must have ended before cache_stop() returns. False: stopping. */
 bool cache_call_begin_locked(Cache *cache);
@@ -284,8 +291,10 @@ struct CacheContent {
 
 CacheContent *cache_content_new(Cache *cache, CacheId node, CacheBlobId blob, int fd);
 /* Gives back a reference, and closes the blob if nobody has it open any more. A blob is never
- * opened twice: its extents live in one place. No lock held. */
+ * opened twice, for its extents live in one place: the node stays while its content is busy. No lock
+ * held. */
 void cache_content_put(CacheContent *content);
+bool cache_content_busy(CacheContent *content); /* somebody has it besides its node */
 void cache_content_idle_locked(CacheNode *node);
 /* The node's content, opened or newly made (then empty). */
 CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **error);
@@ -374,6 +383,9 @@ void cache_change_found_locked(Cache *cache, CacheNode *node, guint64 start, gui
 
 /* As cache_attr_validate_locked() for a folder's listing. */
 bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady ready, void *data);
+
+/* What was at `uri` was removed for good: a listing that was asked before does not count. */
+void cache_folder_gone_locked(Cache *cache, const char *uri);
 
 /* Removes a folder that has gone, with all that is known below it; kept (false) if something below
  * is dirty. */

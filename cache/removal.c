@@ -187,6 +187,8 @@ static void done_locked(Removal *removal)
 	if (!cache_store_remove_removal(cache->store, removal->r.id, &error))
 		g_warning("%s: %s", cache->path, error->message);
 	CACHE_CRASH_POINT("removal.finished");
+	if (!removal->kept)
+		cache_folder_gone_locked(cache, removal->r.uri);
 	if (removal->dropped)
 		return; /* the list has forgotten it */
 	bool replaced = removal->replaced;

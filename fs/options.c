@@ -198,6 +198,11 @@ static bool set_option(FsOptions *options, const char *text, GError **error)
 		*field = g_strdup(value);
 		return true;
 	}
+	if (strcmp(name, "offline") == 0 && value != NULL) {
+		options->offline_cached = strcmp(value, "cached") == 0;
+		return options->offline_cached || strcmp(value, "fail") == 0 ||
+		       fail(error, "option offline: “%s” is neither cached nor fail", value);
+	}
 	if (strcmp(name, "fsync") == 0 && value != NULL) {
 		options->fsync_local = strcmp(value, "local") == 0;
 		return options->fsync_local || strcmp(value, "remote") == 0 ||
@@ -343,6 +348,8 @@ static const char help[] =
 	"                         T (default: a quarter of it); no file can be larger\n"
 	"  cache_reserve=SIZE     how much of the disk stays free (default: a twentieth, at\n"
 	"                         most 2G)\n"
+	"  offline=fail|cached    while GSS is out of reach listings fail (default), or what is\n"
+	"                         known from before is shown\n"
 	"  fsync=remote|local     fsync waits until GSS has the file (default), or the local\n"
 	"                         disk\n"
 	"  conflict=copy|overwrite\n"

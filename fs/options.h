@@ -19,7 +19,7 @@ typedef struct {
 	char *config;       /* path of the configuration file, NULL: the usual one */
 	char *cache_dir;    /* NULL: the usual one */
 	guint64 cache_size, cache_reserve; /* bytes, 0: by the disk's size */
-	bool fsync_local, read_only;
+	bool fsync_local, offline_cached, read_only;
 	bool conflict_given, conflict_overwrite; /* not given: as configured */
 	bool allow_other, allow_root;
 	uid_t uid;

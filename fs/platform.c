@@ -321,6 +321,7 @@ static bool open_store(FsPlatform *platform, const char *name, const char *uri, 
 		.size_limit = options->cache_size,
 		.reserve = options->cache_reserve,
 		.fsync_local = options->fsync_local,
+		.offline_cached = options->offline_cached,
 		.overwrite = options->conflict_given ? options->conflict_overwrite
 	                                             : platform->config.conflict_overwrite,
 		.read_only = options->read_only,

@@ -34,14 +34,16 @@ static void test_everywhere(void)
 	g_auto(FsOptions) options = {0};
 	g_autoptr(GError) error = NULL;
 
-	g_assert_true(parse("gssfs -o auth=http://a/x?wsdl,ro all -oumask=077,uid=12 -f mnt -o "
-	                    "fsync=local,conflict=overwrite,cache_size=2G,allow_other",
-	                    &options, &error));
+	g_assert_true(
+		parse("gssfs -o auth=http://a/x?wsdl,ro all -oumask=077,uid=12 -f mnt -o "
+	              "fsync=local,offline=cached,conflict=overwrite,cache_size=2G,allow_other",
+	              &options, &error));
 	g_assert_no_error(error);
 	g_assert_cmpstr(options.source, ==, "all");
 	g_assert_cmpstr(options.mountpoint, ==, "mnt");
 	g_assert_cmpstr(options.auth, ==, "http://a/x?wsdl");
-	g_assert_true(options.read_only && options.foreground && options.fsync_local);
+	g_assert_true(options.read_only && options.foreground && options.fsync_local &&
+	              options.offline_cached);
 	g_assert_true(options.allow_other);
 	g_assert_true(options.conflict_given && options.conflict_overwrite);
 	g_assert_cmpuint(options.umask, ==, 077);
@@ -100,6 +102,7 @@ static void test_wrong(void)
 		{"gssfs a:// m -o uid=me", "uid"},
 		{"gssfs a:// m -o uid", "uid"},
 		{"gssfs a:// m -o fsync=never", "never"},
+		{"gssfs a:// m -o offline=maybe", "maybe"},
 		{"gssfs a:// m -o conflict=mine", "mine"},
 		{"gssfs a:// m -o auth=", "auth"},
 		{"gssfs a:// m -o ro=1", "ro"},
