@@ -4,6 +4,7 @@
 #include "fs/credentials.h"
 #include "fs/images-wire.h"
 #include "fs/loop.h"
+#include "fs/status.h"
 #include "gss/client.h"
 #include "gss/error.h"
 #include "gss/uri.h"
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #define SOURCE_ALL "all"
+#define WATCH_MS 100
 #define VERDICT_US \
 	(3 * G_USEC_PER_SEC) /* how long a mount that can do without waits for the login */
 
@@ -50,8 +52,12 @@ struct FsPlatform {
 	bool ready_token;     /* a token was given: only the login tells its project */
 	GPtrArray *stores;
 	Login login;
-	bool journal_known; /* all folders are known here */
-	gint foreign;       /* atomic */
+	FsLogin face;
+	GFileMonitor *monitor; /* of the credentials; the mount's loop's */
+	gint opened;           /* atomic: the stores are all there */
+	gint watching;         /* atomic: a change of the credentials is about to be looked at */
+	bool journal_known;    /* all folders are known here */
+	gint foreign;          /* atomic */
 	/* The configuration as last read; guarded by config_lock. */
 	GMutex config_lock;
 	FsConfig config;
@@ -139,6 +145,121 @@ static bool load_credentials(GssCredentials *ret, void *data, GError **error)
 	return true;
 }
 
+/* --- the session, as the control files want it --- */
+
+/* On the mount's loop. */
+static void on_session(void *data)
+{
+	const FsPlatform *platform = data;
+	g_auto(GssSessionStatus) status = {0};
+
+	if (!g_atomic_int_get(&platform->opened))
+		return;
+	gss_client_session(platform->client, &status);
+	for (guint i = 0; status.state == GSS_SESSION_OK && i < platform->stores->len; i++) {
+		const Store *store = platform->stores->pdata[i];
+		cache_resume(store->cache);
+	}
+	fs_status_changed(platform->mount);
+}
+
+static void on_session_changed(void *data)
+{
+	FsPlatform *platform = data;
+
+	fs_loop_after(platform->mount->loop, 0, on_session, platform);
+}
+
+static void login_status(void *data, FsLoginStatus *ret)
+{
+	static const FsLoginState states[] = {
+		[GSS_SESSION_OFFLINE] = FS_LOGIN_OFFLINE,
+		[GSS_SESSION_OK] = FS_LOGIN_OK,
+		[GSS_SESSION_MISSING] = FS_LOGIN_MISSING,
+		[GSS_SESSION_REJECTED] = FS_LOGIN_REJECTED,
+	};
+	const FsPlatform *platform = data;
+	GssSessionStatus status;
+
+	gss_client_session(platform->client, &status);
+	*ret = (FsLoginStatus){states[status.state], status.username, status.project,
+	                       status.valid_until, status.message};
+}
+
+typedef struct {
+	FsPlatform *platform;
+	FsLoginDone done; /* NULL: nobody waits */
+	void *data;
+} Again;
+
+static void on_again(const GssIdentity *identity, const GError *error, void *data)
+{
+	g_autofree Again *again = data;
+
+	if (error == NULL)
+		g_message("logged in as %s, project %s", identity->username, identity->project);
+	else if (error->code != ECANCELED)
+		g_message("not logged in: %s", error->message);
+	if (error == NULL)
+		on_session_changed(again->platform);
+	if (again->done != NULL)
+		again->done(error, again->data);
+}
+
+static void login_again(void *data, FsLoginDone done, void *done_data)
+{
+	FsPlatform *platform = data;
+	Again *again = g_new(Again, 1);
+
+	*again = (Again){platform, done, done_data};
+	gss_client_login_again(platform->client, NULL, on_again, again);
+}
+
+/* The credentials have changed. Those that work are not given up for that: a mistake in the new
+ * ones should not stop what goes on. */
+static void look_at_credentials(void *data)
+{
+	FsPlatform *platform = data;
+	g_auto(GssSessionStatus) status = {0};
+
+	g_atomic_int_set(&platform->watching, 0);
+	gss_client_session(platform->client, &status);
+	if (status.state != GSS_SESSION_OK)
+		login_again(platform, NULL, NULL);
+}
+
+static void on_credentials_changed(GFileMonitor *monitor, GFile *file, GFile *other,
+                                   GFileMonitorEvent event, FsPlatform *platform)
+{
+	/* Once for all that an editor does to it. */
+	if (g_atomic_int_compare_and_exchange(&platform->watching, 0, 1))
+		fs_loop_after(platform->mount->loop, WATCH_MS, look_at_credentials, platform);
+}
+
+/* On the mount's loop, where the changes are told. */
+static void watch_credentials(void *data)
+{
+	FsPlatform *platform = data;
+	g_autoptr(GFile) file = g_file_new_for_path(platform->credentials_path);
+	g_autoptr(GError) error = NULL;
+
+	platform->monitor = g_file_monitor_file(file, G_FILE_MONITOR_WATCH_MOVES, NULL, &error);
+	if (platform->monitor == NULL)
+		g_message("%s is not watched: %s", platform->credentials_path, error->message);
+	else
+		g_signal_connect(platform->monitor, "changed", G_CALLBACK(on_credentials_changed),
+		                 platform);
+}
+
+static void offer_login(FsPlatform *platform)
+{
+	platform->face = (FsLogin){login_status, login_again, platform};
+	platform->mount->login = &platform->face;
+	g_atomic_int_set(&platform->opened, 1);
+	fs_loop_after(platform->mount->loop, 0, watch_credentials, platform);
+	on_session_changed(platform);
+}
+
 static bool start_client(FsPlatform *platform, GError **error)
 {
 	g_auto(FsCredentials) credentials = {0};
@@ -156,7 +277,9 @@ static bool start_client(FsPlatform *platform, GError **error)
 			.gss_url = platform->gss,
 			.allow_http = platform->options->allow_http || platform->config.allow_http,
 			.load_credentials = load_credentials,
+			.session_changed = on_session_changed,
 			.data = platform,
+			.project = platform->project,
 		},
 		error);
 	return platform->client != NULL;
@@ -280,6 +403,7 @@ static bool login(FsPlatform *platform, GError **error)
 			"the authentication manager does not tell the project of this token: set "
 			"CFG_PROJECT");
 	platform->project = g_strdup(login->project);
+	gss_client_set_project(platform->client, platform->project);
 	return true;
 }
 
@@ -488,13 +612,8 @@ static bool open_all(FsPlatform *platform, char **ret_note, GError **error)
 	if (!load_config(platform, error) || !start_client(platform, error) ||
 	    !login(platform, error) || !open_stores(platform, error))
 		return false;
-	g_mutex_lock(&platform->login.lock);
-	bool over = platform->login.over;
-	g_mutex_unlock(&platform->login.lock);
-	/* A password logs in to the project we have opened the caches of. Of a ready token the
-	 * verdict must say so first: nothing may be uploaded to another project. */
-	if (over || !platform->ready_token)
-		start_stores(platform);
+	/* Whatever the login says: no token of another project is ever used (gss/client.h). */
+	start_stores(platform);
 	return find_roots(platform, error) && settle_login(platform, ret_note, error);
 }
 
@@ -513,8 +632,10 @@ FsPlatform *fs_platform_open(const FsOptions *options, const char *config_path, 
 	g_mutex_init(&platform->config_lock);
 	g_mutex_init(&platform->login.lock);
 	g_cond_init(&platform->login.done);
-	if (open_all(platform, ret_note, error))
+	if (open_all(platform, ret_note, error)) {
+		offer_login(platform);
 		return platform;
+	}
 	fs_mount_stop(mount);
 	fs_platform_close(platform);
 	return NULL;
@@ -536,6 +657,7 @@ void fs_platform_close(FsPlatform *platform)
 	if (platform->client != NULL)
 		gss_client_free(platform->client);
 	fs_config_clear(&platform->config);
+	g_clear_object(&platform->monitor);
 	g_clear_error(&platform->login.error);
 	g_free(platform->login.project);
 	g_free(platform->login.user);

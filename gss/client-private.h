@@ -17,8 +17,12 @@ struct GssClient {
 	char *gss_endpoint;
 	bool allow_http;
 	GssClientOptions options; /* for load_credentials; its strings are NULL */
+	char *project;            /* of tokens; NULL: any */
 	GssSession *session;
-	GQueue calls; /* running GssCall, by their link */
+	GMutex status_lock;
+	GssSessionStatus status; /* guarded by status_lock, as is the next */
+	bool unreachable;        /* the last call did not get through */
+	GQueue calls;            /* running GssCall, by their link */
 	bool closing;
 	GssStorages *storages;
 };

@@ -22,6 +22,9 @@ GssClient *gss_client_new(const GssClientOptions *options, GError **error)
 	client->options = *options;
 	client->options.auth_url = NULL;
 	client->options.gss_url = NULL;
+	client->options.project = NULL;
+	client->project = g_strdup(options->project);
+	g_mutex_init(&client->status_lock);
 	client->allow_http = options->allow_http;
 	client->auth_endpoint = gss_url_endpoint(auth_url);
 	client->gss_endpoint = gss_url_endpoint(gss_url);
@@ -33,6 +36,8 @@ GssClient *gss_client_new(const GssClientOptions *options, GError **error)
 		gss_storages_free(client->storages);
 		g_free(client->auth_endpoint);
 		g_free(client->gss_endpoint);
+		g_free(client->project);
+		g_mutex_clear(&client->status_lock);
 		g_free(client);
 		return NULL;
 	}
@@ -56,7 +61,29 @@ void gss_client_free(GssClient *client)
 	gss_storages_free(client->storages);
 	g_free(client->auth_endpoint);
 	g_free(client->gss_endpoint);
+	g_free(client->project);
+	gss_session_status_clear(&client->status);
+	g_mutex_clear(&client->status_lock);
 	g_free(client);
+}
+
+typedef struct {
+	GssClient *client;
+	char *project;
+} Binding;
+
+static void bind_task(void *data)
+{
+	g_autofree Binding *binding = data;
+	g_free(binding->client->project);
+	binding->client->project = binding->project;
+}
+
+void gss_client_set_project(GssClient *client, const char *project)
+{
+	Binding *binding = g_new(Binding, 1);
+	*binding = (Binding){client, g_strdup(project)};
+	gss_http_invoke(client->http, bind_task, binding);
 }
 
 void gss_client_counters(GssClient *client, GssCounters *ret)
@@ -71,6 +98,7 @@ typedef struct {
 	void *data;
 	GssWait *wait;
 	guint generation;
+	bool again;
 	bool renewed;
 	guint asked; /* how many of `questions` were answered */
 	char *answers[3];
@@ -173,7 +201,10 @@ static void on_login_token(const GError *error, void *data)
 static void login_run(GssCall *call)
 {
 	Login *login = (Login *)call;
-	gss_session_forgive(call->client->session);
+	if (login->again)
+		gss_session_reset(call->client->session);
+	else
+		gss_session_forgive(call->client->session);
 	login_wait(login, gss_session_acquire(call->client->session, 0, on_login_token, login));
 }
 
@@ -185,6 +216,8 @@ static void login_complete(GssCall *call, const GError *error)
 		.project = login->answers[1] != NULL ? login->answers[1] : "",
 		.email = login->answers[2] != NULL ? login->answers[2] : "",
 	};
+	if (error == NULL)
+		gss_session_note_identity(call->client, &identity);
 	login->callback(error == NULL ? &identity : NULL, error, login->data);
 }
 
@@ -195,8 +228,8 @@ static void login_clear(GssCall *call)
 		g_free(login->answers[i]);
 }
 
-void gss_client_login(GssClient *client, GCancellable *cancellable, GssLoginCallback callback,
-                      void *data)
+static void submit_login(GssClient *client, bool again, GCancellable *cancellable,
+                         GssLoginCallback callback, void *data)
 {
 	static const GssCallClass class = {
 		.size = sizeof(Login),
@@ -205,7 +238,20 @@ void gss_client_login(GssClient *client, GCancellable *cancellable, GssLoginCall
 		.clear = login_clear,
 	};
 	Login *login = gss_call_new(&class, client, NULL, cancellable);
+	login->again = again;
 	login->callback = callback;
 	login->data = data;
 	gss_call_submit(&login->call);
+}
+
+void gss_client_login(GssClient *client, GCancellable *cancellable, GssLoginCallback callback,
+                      void *data)
+{
+	submit_login(client, false, cancellable, callback, data);
+}
+
+void gss_client_login_again(GssClient *client, GCancellable *cancellable, GssLoginCallback callback,
+                            void *data)
+{
+	submit_login(client, true, cancellable, callback, data);
 }

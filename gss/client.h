@@ -45,7 +45,13 @@ typedef struct {
 	 * returns true, or returns false with an error (unreadable or unsafe file: EACCES, EPERM).
 	 */
 	bool (*load_credentials)(GssCredentials *ret, void *data, GError **error);
+	/* What gss_client_session() tells has changed; called on gss-net; may be NULL. */
+	void (*session_changed)(void *data);
 	void *data;
+	/* Only tokens of this project are used, whatever the credentials become while the client
+	 * runs (EKEYREJECTED otherwise). Of a ready token the authentication manager is asked; one
+	 * that does not tell is believed. NULL: any. */
+	const char *project;
 } GssClientOptions;
 
 /* EINVAL: a URL is no http(s) URL, or http:// to a foreign host without allow_http. Copies the
@@ -70,6 +76,32 @@ typedef void (*GssLoginCallback)(const GssIdentity *identity, const GError *erro
  * ENOKEY, EKEYREJECTED, EHOSTUNREACH, ... */
 void gss_client_login(GssClient *client, GCancellable *cancellable, GssLoginCallback callback,
                       void *data);
+
+/* As GssClientOptions.project, from now on. */
+void gss_client_set_project(GssClient *client, const char *project);
+/* Reads the credentials afresh, also if there is a live token or they were refused a moment ago,
+ * and goes on as gss_client_login(). */
+void gss_client_login_again(GssClient *client, GCancellable *cancellable, GssLoginCallback callback,
+                            void *data);
+
+/* Where the session stands. */
+typedef enum {
+	GSS_SESSION_OFFLINE,  /* the platform was not asked yet, or does not answer */
+	GSS_SESSION_OK,       /* there is a token that lives, as far as is known */
+	GSS_SESSION_MISSING,  /* there are no credentials, or none that still work */
+	GSS_SESSION_REJECTED, /* they are refused, or of another project */
+} GssSessionState;
+typedef struct {
+	GssSessionState state;
+	char *username;     /* NULL: not known */
+	char *project;      /* the same */
+	gint64 valid_until; /* s since the epoch; 0: not known, as of a ready token */
+	char *message;      /* what is wrong, or NULL */
+} GssSessionStatus;
+void gss_session_status_clear(GssSessionStatus *status);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GssSessionStatus, gss_session_status_clear)
+/* Any thread; at once. */
+void gss_client_session(GssClient *client, GssSessionStatus *ret);
 
 /* Bytes and requests moved since the start, for logs, tests and benchmarks. */
 typedef struct {

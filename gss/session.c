@@ -9,6 +9,7 @@
 
 /* The same refused credentials are not sent again for this long: services lock accounts. */
 #define REFUSED_PAUSE (30 * G_USEC_PER_SEC)
+#define TOKEN_LIFE_S (24 * 60 * 60) /* protocol, section 2 */
 
 struct GssWait {
 	GList link;   /* in session->waiting or session->doubting */
@@ -31,6 +32,7 @@ struct GssSession {
 	GssExchange *login; /* under way, or NULL */
 	GQueue waiting;     /* GssWait, for a token */
 	char *answer;       /* what the exchange under way has brought */
+	char *candidate;    /* a ready token whose project is being asked for */
 
 	GssExchange *check; /* validateSessionToken under way, or NULL */
 	guint check_generation;
@@ -69,6 +71,7 @@ void gss_session_free(GssSession *session)
 	gss_wipe(session->token);
 	gss_wipe(session->dead_given);
 	gss_wipe(session->answer);
+	gss_wipe(session->candidate);
 	g_free(session->verdict);
 	g_free(session->refused);
 	g_clear_error(&session->refusal);
@@ -88,6 +91,119 @@ void gss_session_cancel(GssSession *session, GssWait *wait)
 	g_free(wait);
 }
 
+/* --- what is told of it --- */
+
+void gss_session_status_clear(GssSessionStatus *status)
+{
+	g_clear_pointer(&status->username, g_free);
+	g_clear_pointer(&status->project, g_free);
+	g_clear_pointer(&status->message, g_free);
+}
+
+void gss_client_session(GssClient *client, GssSessionStatus *ret)
+{
+	g_mutex_lock(&client->status_lock);
+	*ret = client->status;
+	ret->username = g_strdup(ret->username);
+	ret->project = g_strdup(ret->project);
+	ret->message = g_strdup(ret->message);
+	if (ret->state == GSS_SESSION_OK && client->unreachable)
+		ret->state = GSS_SESSION_OFFLINE;
+	g_mutex_unlock(&client->status_lock);
+}
+
+static void tell(GssClient *client)
+{
+	if (client->options.session_changed != NULL && !client->closing)
+		client->options.session_changed(client->options.data);
+}
+
+static GssSessionState state_of(const GError *error)
+{
+	switch (error != NULL ? error->code : 0) {
+	case 0:
+		return GSS_SESSION_OK;
+	case ENOKEY:
+		return GSS_SESSION_MISSING;
+	case EKEYREJECTED:
+	case EACCES:
+	case EPERM:
+	case EINVAL:
+		return GSS_SESSION_REJECTED;
+	default:
+		return GSS_SESSION_OFFLINE;
+	}
+}
+
+/* The outcome of a login. */
+static void note_login(GssSession *session, const GError *error)
+{
+	GssClient *client = session->client;
+	GssSessionStatus *status = &client->status;
+
+	g_mutex_lock(&client->status_lock);
+	GssSessionState before = status->state;
+	status->state = state_of(error);
+	g_free(status->message);
+	status->message = error != NULL ? g_strdup(error->message) : NULL;
+	status->valid_until = error == NULL && !session->given
+	                              ? g_get_real_time() / G_USEC_PER_SEC + TOKEN_LIFE_S
+	                              : 0;
+	if (error == NULL)
+		client->unreachable = false;
+	bool changed = before != status->state;
+	g_mutex_unlock(&client->status_lock);
+	if (changed)
+		tell(client);
+}
+
+void gss_session_note_reach(GssClient *client, const GError *error)
+{
+	bool unreachable = error != NULL && error->code == EHOSTUNREACH;
+
+	/* Of all other errors it is not known whose they are. */
+	if (error != NULL && !unreachable)
+		return;
+	g_mutex_lock(&client->status_lock);
+	bool changed = client->unreachable != unreachable && client->status.state == GSS_SESSION_OK;
+	client->unreachable = unreachable;
+	if (changed) {
+		g_free(client->status.message);
+		client->status.message = unreachable ? g_strdup(error->message) : NULL;
+	}
+	g_mutex_unlock(&client->status_lock);
+	if (changed)
+		tell(client);
+}
+
+static void note_user(GssClient *client, const char *username, const char *project)
+{
+	g_mutex_lock(&client->status_lock);
+	if (username != NULL && *username != '\0') {
+		g_free(client->status.username);
+		client->status.username = g_strdup(username);
+	}
+	if (project != NULL && *project != '\0') {
+		g_free(client->status.project);
+		client->status.project = g_strdup(project);
+	}
+	g_mutex_unlock(&client->status_lock);
+}
+
+void gss_session_note_identity(GssClient *client, const GssIdentity *identity)
+{
+	note_user(client, identity->username, identity->project);
+}
+
+void gss_session_reset(GssSession *session)
+{
+	gss_session_forgive(session);
+	/* Those who wait for it are served by the next. */
+	g_clear_pointer(&session->login, gss_exchange_abort);
+	g_clear_pointer(&session->dead_given, gss_wipe);
+	g_clear_pointer(&session->token, gss_wipe);
+}
+
 void gss_session_forgive(GssSession *session)
 {
 	g_clear_pointer(&session->refused, g_free);
@@ -102,6 +218,7 @@ bool gss_session_renewable(const GssSession *session, gint64 age)
 /* Answers all who wait for a token now; their callbacks may let others wait, or no longer wait. */
 static void serve_waiting(GssSession *session, const GError *error)
 {
+	note_login(session, error);
 	guint count = session->waiting.length;
 	while (count-- > 0 && !g_queue_is_empty(&session->waiting)) {
 		GssWait *wait = session->waiting.head->data;
@@ -202,6 +319,11 @@ static void on_login_done(const GssExchangeResult *result, void *data)
 	}
 }
 
+static bool is_set(const char *text)
+{
+	return text != NULL && *text != '\0';
+}
+
 static char *checksum(const GssCredentials *credentials)
 {
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
@@ -215,6 +337,15 @@ static void login_with_password(GssSession *session, const GssCredentials *crede
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *sum = checksum(credentials);
+	const char *wanted = session->client->project;
+	if (wanted != NULL && strcmp(credentials->project, wanted) != 0) {
+		gss_fail(&error, EKEYREJECTED,
+		         "the credentials are of the project “%s”, but this mount is of “%s”: what "
+		         "is kept for one project must not go to another",
+		         credentials->project, wanted);
+		serve_waiting(session, error);
+		return;
+	}
 	if (session->refusal != NULL && g_strcmp0(sum, session->refused) == 0 &&
 	    g_get_monotonic_time() - session->refused_at < REFUSED_PAUSE) {
 		g_autoptr(GError) again = g_error_copy(session->refusal);
@@ -247,9 +378,85 @@ static void login_with_password(GssSession *session, const GssCredentials *crede
 					    });
 }
 
-static bool is_set(const char *text)
+/* --- of which project is a ready token? --- */
+
+static void login(GssSession *session);
+
+/* The same token is not asked about again and again. */
+static void refuse_token(GssSession *session, const char *token, const GError *error)
 {
-	return text != NULL && *text != '\0';
+	g_free(session->refused);
+	session->refused = g_compute_checksum_for_string(G_CHECKSUM_SHA256, token, -1);
+	refuse_login(session, error);
+}
+
+static bool is_refused(const GssSession *session, const char *sum)
+{
+	return session->refusal != NULL && g_strcmp0(sum, session->refused) == 0 &&
+	       g_get_monotonic_time() - session->refused_at < REFUSED_PAUSE;
+}
+
+static void on_project(const GssExchangeResult *result, void *data)
+{
+	GssSession *session = data;
+	const char *wanted = session->client->project;
+	g_autofree char *project = g_steal_pointer(&session->answer);
+	g_autoptr(GError) error = NULL;
+	char *token = g_steal_pointer(&session->candidate);
+
+	session->login = NULL;
+	if (result->fault != NULL || result->denied != 0) {
+		/* Dead; if there is a password it is used now. */
+		gss_wipe(session->dead_given);
+		session->dead_given = token;
+		login(session);
+		return;
+	}
+	if (result->error != NULL) {
+		error = g_error_copy(result->error);
+		g_prefix_error(&error, "asking for the project of the session token: ");
+		serve_waiting(session, error);
+	} else if (is_set(project) && wanted != NULL && strcmp(project, wanted) != 0) {
+		g_autofree char *shown = gss_quote(project, -1, NULL);
+		gss_fail(&error, EKEYREJECTED,
+		         "the token is of the project %s, but this mount is of “%s”: what is kept "
+		         "for one project must not go to another",
+		         shown, wanted);
+		refuse_token(session, token, error);
+	} else {
+		take_token(session, token, true);
+		serve_waiting(session, NULL);
+	}
+	gss_wipe(token);
+}
+
+static void ask_project(GssSession *session, const char *token)
+{
+	const GssSoapParameter parameter = {.name = "sessionToken"};
+	g_autoptr(GError) error = NULL;
+	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, token, -1);
+
+	if (is_refused(session, sum)) {
+		g_autoptr(GError) again = g_error_copy(session->refusal);
+		serve_waiting(session, again);
+		return;
+	}
+	g_autoptr(GBytes) body =
+		gss_soap_encode(GSS_AUTH_NAMESPACE, "getProject", &parameter, 1, token, &error);
+	g_assert(body != NULL); /* token_check() let it pass */
+	gss_wipe(session->candidate);
+	session->candidate = g_strdup(token);
+	g_clear_pointer(&session->answer, gss_wipe);
+	session->login = gss_exchange_start(session->client->http,
+	                                    &(GssExchangeRequest){
+						    .endpoint = session->client->auth_endpoint,
+						    .operation = "getProject",
+						    .body = body,
+						    .urgent = true,
+						    .item = on_login_item,
+						    .done = on_project,
+						    .data = session,
+					    });
 }
 
 /* Gets a token, by whatever the credentials hold now, and answers all who wait. */
@@ -267,10 +474,16 @@ static void login(GssSession *session)
 	}
 	session->has_password = is_set(credentials.username) && is_set(credentials.project) &&
 	                        is_set(credentials.password);
+	note_user(session->client, credentials.username, credentials.project);
 	bool dead =
 		is_set(credentials.token) && g_strcmp0(credentials.token, session->dead_given) == 0;
 	if (is_set(credentials.token) && !dead) {
-		if (token_check(credentials.token, &error)) {
+		bool fine = token_check(credentials.token, &error);
+		if (fine && session->client->project != NULL) {
+			ask_project(session, credentials.token);
+			return;
+		}
+		if (fine) {
 			take_token(session, credentials.token, true);
 		} else {
 			error->code = EKEYREJECTED;

@@ -36,6 +36,14 @@ typedef void (*GssValidCallback)(bool valid, const GError *error, void *data);
 GssWait *gss_session_validate(GssSession *session, guint generation, gint64 since,
                               GssValidCallback callback, void *data);
 
+/* Forgets the token and what was found wrong with those before it: the next login reads the
+ * credentials. */
+void gss_session_reset(GssSession *session);
+/* A call has ended so: is the platform there? */
+void gss_session_note_reach(GssClient *client, const GError *error);
+/* Who the token is of, as the service said. */
+void gss_session_note_identity(GssClient *client, const GssIdentity *identity);
+
 void gss_session_cancel(GssSession *session, GssWait *wait);
 
 /* Tries a login again although the same credentials were refused a moment ago. */

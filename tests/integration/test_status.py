@@ -362,3 +362,115 @@ def test_progress(home, platform):
     platform.control("/release")
     settled(home / "f")
     assert os.getxattr(home / "f", "user.gss.progress") == b"5 5"
+
+
+# ---- the session ----
+
+
+def session(mount):
+    """state, user, project, valid until, message."""
+    line, = records(mount, "session")
+    return line
+
+
+def test_the_session(home):
+    state, user, project, valid, message = session(home)
+    assert (state, user, project, message) == ("ok", "demo", "demo", "-") and TIME.match(valid)
+
+
+@pytest.fixture
+def by_file(world, platform):
+    """A mount whose credentials are in the file: a ready token."""
+    from test_mount import configure
+    configure(world, platform, credentials={"CFG_TOKEN": "preset-token"})
+    mount = world.mount(platform, "it4i_anselm://home", login={})
+    (mount / "before").write_bytes(b"x")
+    settled(mount / "before")
+    return mount
+
+
+def die(platform, mount, name="f"):
+    """The token dies, and something finds that out."""
+    platform.control("/revoke")
+    (mount / name).write_bytes(b"waits")
+    until(lambda: session(mount)[0] == "missing")
+
+
+def test_a_pause_for_want_of_credentials(world, platform, by_file):
+    """It is said once, costs no tries, and ends by itself when there are new credentials."""
+    from test_mount import LOGIN, write_credentials
+    assert session(by_file)[0] == "ok"
+    for i in range(30):
+        platform.control("/revoke") if i == 0 else None
+        (by_file / f"f{i}").write_bytes(b"waits")
+    until(lambda: session(by_file)[0] == "missing" and "wait for credentials" in by_file.text())
+    assert session(by_file)[-1] != "-"
+    assert {file[3] for file in files(by_file).values()} == {"0"} and len(files(by_file)) == 30
+    assert by_file.text().count("wait for credentials") == 1
+    assert records(by_file, "pending")[0][4] == "0", "nothing is parked"
+    write_credentials(world, LOGIN)
+    until(lambda: not files(by_file))
+    assert session(by_file)[:3] == ["ok", "demo", "demo"]
+    assert "uploads go on" in by_file.text()
+
+
+def test_login(world, platform, by_file):
+    from test_mount import LOGIN, write_credentials
+    die(platform, by_file)
+    with fails_with(errno.ENOKEY):
+        command(by_file, "login")
+    write_credentials(world, LOGIN | {"CFG_PASSWORD": "wrong"})
+    until(lambda: session(by_file)[0] == "rejected")
+    with fails_with(errno.EKEYREJECTED):
+        command(by_file, "login")
+    write_credentials(world, LOGIN)
+    command(by_file, "login")
+    assert session(by_file)[0] == "ok"
+    settled(by_file / "f")
+
+
+def test_login_takes_up_new_credentials_while_the_old_ones_live(world, platform, by_file):
+    from test_mount import LOGIN, write_credentials
+    write_credentials(world, LOGIN)
+    assert session(by_file)[3] == "-"  # nobody knows when a ready token ends
+    command(by_file, "login")
+    assert TIME.match(session(by_file)[3])
+
+
+@pytest.mark.parametrize("how", ["token", "password"])
+def test_a_token_of_another_project_swapped_in(world, how):
+    """Bytes of one project never go to another."""
+    from test_mount import LOGIN, configure, write_credentials
+    platform = world.server("--user", "demo:demo", "--user", "eve:secret:other")
+    configure(world, platform, credentials={"CFG_TOKEN": "preset-token"})
+    mount = world.mount(platform, "it4i_anselm://home", login={})
+    (mount / "before").write_bytes(b"x")
+    settled(mount / "before")
+    die(platform, mount)
+    eve = {"CFG_USERNAME": "eve", "CFG_PROJECT": "other", "CFG_PASSWORD": "secret"}
+    token = platform.auth.getSessionToken(username="eve", password="secret", project="other")
+    write_credentials(world, {"CFG_TOKEN": token} if how == "token" else eve)
+    until(lambda: session(mount)[0] == "rejected")
+    assert "other" in session(mount)[-1] and "demo" in session(mount)[-1]
+    with fails_with(errno.EKEYREJECTED):
+        command(mount, "login")
+    assert list(files(mount)) == ["f"]
+    write_credentials(world, LOGIN)
+    settled(mount / "f")
+    assert not [r for r in platform.log() if r.get("project") == "other" and r["method"] == "POST" and "/refissh" in r["path"]]
+    assert list(platform.root.rglob("f")) == [mount_home(platform) / "f"]
+
+
+def mount_home(platform):
+    return next(p for p in platform.root.rglob("home") if (p / "before").exists())
+
+
+def test_a_platform_that_is_gone(world, platform, home):
+    assert platform.stop() == 0
+    (home / "f").write_bytes(b"x")
+    until(lambda: session(home)[0] == "offline")
+    assert session(home)[-1] != "-"
+    world.server("--port", str(platform.port))
+    command(home, "retry")
+    settled(home / "f")
+    assert session(home)[0] == "ok"
