@@ -59,9 +59,11 @@ check()
 			command_of python3 python3
 			;;
 		test)
+			command_of bwrap bubblewrap
 			command_of clang clang
 			command_of git git
 			command_of rsync rsync
+			command_of squashfuse squashfuse
 			command_of tar tar
 			command_of systemd-analyze systemd
 			python_module pytest python3-pytest
