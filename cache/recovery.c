@@ -7,21 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool is_empty(Cache *cache, CacheBlobId id)
-{
-	struct stat st;
-	int fd = cache_blob_open(&cache->blobs, id, NULL);
-	bool empty = fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0;
-	if (fd >= 0)
-		close(fd);
-	return empty;
-}
-
 static bool set_aside(Cache *cache, CacheBlobId id, const char *label, GError **error)
 {
-	if (!cache_blob_exists(&cache->blobs, id))
+	struct stat st;
+	if (!cache_blob_stat(&cache->blobs, id, &st))
 		return true;
-	if (is_empty(cache, id))
+	if (st.st_size == 0)
 		return cache_blob_remove(&cache->blobs, id, error);
 	g_warning("%s: a blob of %s is not trusted and was moved to quarantine/", cache->path,
 	          label);
@@ -160,20 +151,15 @@ static bool recover_torn(Cache *cache, CacheNode *node, GError **error)
  * zeros belong. */
 static bool trim(Cache *cache, CacheNode *node, GError **error)
 {
-	struct stat st;
 	CacheContent *content = cache_content_open_locked(cache, node, error);
 	if (!content)
 		return false;
-	bool ok = true;
-	if (fstat(content->fd, &st) == 0 && st.st_size > node->r.size) {
-		CACHE_CRASH_POINT("recovery.trimming");
-		ok = ftruncate(content->fd, node->r.size) == 0;
-		if (!ok)
-			g_set_error(error, CACHE_ERROR, errno, "%s: cannot cut a blob",
-			            cache->path);
-		cache_extents_remove(&content->resident, node->r.size, G_MAXINT64);
-		ok = ok && cache_content_save_extents(content, error);
-	}
+	CACHE_CRASH_POINT("recovery.trimming");
+	bool ok = ftruncate(content->fd, node->r.size) == 0;
+	if (!ok)
+		g_set_error(error, CACHE_ERROR, errno, "%s: cannot cut a blob", cache->path);
+	cache_extents_remove(&content->resident, node->r.size, G_MAXINT64);
+	ok = ok && cache_content_save_extents(content, error);
 	cache_content_unref(content);
 	return ok;
 }
@@ -182,6 +168,7 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 {
 	CacheRecord *r = &node->r;
 	g_autofree char *boot_id = NULL;
+	struct stat st = {0};
 	bool durable = false;
 	if (r->moved_from)
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
@@ -189,7 +176,7 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 		g_autoptr(GError) none = NULL;
 		bool recorded =
 			cache_store_blob_info(cache->store, r->blob, &boot_id, &durable, &none);
-		if (!recorded || !cache_blob_exists(&cache->blobs, r->blob))
+		if (!recorded || !cache_blob_stat(&cache->blobs, r->blob, &st))
 			return give_up_blob(cache, node, "its local copy is lost", error);
 		if (!durable && g_strcmp0(boot_id, cache->boot_id) != 0)
 			return give_up_blob(cache, node,
@@ -199,7 +186,7 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 	}
 	if (r->torn)
 		return recover_torn(cache, node, error);
-	if (r->blob && !trim(cache, node, error))
+	if (r->blob && st.st_size > r->size && !trim(cache, node, error))
 		return false;
 	/* What was parked is tried again at each mount. */
 	r->state = CACHE_STATE_DIRTY;

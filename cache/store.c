@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define SCHEMA_VERSION 2
+#define LOG_PAGES_MAX 4096 /* beyond it the log is folded in whole, to begin anew */
 
 /* clang-format off */
 /* Version 1; a new journal is made as version 1 and takes the steps that follow. */
@@ -126,6 +127,7 @@ struct CacheStore {
 	GMutex checkpoint_lock; /* guards `checkpointer`, a connection of its own: its fsync stalls
 	                           nobody */
 	sqlite3 *checkpointer;
+	gint log_pages; /* atomic */
 };
 
 void cache_record_clear(CacheRecord *record)
@@ -217,7 +219,8 @@ static sqlite3 *connect_to(const char *path, GError **error)
 		sqlite3_busy_timeout(db, 10000);
 		if (execute(db,
 		            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-		            "PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;",
+		            "PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY;"
+		            "PRAGMA journal_size_limit = 16777216;",
 		            error))
 			return db;
 	}
@@ -281,6 +284,13 @@ static bool check(sqlite3 *db, GError **error)
 	return ok;
 }
 
+static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
+{
+	CacheStore *store = data;
+	g_atomic_int_set(&store->log_pages, pages);
+	return SQLITE_OK;
+}
+
 CacheStore *cache_store_open(const char *path, GError **error)
 {
 	g_autoptr(CacheStore) store = g_new0(CacheStore, 1);
@@ -289,6 +299,7 @@ CacheStore *cache_store_open(const char *path, GError **error)
 	store->db = connect_to(path, error);
 	if (!store->db || !check(store->db, error) || !migrate(store->db, error))
 		return NULL;
+	sqlite3_wal_hook(store->db, on_commit, store);
 	store->checkpointer = connect_to(path, error);
 	if (!store->checkpointer)
 		return NULL;
@@ -312,11 +323,25 @@ void cache_store_close(CacheStore *store)
 	g_free(store);
 }
 
+bool cache_store_log_is_long(CacheStore *store)
+{
+	return g_atomic_int_get(&store->log_pages) > LOG_PAGES_MAX;
+}
+
 bool cache_store_checkpoint(CacheStore *store, GError **error)
 {
 	g_mutex_lock(&store->checkpoint_lock);
 	int result = sqlite3_wal_checkpoint_v2(store->checkpointer, NULL, SQLITE_CHECKPOINT_PASSIVE,
 	                                       NULL, NULL);
+	if (result == SQLITE_OK && cache_store_log_is_long(store)) {
+		/* Who writes without a pause never lets the log come to an end, and begin anew: the
+		 * little that came meanwhile is folded in while nobody writes. */
+		g_rec_mutex_lock(&store->lock);
+		result = sqlite3_wal_checkpoint_v2(store->checkpointer, NULL,
+		                                   SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+		g_atomic_int_set(&store->log_pages, 0);
+		g_rec_mutex_unlock(&store->lock);
+	}
 	bool ok = result == SQLITE_OK || fail(store->checkpointer, error);
 	CACHE_CRASH_POINT("store.checkpointed");
 	g_mutex_unlock(&store->checkpoint_lock);

@@ -96,6 +96,7 @@ void cache_store_close(CacheStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheStore, cache_store_close)
 /* Brings what was committed to the disk. Slow: for a thread that may wait. */
 bool cache_store_checkpoint(CacheStore *store, GError **error);
+bool cache_store_log_is_long(CacheStore *store); /* a checkpoint is due */
 
 /* Transactions don't nest. end(commit = false) rolls back and can't fail; a failed commit rolls
  * back. */

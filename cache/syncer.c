@@ -83,6 +83,14 @@ static bool mark(Cache *cache, GPtrArray *batch, GError **error)
 	return ok;
 }
 
+/* A burst of small files fills the journal's log faster than they reach the disk. */
+static void fold(Cache *cache)
+{
+	g_autoptr(GError) error = NULL;
+	if (cache_store_log_is_long(cache->store) && !cache_store_checkpoint(cache->store, &error))
+		g_warning("%s: %s", cache->path, error->message);
+}
+
 static void sync_batch(Cache *cache, GPtrArray *batch)
 {
 	/* All are started before one is waited for: the first wait then brings most of the others
@@ -95,6 +103,7 @@ static void sync_batch(Cache *cache, GPtrArray *batch)
 	}
 	for (guint i = 0; i < batch->len; i++) {
 		Task *task = batch->pdata[i];
+		fold(cache);
 		if (g_atomic_int_get(&task->content->discard) || fdatasync(task->content->fd) == 0)
 			continue;
 		int errnum = errno;

@@ -18,8 +18,10 @@
 
 #define SOURCE_ALL "all"
 #define WATCH_MS 100
-#define VERDICT_US \
-	(3 * G_USEC_PER_SEC) /* how long a mount that can do without waits for the login */
+/* How long a mount waits for the login: one that has shown all of its folders before, and another
+ * whose project is known. */
+#define VERDICT_KNOWN_US (G_USEC_PER_SEC / 2)
+#define VERDICT_US (3 * G_USEC_PER_SEC)
 
 /* A login, and who waits for its verdict. */
 typedef struct {
@@ -375,21 +377,18 @@ static bool wait_login(FsPlatform *platform, gint64 until)
 	return over;
 }
 
+/* Without the project there is not even a cache to look into; with it the verdict is waited for last,
+ * in settle_login(). */
 static bool login(FsPlatform *platform, GError **error)
 {
 	const Login *login = &platform->login;
-	bool project_known = platform->project != NULL;
 
 	gss_client_login(platform->client, NULL, on_login, platform);
-	/* Without the project there is not even a cache to look into. */
-	bool over = wait_login(platform,
-	                       project_known ? g_get_monotonic_time() + VERDICT_US : G_MAXINT64);
-	if (!over)
+	if (platform->project != NULL)
 		return true;
+	wait_login(platform, G_MAXINT64);
 	if (!judge(platform, login, error))
 		return false;
-	if (project_known)
-		return true;
 	if (login->error != NULL)
 		return fail(
 			error, login->error->code, "%s%s", login->error->message,
@@ -585,8 +584,7 @@ static bool find_roots(FsPlatform *platform, GError **error)
 static bool settle_login(FsPlatform *platform, char **ret_note, GError **error)
 {
 	Login *login = &platform->login;
-	/* A folder that GSS was asked for has shown that the login is through, or nearly. */
-	gint64 wait = platform->journal_known ? 0 : VERDICT_US;
+	gint64 wait = platform->journal_known ? VERDICT_KNOWN_US : VERDICT_US;
 	bool over = wait_login(platform, g_get_monotonic_time() + wait);
 
 	if (over && !judge(platform, login, error))
