@@ -360,6 +360,8 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 		if (job->moved_from)
 			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
 			                                r->from_attempted, r->from_hash, 0, error);
+		/* Renamed away and back while it was sent. */
+		ok = ok && cache_removal_drop_locked(cache, job->uri, error);
 		g_clear_pointer(&r->moved_from, g_free);
 		gss_version_clear(&r->from);
 		r->from_attempted = 0;

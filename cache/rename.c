@@ -12,9 +12,9 @@
 static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GError **error)
 {
 	CacheRecord *r = &node->r;
-	if (r->uri && r->moved_from && !node->job) {
+	if (r->uri && r->moved_from) {
 		/* It was to replace a file there, did not yet, and now never will: that file is
-		 * gone all the same. */
+		 * gone all the same. An upload to there that is under way ends first. */
 		if (!cache_store_insert_removal(cache->store, r->uri, &r->remote, r->attempted,
 		                                r->attempted_hash, 0, error))
 			return false;

@@ -83,7 +83,9 @@ static void ask_version(CacheJob *job, void (*step)(CacheJob *job))
 static void verified(CacheJob *job)
 {
 	CACHE_CRASH_POINT("upload.verifying");
-	if (job->error) {
+	if (job->error && job->error->code == ENOENT) {
+		fail(job, EIO, "it was sent, but GSS does not have it");
+	} else if (job->error) {
 		fail_with_error(job);
 	} else if (job->result.size != (gint64)job->size) {
 		g_autofree char *message = g_strdup_printf(
@@ -239,12 +241,23 @@ static bool note_attempt_locked(CacheJob *job, GError **error)
 		gss_version_copy(&r->remote, &job->result);
 		g_free(r->remote_hash);
 		r->remote_hash = g_strdup(there);
+		/* Taken back: it is not to be removed any more, after a crash neither. */
+		if (g_strcmp0(r->moved_from, r->uri) == 0) {
+			g_hash_table_remove(cache->hidden, r->uri);
+			g_clear_pointer(&r->moved_from, g_free);
+			gss_version_clear(&r->from);
+			r->from_attempted = 0;
+			g_clear_pointer(&r->from_hash, g_free);
+		}
 	}
 	r->attempted = job->size + 1;
 	g_free(r->attempted_hash);
 	r->attempted_hash = g_strdup(job->hash);
 	bool ok = cache_removal_give_way_locked(cache, r->uri ? r->uri : job->address, error) &&
 	          cache_node_save_locked(cache, job->node, error);
+	/* What was fetched for it is held from now on: it is replaced there. */
+	if (ok && (job->uri || job->moved_from))
+		ok = cache_content_save_extents(job->content, error);
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	if (!ok)
 		r->attempted = job->attempted;
@@ -397,14 +410,22 @@ static void judge(CacheJob *job)
 
 /* --- comparing contents --- */
 
+/* It could not be looked at; what went away meanwhile is asked for anew. */
+static void not_seen(CacheJob *job)
+{
+	job->untouched = !job->unknown;
+	if (job->error->code == ENOENT)
+		fail(job, EAGAIN, "what was there went away while it was looked at");
+	else
+		fail_with_error(job);
+}
+
 static void summed(CacheJob *job)
 {
-	if (job->error) {
-		job->untouched = !job->unknown;
-		fail_with_error(job);
-	} else {
+	if (job->error)
+		not_seen(job);
+	else
 		judge(job);
-	}
 }
 
 static void on_sum(const char *hash, const GError *error, void *data)
@@ -434,14 +455,8 @@ static bool worth_comparing(CacheJob *job)
 /* What is there, and which version of it. */
 static void compare(CacheJob *job)
 {
-	if (job->error && job->error->code == ENOENT) {
-		job->untouched = !job->unknown;
-		fail(job, EAGAIN, "what was there went away while it was looked at");
-		return;
-	}
 	if (job->error) {
-		job->untouched = !job->unknown;
-		fail_with_error(job);
+		not_seen(job);
 		return;
 	}
 	CACHE_CRASH_POINT("upload.comparing");
