@@ -479,6 +479,7 @@ struct CacheJob {
 	/* cache/upload.c */
 	bool sending;   /* its address is in Cache.sending */
 	bool fresh;     /* creating */
+	bool back;      /* it replaces what a rename was to remove */
 	bool refused;   /* 405: asking why */
 	bool unknown;   /* the answer was lost: asking */
 	bool stale;     /* 412: asking what is there now */

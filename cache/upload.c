@@ -333,14 +333,17 @@ static bool leaving(CacheJob *job)
  */
 static void take_back(CacheJob *job)
 {
-	bool back = !job->uri && job->moved_from &&
-	            g_strcmp0(gss_resource_uri(job->resource), job->moved_from) == 0;
-	if (!back)
+	const CacheRecord *r = &job->node->r;
+	if (job->uri || g_strcmp0(gss_resource_uri(job->resource), job->moved_from) != 0)
 		return;
 	g_mutex_lock(&job->cache->lock);
-	gss_version_copy(&job->base, &job->node->r.from);
+	gss_version_copy(&job->base, &r->from);
+	job->attempted = r->from_attempted;
+	g_free(job->attempted_hash);
+	job->attempted_hash = g_strdup(r->from_hash);
 	g_mutex_unlock(&job->cache->lock);
 	job->uri = g_steal_pointer(&job->moved_from);
+	job->back = true;
 }
 
 static void conflict(CacheJob *job)
@@ -395,7 +398,7 @@ static void judge(CacheJob *job)
 	} else if (same || ours) {
 		job->fresh = false;
 		send(job);
-	} else if (leaving(job)) {
+	} else if (!job->back && leaving(job)) {
 		job->untouched = true;
 		fail(job, EAGAIN, "it waits until what had its name is removed from GSS");
 	} else if (same_as_ours(job)) {

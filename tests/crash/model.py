@@ -237,6 +237,8 @@ class Model:
                     both = after.copy()
                     both.names[op[1]] = None
                     worlds.append(both)
+                if op[0] in ("truncate", "ftruncate") and not code:
+                    worlds += self._cut_off(world, op)
             elif outcome == "ok":
                 if code == 0 and (expected is None or expected == value):
                     worlds.append(after)
@@ -256,6 +258,16 @@ class Model:
             raise Contradiction(f"{op}: {outcome}: expected {' or '.join(sorted(set(reasons)))}")
         self.worlds = _distinct(worlds)
         self._remember(op, outcome)
+
+    @staticmethod
+    def _cut_off(world, op):
+        """A file that was not whole before is not made whole by half a truncate()."""
+        between = world.copy()
+        file = between.names[op[1]] if op[0] == "truncate" else between.handles[op[1]][0]
+        if not file.changed or (file.acked is not None and not file.tears):
+            return []
+        file.content = file.content[:op[2]].ljust(op[2], b"\0")
+        return [between]
 
     def _remember(self, op, outcome):
         if op[0] in ("read", "list", "write"):
@@ -292,7 +304,8 @@ class Model:
             if what is not None:
                 file = File()
                 file.content = what[0]
-                file.acknowledge()
+                if what[1] != "failed":  # it stays so until it is written anew
+                    file.acknowledge()
             world.names[name] = file
         self.worlds = [world]
 

@@ -144,6 +144,9 @@ class Rig:
             if error.errno in DEAD:
                 until(lambda: self.dead, "the end of the process")
                 return DIED, None
+            if error.errno == errno.EIO:  # so the page cache tells of any failure
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(0.3)
             if self.dead:
                 return DIED, None
             return error.errno, None

@@ -256,10 +256,9 @@ class Round:
         self.rig.server.control("/revoke")
 
     def job_over(self, name):
-        try:
-            return self.rig.state(name) != "uploading"
-        except FileNotFoundError:
-            return True
+        """Without a question to the server."""
+        lines = [line.split("\t") for line in (self.rig.mnt / ".status").read_text().splitlines()]
+        return not any(line[:3] == ["file", name, "uploading"] for line in lines)
 
     def do_wait(self, name):
         if not self.slow() and not self.disturbed:

@@ -112,6 +112,7 @@ def run(scenario, crashes):
             process.wait(60 * SLOW)
         killed += rig.process.returncode == -9
         for crash in crashes[1:]:
+            rig.detach()
             rig.server.control("/reset")
             rig.server.control("/release")
             if rig.mount(crash):
