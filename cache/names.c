@@ -55,8 +55,7 @@ static void mkdir_made(CacheOp *op)
 			cache_op_end_error(op);
 			return;
 		}
-		op->step = mkdir_asked;
-		gss_storage_resolve(cache->client, op->uri, cache->stop, cache_op_on_resource, op);
+		cache_op_ask(op, mkdir_asked);
 		return;
 	}
 	CACHE_CRASH_POINT("mkdir.made");
@@ -167,8 +166,7 @@ static void rmdir_done(CacheOp *op)
 		cache_op_end_error(op);
 		return;
 	}
-	op->step = rmdir_checked;
-	gss_storage_resolve(op->cache->client, op->uri, op->cache->stop, cache_op_on_resource, op);
+	cache_op_ask(op, rmdir_checked);
 }
 
 static void on_entry(GssResource *resource, void *data)
@@ -392,9 +390,7 @@ static void unlink_removed(CacheOp *op)
 	if (!op->error) {
 		unlink_gone(op);
 	} else if (op->error->code == EINPROGRESS) {
-		op->step = unlink_checked;
-		gss_storage_resolve(op->cache->client, op->uri, op->cache->stop,
-		                    cache_op_on_resource, op);
+		cache_op_ask(op, unlink_checked);
 	} else {
 		cache_op_end_error(op);
 	}

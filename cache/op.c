@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#define ASK_MIN_MS 100
+#define ASK_MAX_MS 1000
+
 CacheOp *cache_op_new_locked(Cache *cache, GError **error)
 {
 	if (!cache_call_begin_locked(cache)) {
@@ -74,6 +77,52 @@ void cache_op_on_resource(GssResource *resource, const GError *error, void *op)
 void cache_op_on_done(const GError *error, void *op)
 {
 	keep(op, NULL, error);
+}
+
+static bool may_answer_later(int code)
+{
+	return code == EIO || code == EAGAIN || code == ETIMEDOUT || code == EHOSTUNREACH;
+}
+
+static void doubt(CacheOp *op)
+{
+	const CacheNotify *notify = &op->cache->notify;
+	g_mutex_lock(&op->cache->lock);
+	op->parent->list_until = 0;
+	CacheId parent = op->parent->r.id;
+	g_mutex_unlock(&op->cache->lock);
+	if (notify->entry)
+		notify->entry(parent, op->name, notify->data);
+}
+
+static gboolean ask(void *data);
+
+static void on_asked(CacheOp *op)
+{
+	if (op->error && may_answer_later(op->error->code) && !op->answered &&
+	    !g_cancellable_is_cancelled(op->cache->stop)) {
+		op->pause_ms = CLAMP(op->pause_ms * 2, ASK_MIN_MS, ASK_MAX_MS);
+		g_source_unref(cache_worker_after(op->cache, op->pause_ms, ask, op, NULL));
+		return;
+	}
+	if (op->error)
+		doubt(op);
+	op->asked(op);
+}
+
+static gboolean ask(void *data)
+{
+	CacheOp *op = data;
+	op->step = on_asked;
+	gss_storage_resolve(op->cache->client, op->uri, op->cache->stop, cache_op_on_resource, op);
+	return G_SOURCE_REMOVE;
+}
+
+void cache_op_ask(CacheOp *op, void (*step)(CacheOp *op))
+{
+	op->asked = step;
+	op->pause_ms = 0;
+	ask(op);
 }
 
 void cache_op_end(CacheOp *op, CacheNode *node, const GError *error)

@@ -412,6 +412,8 @@ struct CacheOp {
 	guint tries;
 	guint entries, hidden; /* of a folder about to be removed */
 	void (*step)(CacheOp *op);
+	void (*asked)(CacheOp *op); /* see cache_op_ask() */
+	guint pause_ms;             /* before the next question */
 	GssResource *resource; /* what the last question brought */
 	GError *error;
 };
@@ -422,6 +424,10 @@ void cache_op_start(CacheOp *op, void (*step)(CacheOp *op));
 /* Continuations of client calls: keep what came, and run `step` on the worker. */
 void cache_op_on_resource(GssResource *resource, const GError *error, void *op);
 void cache_op_on_done(const GError *error, void *op);
+/* The answer to a change was lost, or said nothing: asks what is at op->uri now, until that is
+ * answered or the deadline is over. Then `step` runs; if it has op->error, nothing is believed of
+ * op->name any more. */
+void cache_op_ask(CacheOp *op, void (*step)(CacheOp *op));
 /* Answers (unless the deadline has) and frees. `node` gets the kernel's reference if the answer
  * carries attributes. */
 void cache_op_end(CacheOp *op, CacheNode *node, const GError *error);

@@ -11,8 +11,8 @@
  *   ENOKEY        there are no credentials to log in with: wait for some
  *   EKEYREJECTED  the authentication manager refused user name, password, project or token
  *   EPROTO        a malformed answer; the message says what was wrong with it
- *   EHOSTUNREACH  name not resolved, no route, connection refused, TLS not trusted: nothing was
- * sent ETIMEDOUT     a time-out before the whole request was sent, or while an answer's body moved
+ *   EHOSTUNREACH  nothing was sent: name not resolved, no route, connection refused, no trust
+ *   ETIMEDOUT     a time-out before the whole request was sent, or while an answer's body moved
  *   EINPROGRESS   the request was sent whole and its answer is lost (connection cut, time-out,
  *                 504): the outcome is unknown; ask, never send again first
  *   EAGAIN        429, 502, 503: worth another try

@@ -1,5 +1,6 @@
 """Folders, and what cannot be in them; removing, renaming."""
 
+import concurrent.futures
 import ctypes
 import errno
 import os
@@ -366,3 +367,28 @@ def test_a_rename_is_resumed_by_the_next_mount(home, mount, platform):
     assert (again / "b").read_text() == "content"
     assert again.unmount() == 0
     assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"b": "content"}
+
+
+# ---- an answer that is lost ----
+
+
+@pytest.mark.parametrize("what", ["mkdir", "rmdir", "unlink"])
+def test_what_became_of_it_is_asked_until_it_is_known(mount, platform, what):
+    """The service does what it is told, its answer is lost, and it does not say for a while what is there."""
+    (platform.home / "d").mkdir()
+    (platform.home / "f").write_bytes(b"content")
+    home = mount()
+    change, request = {
+        "mkdir": ((home / "new").mkdir, {"operation": "createFolder"}),
+        "rmdir": ((home / "d").rmdir, {"operation": "deleteFolder"}),
+        "unlink": ((home / "f").unlink, {"method": "DELETE"}),
+    }[what]
+    platform.fault(hold="after", cut="after", **request)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        changed = pool.submit(change)
+        platform.wait("held")
+        platform.fault(operation="getResourceInformation", status=503, times=3)
+        platform.control("/release")
+        changed.result()
+    assert sorted(os.listdir(platform.home)) == sorted({"mkdir": ["d", "f", "new"], "rmdir": ["f"], "unlink": ["d"]}[what])
+    assert names(home.path) == sorted(os.listdir(platform.home))
