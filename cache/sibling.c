@@ -249,7 +249,8 @@ typedef struct {
 	guint witness;         /* index of the file with which it is compared */
 	GssResource *resource; /* the witness's: tells the storage */
 	guint tries;
-	bool proving; /* Cache.view_proving is ours */
+	bool proving;      /* Cache.view_proving is ours */
+	GssViewKind known; /* of the storage, when the view arrived */
 	GError *error;
 } View;
 
@@ -295,6 +296,14 @@ static const CacheNode *node_of(Cache *cache, const Sibling *sibling)
 	return sibling->id ? g_hash_table_lookup(cache->nodes, &sibling->id) : NULL;
 }
 
+/* Is the storage being asked about the witness, whose answer can prove something? */
+static bool asked_about_witness(const View *view, CacheSiblings *siblings)
+{
+	const Sibling *sibling = &g_array_index(siblings->all, Sibling, view->witness);
+	const CacheNode *node = node_of(view->cache, sibling);
+	return node && node->validate_running && sibling->size > WORD_MAX;
+}
+
 /* What a comparison with the witness says; GSS_VIEW_UNKNOWN: nothing. */
 static GssViewKind compare_locked(const View *view, CacheSiblings *siblings)
 {
@@ -311,6 +320,12 @@ static GssViewKind compare_locked(const View *view, CacheSiblings *siblings)
 	                                                                     : GSS_VIEW_YES;
 }
 
+/* Have the storage's full views agreed before? */
+static bool trusted(const View *view)
+{
+	return view->known == GSS_VIEW_YES || view->known == GSS_VIEW_DATES;
+}
+
 static void prove(View *view);
 
 static void on_witness(Cache *cache, const GError *error, void *data)
@@ -319,6 +334,8 @@ static void on_witness(Cache *cache, const GError *error, void *data)
 	g_mutex_lock(&cache->lock);
 	CacheSiblings *siblings = viewed(view);
 	GssViewKind kind = siblings ? compare_locked(view, siblings) : GSS_VIEW_LATER;
+	if (kind == GSS_VIEW_UNKNOWN && trusted(view))
+		kind = view->known;
 	if (siblings) {
 		Sibling *sibling = &g_array_index(siblings->all, Sibling, view->witness);
 		const CacheNode *node = node_of(cache, sibling);
@@ -348,11 +365,7 @@ static void prove(View *view)
 	CacheSiblings *siblings = viewed(view);
 	/* The first file may be asked about by whoever made us begin; to join them costs nothing.
 	 */
-	const CacheNode *first =
-		siblings && !view->tries
-			? node_of(cache, &g_array_index(siblings->all, Sibling, view->witness))
-			: NULL;
-	guint begin = first && first->validate_running ? 0 : 1;
+	guint begin = siblings && !view->tries && asked_about_witness(view, siblings) ? 0 : 1;
 	for (guint i = begin; siblings && !node && i < siblings->all->len; i++) {
 		guint index = (view->witness + i) % siblings->all->len;
 		const Sibling *sibling = &g_array_index(siblings->all, Sibling, index);
@@ -382,14 +395,17 @@ static void view_done(void *data)
 		view_end(view, GSS_VIEW_LATER);
 		return;
 	}
-	GssViewKind known = gss_storage_view_kind(cache->client, view->resource);
+	view->known = gss_storage_view_kind(cache->client, view->resource);
 	g_mutex_lock(&cache->lock);
 	CacheSiblings *siblings = viewed(view);
 	GssViewKind kind = siblings ? compare_locked(view, siblings) : GSS_VIEW_LATER;
+	/* Whoever began it may have asked about a file of the folder: that answer is waited for. */
+	bool asked = siblings && asked_about_witness(view, siblings);
 	g_mutex_unlock(&cache->lock);
-	bool trusted = known == GSS_VIEW_YES || known == GSS_VIEW_DATES;
-	if (kind == GSS_VIEW_LATER || (trusted && kind != GSS_VIEW_NO))
-		view_end(view, kind == GSS_VIEW_LATER ? kind : known);
+	if (kind == GSS_VIEW_LATER)
+		view_end(view, kind);
+	else if (trusted(view) && kind != GSS_VIEW_NO && !asked)
+		view_end(view, view->known);
 	else if (kind == GSS_VIEW_YES || kind == GSS_VIEW_DATES)
 		view_judge(view, kind);
 	else

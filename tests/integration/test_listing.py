@@ -182,7 +182,8 @@ def test_it_is_known_to_the_next_mount(mount, platform):
     assert after["rest.GET"] - before["rest.GET"] == 1, "the view; that HEAD tells sizes is known"
 
 
-def test_a_view_that_was_right_and_is_not_any_more(mount, platform):
+@pytest.mark.parametrize("first", ["size", "view"])
+def test_a_view_that_was_right_and_is_not_any_more(mount, platform, first):
     fill(platform.home / "a", 40)
     fill(platform.home / "b", 40)
     home = mount()
@@ -191,6 +192,8 @@ def test_a_view_that_was_right_and_is_not_any_more(mount, platform):
     platform.wait("rest.view")
     idle(platform)
     platform.set(view_full="wrong")
+    if first == "view":
+        platform.fault(method="HEAD", path="*/b/f0000", delay=500)
     os.listdir(home / "b")
     os.stat(home / "b" / "f0000")
     platform.wait("rest.view", 2)
