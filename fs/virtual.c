@@ -5,6 +5,7 @@
 #include "fs/status.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 struct FsVirtuals {
@@ -278,6 +279,8 @@ void fs_virtual_child(FsReply *reply, uint64_t parent, const char *name)
 
 	if (node == NULL || node->class->lookup == NULL)
 		fs_reply_err(reply, node == NULL ? ENOENT : ENOTDIR);
+	else if (strlen(name) > NAME_MAX)
+		fs_reply_err(reply, ENAMETOOLONG);
 	else
 		node->class->lookup(node, name, reply);
 }

@@ -103,13 +103,21 @@ void ctl_storages_add(GPtrArray *storages, const CtlMount *mount, const CtlStatu
 GPtrArray *ctl_storages(const GPtrArray *channels, GError **error)
 {
 	g_autoptr(GPtrArray) storages = ctl_storages_new();
+	guint read = 0;
 
 	for (guint i = 0; i < channels->len; i++) {
 		CtlChannel *channel = channels->pdata[i];
-		g_autoptr(CtlStatus) status = ctl_channel_read(channel, error);
-		if (status == NULL)
+		g_autoptr(GError) failure = NULL;
+		g_autoptr(CtlStatus) status = ctl_channel_read(channel, &failure);
+		if (status != NULL) {
+			ctl_storages_add(storages, ctl_channel_mount(channel), status);
+			read++;
+		} else if (i + 1 < channels->len || read > 0) {
+			ctl_say("%s", failure->message); /* the others will do */
+		} else {
+			g_propagate_error(error, g_steal_pointer(&failure));
 			return NULL;
-		ctl_storages_add(storages, ctl_channel_mount(channel), status);
+		}
 	}
 	return g_steal_pointer(&storages);
 }

@@ -23,29 +23,39 @@ static gint64 now(void)
 	return g_get_real_time() / G_USEC_PER_SEC;
 }
 
-/* All of the scopes as one text; NULL: error set. */
-static char *render(const GPtrArray *scopes, bool as_json, guint files_max, GError **error)
+/* All of the scopes as one text; NULL: error set. One of several mounts that has gone is told, and
+ * leaves them. */
+static char *render(GPtrArray *scopes, bool as_json, guint files_max, GError **error)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 	g_autoptr(CtlJson) json = ctl_json_new();
 
 	ctl_json_begin_array(json, NULL);
-	for (guint i = 0; i < scopes->len; i++) {
+	for (guint i = 0; i < scopes->len;) {
 		const CtlScope *scope = scopes->pdata[i];
 		const CtlMount *mount = ctl_channel_mount(scope->channel);
-		g_autoptr(CtlStatus) status = ctl_channel_read(scope->channel, error);
-		if (status == NULL)
+		g_autoptr(GError) failure = NULL;
+		g_autoptr(CtlStatus) status = ctl_channel_read(scope->channel, &failure);
+		if (status == NULL && scopes->len == 1) {
+			g_propagate_error(error, g_steal_pointer(&failure));
 			return NULL;
+		}
+		if (status == NULL) {
+			ctl_say("%s", failure->message);
+			g_ptr_array_remove_index(scopes, i);
+			continue;
+		}
 		ctl_show_json(json, mount, status, in_scope, scope);
 		g_autofree char *shown =
 			ctl_show_text(mount, status, in_scope, scope, files_max, now());
 		g_string_append_printf(text, "%s%s", i > 0 ? "\n" : "", shown);
+		i++;
 	}
 	ctl_json_end_array(json);
 	return g_strdup(as_json ? ctl_json_text(json) : text->str);
 }
 
-static int print_once(const GPtrArray *scopes, bool as_json)
+static int print_once(GPtrArray *scopes, bool as_json)
 {
 	g_autoptr(GError) error = NULL;
 	g_autofree char *text = render(scopes, as_json, G_MAXUINT, &error);
@@ -67,7 +77,7 @@ static void draw(CtlProgress *progress, const char *text)
 }
 
 /* On a terminal one picture that changes; else a text (or a line of JSON) a change. */
-static int watch(const GPtrArray *scopes, bool as_json)
+static int watch(GPtrArray *scopes, bool as_json)
 {
 	g_autoptr(CtlProgress) progress = ctl_progress_new();
 	g_autofree char *last = NULL;
