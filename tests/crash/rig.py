@@ -13,7 +13,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
 
 from model import DIED, data  # noqa: E402
-from world import GSSFS, LOGIN, SLOW, World, is_mounted, until  # noqa: E402
+from world import GSSFS, LOGIN, SLOW, World, is_mounted, release, until  # noqa: E402
 
 DEAD = (errno.ENOTCONN, errno.ECONNABORTED, errno.ENODEV)
 CONTROL = {".register", ".status", ".images"}
@@ -64,7 +64,8 @@ class Rig:
     def take_over(self, crash=None):
         """Unmounts, and mounts again while the first still drains."""
         self.close_all()
-        subprocess.run(["fusermount3", "-u", str(self.mnt)], check=False, capture_output=True)
+        if is_mounted(self.mnt):
+            release(self.mnt)
         self.older.append(self.process)
         return self.mount(crash)
 
@@ -95,7 +96,8 @@ class Rig:
     def unmount(self, timeout=90):
         """The exit status, after everything was sent."""
         self.close_all()
-        subprocess.run(["fusermount3", "-u", str(self.mnt)], check=False, capture_output=True)
+        if is_mounted(self.mnt):
+            release(self.mnt)
         try:
             return self.process.wait(timeout * SLOW)
         except subprocess.TimeoutExpired:

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from world import is_mounted, random_bytes, settled, until
+from world import is_mounted, random_bytes, release, settled, until
 
 # What a job does: it reads its input in home, works with a file in scratch, and leaves a result.
 PROGRAM = r"""
@@ -71,7 +71,7 @@ def opened(world, path):
     try:
         yield inside
     finally:
-        subprocess.run(["fusermount3", "-u", inside], check=True)
+        release(inside)
         until(lambda: not is_mounted(inside), "the end of squashfuse")
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from gss_local import TOKEN
-from world import attribute, fails_with, images, settled, until
+from world import attribute, fails_with, images, release, settled, until
 
 
 def register(mount, line):
@@ -111,7 +111,7 @@ def test_only_in_the_root_and_only_with_a_service(world, platform, mount):
     try:
         assert ".images" not in os.listdir(at) and not (at / ".images").exists()
     finally:
-        subprocess.run(["fusermount3", "-u", at], check=True)
+        release(at)
 
 
 def test_a_service_that_fails(two, platform):

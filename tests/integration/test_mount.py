@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from world import (CONTROL, GSSFS, LOGIN, SLOW, attribute, fails_with, images, is_mounted, random_bytes, settled,
+from world import (CONTROL, GSSFS, LOGIN, SLOW, attribute, fails_with, images, is_mounted, random_bytes, release, settled,
                    state, until)
 
 SOURCE = "it4i_anselm://home"
@@ -186,7 +186,7 @@ def test_background(world, platform):
     assert os.readlink(f"/proc/{daemon}/cwd") == "/"
     for fd in (0, 1, 2):
         assert os.readlink(f"/proc/{daemon}/fd/{fd}") == "/dev/null"
-    subprocess.run(["fusermount3", "-u", at], check=True)
+    release(at)
     until(lambda: not list(world.daemons()), "the end of the daemon", timeout=60)
     assert (platform.home / "f").read_text() == "x"
 
@@ -243,7 +243,7 @@ def test_a_mount_takes_over_what_its_predecessor_still_sends(world, platform, ho
     platform.fault(method="POST", path="*/f", hold="before", times=1)
     (home / "f").write_text("x")
     platform.wait("held", 1)
-    subprocess.run(["fusermount3", "-u", str(home.path)], check=True)
+    release(home.path)
     until(lambda: not is_mounted(home.path))
     again = world.mount(platform)
     assert home.process.wait(30 * SLOW) in (0, 1)
@@ -367,7 +367,7 @@ def mounted_by_configuration(world, source=SOURCE, *options):
     result = world.gssfs(*options, source, at, login={})
     assert result.returncode == 0, result.stderr
     yield at
-    subprocess.run(["fusermount3", "-u", at], check=True)
+    release(at)
     until(lambda: not list(world.daemons()), "the end of the daemon", timeout=60)
 
 

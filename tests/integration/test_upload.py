@@ -3,12 +3,11 @@
 import errno
 import os
 import signal
-import subprocess
 import time
 
 import pytest
 
-from world import SLOW, attribute, fails_with, random_bytes, settled, state, until
+from world import SLOW, attribute, fails_with, random_bytes, release, settled, state, until
 
 MIB = 1 << 20
 
@@ -163,7 +162,7 @@ def test_unmounting_sends_what_is_pending(home, platform):
     platform.set(latency=20)
     for i in range(50):
         (home / f"f{i}").write_bytes(random_bytes(10_000, seed=i))
-    subprocess.run(["fusermount3", "-u", str(home.path)], check=True)
+    release(home.path)
     assert home.process.wait(60 * SLOW) == 0
     assert len(list(platform.home.iterdir())) == 50
     assert all((platform.home / f"f{i}").read_bytes() == random_bytes(10_000, seed=i) for i in range(50))
@@ -180,7 +179,7 @@ def test_a_drain_that_takes_too_long_is_left_to_the_next_mount(world, platform):
     home = world.mount(platform, "it4i_anselm://home", "drain_timeout=1")
     platform.fault(method="POST", path="*/f", status=503, times=100_000)
     (home / "f").write_bytes(b"x")
-    subprocess.run(["fusermount3", "-u", str(home.path)], check=True)
+    release(home.path)
     assert home.process.wait(30 * SLOW) == 1
     assert "1 file" in home.text()
     platform.control("/reset")
