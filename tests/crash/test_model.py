@@ -28,7 +28,7 @@ import traceback
 
 from model import DIED, Contradiction, Model, data
 from rig import DEAD, Rig
-from world import SLOW, until
+from world import until
 
 FILES = [f"f{i}" for i in range(5)] + ["d0/f0", "d0/f1", "d1/f0"]
 FOLDERS = ["d0", "d1", "d2"]

@@ -22,7 +22,7 @@ import sys
 import time
 import traceback
 
-from model import DIED, Contradiction, Model, data
+from model import DIED, Model, data
 from rig import Rig
 from scenarios import SCENARIOS
 from world import SLOW, until

@@ -8,19 +8,13 @@ each takes 50 ms, and tokens live for 20 s. All files arrive, bit for bit, and t
 """
 
 import argparse
-import errno
 import os
 import random
-import signal
-import subprocess
-import sys
-import threading
 import time
 
-import pytest
 
 from rig import Rig
-from world import SLOW, fails_with, random_bytes, until
+from world import random_bytes
 
 SIZES = [0, 1, 100, 4096, 10_000, 50_000, 200_000, 700_000, 2_000_000]
 WEIGHTS = [2, 3, 25, 25, 20, 15, 6, 3, 1]

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import pathlib
 import subprocess
 
 import pytest

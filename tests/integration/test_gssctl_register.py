@@ -2,14 +2,13 @@
 can do."""
 
 import os
-import subprocess
 
 import pytest
 
 from gssctl import (FAILED, INTERRUPTED, NOINPUT, NOPERM, UNAVAILABLE, USAGE, Terminal, Waiting, complaint, gssctl, gssctl_json)
 from gss_local import TOKEN
 from test_mount import configure, mounted_by_configuration
-from world import CONTROL, digest, fails_with, images, random_bytes, settled, state, until
+from world import CONTROL, digest, images, random_bytes, until
 
 MIB = 1 << 20
 CLUSTERS = ("it4i_anselm", "it4i_salomon")

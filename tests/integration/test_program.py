@@ -3,7 +3,7 @@
 import os
 import re
 
-from world import CONTROL, fails_with, random_bytes, settled, until
+from world import CONTROL, random_bytes, settled
 
 
 def tree(path):
