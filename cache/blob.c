@@ -85,13 +85,6 @@ int cache_blob_open(const CacheBlobs *blobs, CacheBlobId id, GError **error)
 	return open_blob(blobs, id, 0, error);
 }
 
-bool cache_blob_exists(const CacheBlobs *blobs, CacheBlobId id)
-{
-	char name[NAME_SIZE];
-	blob_name(id, name);
-	return faccessat(blobs->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 bool cache_blob_stat(const CacheBlobs *blobs, CacheBlobId id, struct stat *ret)
 {
 	char name[NAME_SIZE];
@@ -218,10 +211,14 @@ GArray *cache_blobs_list(const CacheBlobs *blobs, GError **error)
 		char *end, name[NAME_SIZE];
 		CacheBlobId id = g_ascii_strtoull(entry->d_name, &end, 16);
 		blob_name(id, name);
-		if (id && g_str_equal(name, entry->d_name))
+		if (id && g_str_equal(name, entry->d_name)) {
 			g_array_append_val(ids, id);
-		else if (!set_aside(blobs, entry->d_name, "foreign", error))
+			continue;
+		}
+		if (!set_aside(blobs, entry->d_name, "foreign", error))
 			break;
+		g_warning("%s: %s is none of its blobs and was moved to quarantine/", blobs->path,
+		          entry->d_name);
 	}
 	bool ok = errno == 0 && !entry;
 	if (!ok && error && !*error)

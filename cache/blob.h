@@ -26,7 +26,6 @@ void cache_blobs_close(CacheBlobs *blobs);
  * open gives ENOENT for what is lost. */
 int cache_blob_create(const CacheBlobs *blobs, CacheBlobId id, GError **error);
 int cache_blob_open(const CacheBlobs *blobs, CacheBlobId id, GError **error);
-bool cache_blob_exists(const CacheBlobs *blobs, CacheBlobId id);
 bool cache_blob_stat(const CacheBlobs *blobs, CacheBlobId id,
                      struct stat *ret); /* false: not there */
 bool cache_blob_remove(CacheBlobs *blobs, CacheBlobId id, GError **error);

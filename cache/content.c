@@ -36,15 +36,19 @@ void cache_content_unref(CacheContent *content)
 		return;
 	cache_blob_measure(&content->cache->blobs, content->fd, content->bytes);
 	close(content->fd);
-	g_autoptr(GError) error = NULL;
-	if (g_atomic_int_get(&content->discard) &&
-	    !cache_blob_remove(&content->cache->blobs, content->blob, &error))
-		g_warning("%s", error->message);
 	cache_extents_clear(&content->resident);
 	cache_extents_clear(&content->claimed);
 	g_clear_pointer(&content->saving, g_source_unref); /* ended with us, by the worker's end */
 	g_mutex_clear(&content->io);
 	g_free(content);
+}
+
+void cache_content_discard(CacheContent *content)
+{
+	g_autoptr(GError) error = NULL;
+	g_atomic_int_set(&content->discard, 1);
+	if (!cache_blob_remove(&content->cache->blobs, content->blob, &error))
+		g_warning("%s", error->message);
 }
 
 bool cache_content_busy(CacheContent *content)
@@ -100,7 +104,7 @@ bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error)
 	if (!ok) {
 		node->r.blob = old;
 		if (content) {
-			g_atomic_int_set(&content->discard, 1);
+			cache_content_discard(content);
 			cache_content_unref(content);
 		}
 		return false;
@@ -108,7 +112,7 @@ bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error)
 	CACHE_CRASH_POINT("content.renewed");
 	if (node->content) {
 		if (!sent)
-			g_atomic_int_set(&node->content->discard, 1);
+			cache_content_discard(node->content);
 		cache_content_unref(node->content);
 	} else if (old && !sent) {
 		g_autoptr(GError) failure = NULL;
@@ -128,6 +132,25 @@ static bool trusted(Cache *cache, CacheNode *node, bool *ret_durable)
 	       (*ret_durable || g_strcmp0(boot_id, cache->boot_id) == 0);
 }
 
+static CacheContent *load(Cache *cache, CacheNode *node, GError **error)
+{
+	struct stat st;
+	int fd = cache_blob_open(&cache->blobs, node->r.blob, error);
+	if (fd < 0)
+		return NULL;
+	CacheContent *content = cache_content_new(cache, node->r.id, node->r.blob, fd);
+	if (!cache_store_load_extents(cache->store, node->r.blob, &content->resident, error)) {
+		cache_content_unref(content);
+		return NULL;
+	}
+	if (fstat(fd, &st) < 0 || cache_extents_end(&content->resident) > (guint64)st.st_size) {
+		g_set_error(error, CACHE_ERROR, EIO, "%s: its local copy is cut off", node->r.name);
+		cache_content_unref(content);
+		return NULL;
+	}
+	return content;
+}
+
 CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **error)
 {
 	if (node->content)
@@ -135,24 +158,19 @@ CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **
 	g_autoptr(GError) failure = NULL;
 	bool durable = false;
 	if (node->r.blob && trusted(cache, node, &durable)) {
-		int fd = cache_blob_open(&cache->blobs, node->r.blob, &failure);
-		if (fd >= 0) {
-			CacheContent *content =
-				cache_content_new(cache, node->r.id, node->r.blob, fd);
-			if (!cache_store_load_extents(cache->store, node->r.blob,
-			                              &content->resident, error)) {
-				cache_content_unref(content);
-				return NULL;
-			}
+		CacheContent *content = load(cache, node, &failure);
+		if (content) {
 			content->durable = durable;
 			node->content = content;
 			return cache_content_ref(content);
 		}
-		/* Of a clean file nothing is lost: it is fetched again. */
-		if (cache_node_dirty(node) || failure->code != ENOENT) {
+		if (cache_node_dirty(node)) {
 			g_propagate_error(error, g_steal_pointer(&failure));
 			return NULL;
 		}
+		/* Of a clean file nothing is lost: it is fetched again. */
+		if (failure->code != ENOENT)
+			g_warning("%s: %s", cache->path, failure->message);
 	}
 	if (!cache_content_renew_locked(cache, node, error))
 		return NULL;
@@ -176,7 +194,7 @@ bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)
 	}
 	CACHE_CRASH_POINT("content.dropped");
 	if (node->content) {
-		g_atomic_int_set(&node->content->discard, 1);
+		cache_content_discard(node->content);
 		g_clear_pointer(&node->content, cache_content_unref);
 		return true;
 	}

@@ -10,6 +10,12 @@ void cache_extents_clear(CacheExtents *extents)
 	g_clear_pointer(&extents->array, g_array_unref);
 }
 
+guint64 cache_extents_end(const CacheExtents *extents)
+{
+	guint count = cache_extents_count(extents);
+	return count ? cache_extents_get(extents, count - 1).end : 0;
+}
+
 guint cache_extents_count(const CacheExtents *extents)
 {
 	return extents->array->len;

@@ -23,5 +23,6 @@ bool cache_extents_contain(const CacheExtents *extents, guint64 start, guint64 e
 /* The first gap that begins in [from, limit): [*ret_start, *ret_end), cut at limit. */
 bool cache_extents_gap(const CacheExtents *extents, guint64 from, guint64 limit, guint64 *ret_start,
                        guint64 *ret_end);
+guint64 cache_extents_end(const CacheExtents *extents); /* of the last; 0: there is none */
 guint cache_extents_count(const CacheExtents *extents);
 CacheExtent cache_extents_get(const CacheExtents *extents, guint index);

@@ -140,7 +140,7 @@ static CacheNode *make_locked(Cache *cache, CacheNode *folder, const char *name,
 	CacheContent *content = fd >= 0 ? cache_content_new(cache, record.id, blob, fd) : NULL;
 	if (!ok) {
 		if (content) {
-			g_atomic_int_set(&content->discard, 1);
+			cache_content_discard(content);
 			cache_content_unref(content);
 		}
 		return NULL;

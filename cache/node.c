@@ -176,7 +176,7 @@ static void bury_locked(Cache *cache, CacheNode *node)
 		cache_removal_run(cache);
 	}
 	if (node->content)
-		g_atomic_int_set(&node->content->discard, 1);
+		cache_content_discard(node->content);
 	else if (node->r.blob && !cache_blob_remove(&cache->blobs, node->r.blob, &error))
 		g_warning("%s", error->message);
 	cache_space_look_soon_locked(cache);

@@ -274,7 +274,7 @@ struct CacheContent {
 	bool durable;    /* as the journal says; guarded by Cache.lock */
 	guint64 bytes;   /* of disk, as last measured; guarded by Cache.lock */
 	bool grown;      /* written to since; the same */
-	gint discard;    /* atomic: remove the blob with the last reference */
+	gint discard;    /* atomic: the journal has forgotten it, see cache_content_discard() */
 	guint dirty_seq; /* atomic; grows with the begin and the end of each write */
 	GMutex io;
 	CacheExtents resident; /* held, by whatever way */
@@ -300,6 +300,9 @@ void cache_content_idle_locked(CacheNode *node);
 CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **error);
 CacheContent *cache_content_ref(CacheContent *content);
 void cache_content_unref(CacheContent *content);
+/* The journal has forgotten its blob: the file goes at once; who has it open keeps the bytes. Call
+ * with Cache.lock. */
+void cache_content_discard(CacheContent *content);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheContent, cache_content_unref)
 /* Lets go of the content: the blob is given up (journaled; the file goes with its last user). */
 bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error);

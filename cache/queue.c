@@ -282,7 +282,7 @@ static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 			g_warning("%s: %s", cache->path, failure->message);
 	} else {
 		node->r.blob = before;
-		g_atomic_int_set(&copy->discard, 1);
+		cache_content_discard(copy);
 		cache_store_remove_blob(cache->store, id, NULL);
 		cache_content_unref(copy);
 	}

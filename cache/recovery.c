@@ -71,13 +71,57 @@ static bool recover_nameless(Cache *cache, GError **error)
 	return true;
 }
 
+static bool is_cut_off(Cache *cache, CacheBlobId blob, guint64 length)
+{
+	CacheExtents held;
+	g_autoptr(GError) none = NULL;
+	cache_extents_init(&held);
+	bool read = cache_store_load_extents(cache->store, blob, &held, &none);
+	bool less = read && cache_extents_end(&held) > length;
+	cache_extents_clear(&held);
+	return !read || less;
+}
+
+/* Why a blob cannot be what was written to it, `size` bytes; NULL: it is. */
+static const char *distrust(Cache *cache, CacheBlobId blob, gint64 size)
+{
+	g_autofree char *boot_id = NULL;
+	g_autoptr(GError) none = NULL;
+	struct stat st;
+	bool durable = false;
+	if (!cache_store_blob_info(cache->store, blob, &boot_id, &durable, &none) ||
+	    !cache_blob_stat(&cache->blobs, blob, &st) || !S_ISREG(st.st_mode))
+		return "its local copy is lost";
+	if (st.st_size < size && is_cut_off(cache, blob, (guint64)st.st_size))
+		return "its local copy is cut off; what is left of it is in quarantine/";
+	if (!durable && g_strcmp0(boot_id, cache->boot_id) != 0)
+		return "it had not reached the disk when the machine went down; its bytes are in "
+		       "quarantine/";
+	return NULL;
+}
+
+/* Sealed generations whose blobs cannot be trusted must not be found any more. */
+static bool give_up_generations(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheGeneration sealed;
+	g_autoptr(GError) none = NULL;
+	while (cache_store_oldest_generation(cache->store, node->r.id, &sealed, &none)) {
+		if (!set_aside(cache, sealed.blob, node->r.name, error) ||
+		    !cache_store_remove_blob(cache->store, sealed.blob, error) ||
+		    !cache_store_remove_generations(cache->store, node->r.id, sealed.number, error))
+			return false;
+	}
+	return true;
+}
+
 /* The local bytes are gone or not to be trusted: back to what GSS has, or parked without content.
  */
 static bool give_up_blob(Cache *cache, CacheNode *node, const char *why, GError **error)
 {
 	CacheRecord *r = &node->r;
-	if (r->blob && (!set_aside(cache, r->blob, r->name, error) ||
-	                !cache_store_remove_blob(cache->store, r->blob, error)))
+	if (!set_aside(cache, r->blob, r->name, error) ||
+	    !cache_store_remove_blob(cache->store, r->blob, error) ||
+	    !give_up_generations(cache, node, error))
 		return false;
 	CACHE_CRASH_POINT("recovery.gave_up");
 	g_warning("%s: %s: %s", cache->path, r->name, why);
@@ -97,25 +141,33 @@ static bool give_up_blob(Cache *cache, CacheNode *node, const char *why, GError 
 	return true;
 }
 
-/* Writing was cut off. An older generation that was sealed is what was acknowledged; without one,
- * what is here is kept and shown, and waits for the user. */
+/* An older generation that was being sent, whole and on the disk. */
+static bool find_sealed(Cache *cache, const CacheNode *node, CacheGeneration *ret)
+{
+	return cache_store_find_generation(cache->store, node->r.id, ret, NULL) &&
+	       ret->blob != node->r.blob && !distrust(cache, ret->blob, (gint64)ret->size);
+}
+
+static bool fall_back(Cache *cache, CacheNode *node, const CacheGeneration *sealed, GError **error)
+{
+	CacheRecord *r = &node->r;
+	if (!set_aside(cache, r->blob, r->name, error) ||
+	    !cache_store_remove_blob(cache->store, r->blob, error))
+		return false;
+	CACHE_CRASH_POINT("recovery.falling_back");
+	r->blob = sealed->blob;
+	r->size = sealed->size;
+	r->generation = sealed->number;
+	r->torn = CACHE_TORN_NO;
+	r->state = CACHE_STATE_DIRTY;
+	return cache_node_save_locked(cache, node, error);
+}
+
+/* Writing was cut off, and nothing older is here: what there is is kept and shown, and waits for
+ * the user. */
 static bool recover_torn(Cache *cache, CacheNode *node, GError **error)
 {
 	CacheRecord *r = &node->r;
-	CacheGeneration sealed;
-	if (cache_store_find_generation(cache->store, r->id, &sealed, NULL) &&
-	    sealed.blob != r->blob && cache_blob_exists(&cache->blobs, sealed.blob)) {
-		if (!set_aside(cache, r->blob, r->name, error) ||
-		    !cache_store_remove_blob(cache->store, r->blob, error))
-			return false;
-		CACHE_CRASH_POINT("recovery.falling_back");
-		r->blob = sealed.blob;
-		r->size = sealed.size;
-		r->generation = sealed.number;
-		r->torn = CACHE_TORN_NO;
-		r->state = CACHE_STATE_DIRTY;
-		return cache_node_save_locked(cache, node, error);
-	}
 	struct stat st;
 	CacheContent *content = cache_content_open_locked(cache, node, error);
 	if (!content || fstat(content->fd, &st) < 0) {
@@ -167,26 +219,23 @@ static bool trim(Cache *cache, CacheNode *node, GError **error)
 static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 {
 	CacheRecord *r = &node->r;
-	g_autofree char *boot_id = NULL;
-	struct stat st = {0};
-	bool durable = false;
+	CacheGeneration sealed;
+	struct stat st;
 	if (r->moved_from)
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
-	if (r->blob) {
-		g_autoptr(GError) none = NULL;
-		bool recorded =
-			cache_store_blob_info(cache->store, r->blob, &boot_id, &durable, &none);
-		if (!recorded || !cache_blob_stat(&cache->blobs, r->blob, &st))
-			return give_up_blob(cache, node, "its local copy is lost", error);
-		if (!durable && g_strcmp0(boot_id, cache->boot_id) != 0)
-			return give_up_blob(cache, node,
-			                    "it had not reached the disk when the machine went "
-			                    "down; its bytes are in quarantine/",
-			                    error);
+	const char *why = r->blob ? distrust(cache, r->blob, r->size) : NULL;
+	if ((why || r->torn) && find_sealed(cache, node, &sealed)) {
+		if (why)
+			g_warning("%s: %s: %s; what it was before that is uploaded", cache->path,
+			          r->name, why);
+		return fall_back(cache, node, &sealed, error);
 	}
+	if (why)
+		return give_up_blob(cache, node, why, error);
 	if (r->torn)
 		return recover_torn(cache, node, error);
-	if (r->blob && st.st_size > r->size && !trim(cache, node, error))
+	if (r->blob && cache_blob_stat(&cache->blobs, r->blob, &st) && st.st_size > r->size &&
+	    !trim(cache, node, error))
 		return false;
 	/* What was parked is tried again at each mount. */
 	r->state = CACHE_STATE_DIRTY;

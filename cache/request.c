@@ -116,7 +116,7 @@ static bool go_back_locked(Cache *cache, CacheNode *node, GError **error)
 	node->flushed_size = MAX(r->size, 0);
 	g_autoptr(GError) failure = NULL;
 	if (node->content) {
-		g_atomic_int_set(&node->content->discard, 1);
+		cache_content_discard(node->content);
 		g_clear_pointer(&node->content, cache_content_unref);
 	} else if (blob && !cache_blob_remove(&cache->blobs, blob, &failure)) {
 		/* Recovery sets aside what the journal does not know. */

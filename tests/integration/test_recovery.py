@@ -1,0 +1,262 @@
+"""What a mount finds in its cache after a crash, a power failure, or somebody's hand: it is used if it can be trusted,
+and else kept aside and reported; and all that is not concerned goes on."""
+
+import collections
+import contextlib
+import hashlib
+import os
+import sqlite3
+import threading
+
+import pytest
+
+from world import attribute, digest, random_bytes, settled, state, until
+
+OLD, NEW = random_bytes(300, seed=1), random_bytes(400, seed=2)
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+class Held:
+    """The folder of the one cache there is, while no gssfs has it."""
+
+    def __init__(self, world):
+        [journal] = (world.path / "cache").glob("*/journal.sqlite")
+        self.journal, self.folder = journal, journal.parent
+
+    @contextlib.contextmanager
+    def database(self):
+        with contextlib.closing(sqlite3.connect(self.journal)) as database, database:
+            yield database
+
+    def blob(self, name):
+        with self.database() as database:
+            [(blob,)] = database.execute("SELECT blob FROM node WHERE name = ?", (name,))
+            return blob
+
+    def path_of(self, name):
+        path = self.folder / "blobs" / f"{self.blob(name):016x}"
+        assert path.exists()
+        return path
+
+    def power_failure(self, *lost):
+        """Another boot; what these files have last had not reached the disk."""
+        with self.database() as database:
+            database.execute("UPDATE blob SET boot_id = 'another', durable = 1")
+            for name in lost:
+                assert database.execute("UPDATE blob SET durable = 0 WHERE id = (SELECT blob FROM node WHERE name = ?)",
+                                        (name,)).rowcount == 1
+
+    def quarantine(self):
+        """{digest: how many files} of what is kept there."""
+        return collections.Counter(digest(p) for p in (self.folder / "quarantine").rglob("*") if p.is_file())
+
+
+def refuse(platform):
+    platform.fault(method="POST", path="/refissh*", status=503, times=100_000)
+    platform.fault(method="PUT", path="/refissh*", status=503, times=100_000)
+
+
+@pytest.fixture
+def held(world, platform, home):
+    """A cache with `pending` and `other`, never uploaded, and `known`, replaced here; its gssfs was killed."""
+    (home / "known").write_bytes(OLD)
+    settled(home / "known")
+    refuse(platform)
+    for name in ("pending", "other", "known"):
+        (home / name).write_bytes(NEW)
+    home.kill()
+    platform.control("/reset")
+    return Held(world)
+
+
+def arrives(home, platform, *names):
+    for name in names:
+        settled(home / name)
+        assert (platform.home / name).read_bytes() == NEW
+
+
+def test_after_a_power_failure_what_reached_the_disk_is_uploaded(held, mount, platform):
+    held.power_failure()
+    home = mount()
+    arrives(home, platform, "pending", "other", "known")
+    assert not held.quarantine() and "quarantine" not in home.text()
+
+
+def test_what_had_not_reached_the_disk_is_never_uploaded(held, mount, platform):
+    held.power_failure("pending", "known")
+    home = mount()
+    # Of one GSS has the version before, of the other nothing.
+    assert (home / "known").read_bytes() == OLD and state(home / "known") == "clean"
+    assert state(home / "pending") == "failed" and "quarantine" in attribute(home / "pending", "error")
+    arrives(home, platform, "other")
+    assert (platform.home / "known").read_bytes() == OLD and not (platform.home / "pending").exists()
+    assert held.quarantine() == {sha256(NEW): 2}
+    for name in ("pending", "known"):
+        assert f"{name}: it had not reached the disk" in home.text()
+    # Written anew it is like any file.
+    (home / "pending").write_bytes(NEW)
+    arrives(home, platform, "pending")
+    assert home.unmount() == 0
+
+
+def test_an_upload_under_way_falls_back_on_what_was_being_sent(world, home, mount, platform):
+    """What was closed had reached the disk; the change that was being made to it during the upload had not."""
+    (home / "f").write_bytes(OLD)
+    settled(home / "f")
+    platform.fault(method="PUT", path="*/f", hold="before", times=10)
+    sent = random_bytes(24 << 20)
+    (home / "f").write_bytes(sent)
+    platform.wait("held")
+    waiter = threading.Thread(target=register, args=(home,))
+    waiter.start()
+    until(lambda: "\tuploading" in (home / ".status").read_text(), "somebody who waits for this version")
+    assert len(blobs(world)) == 1
+    writer = os.open(home / "f", os.O_WRONLY)
+    os.write(writer, b"later")
+    assert len(blobs(world)) == 2, "the writer has a copy"
+    home.kill()
+    with contextlib.suppress(OSError):
+        os.close(writer)
+    waiter.join()
+    platform.control("/reset")
+    platform.control("/release")
+    held = Held(world)
+    held.power_failure("f")
+    again = mount()
+    settled(again / "f")
+    assert digest(platform.home / "f") == digest(again / "f") == sha256(sent)
+    assert sha256(b"later" + sent[5:]) in held.quarantine() and "what it was before that is uploaded" in again.text()
+
+
+def register(home):
+    with contextlib.suppress(OSError):
+        (home / ".register").write_text("f f.simg\n")
+
+
+def blobs(world):
+    return list((world.path / "cache").glob("*/blobs/*"))
+
+
+def test_a_blob_that_nobody_knows(held, mount, platform):
+    for name in ("999", "1000000"):
+        (held.folder / "blobs" / name).write_bytes(b"whose? " + name.encode())
+    (held.folder / "blobs" / "1000001").touch()
+    (held.folder / "blobs" / "a name").write_bytes(b"not ours")
+    home = mount()
+    arrives(home, platform, "pending", "other", "known")
+    kept = held.quarantine()
+    kept.pop(sha256(b""))
+    assert kept == {sha256(b): 1 for b in (b"whose? 999", b"whose? 1000000", b"not ours")} and "quarantine" in home.text()
+
+
+def test_a_record_without_its_blob(held, mount, platform):
+    for name in ("pending", "known"):
+        held.path_of(name).unlink()
+    home = mount()
+    assert state(home / "pending") == "failed" and "lost" in attribute(home / "pending", "error")
+    assert (home / "known").read_bytes() == OLD
+    arrives(home, platform, "other")
+    assert not (platform.home / "pending").exists() and (platform.home / "known").read_bytes() == OLD
+    assert "pending: its local copy is lost" in home.text()
+    assert home.unmount() == 1, "one file needs its user"
+
+
+def test_a_blob_that_lost_its_end(held, mount, platform):
+    """Cut off behind our back: what is missing must not become zeros on GSS."""
+    os.truncate(held.path_of("pending"), 100)
+    home = mount()
+    arrives(home, platform, "other", "known")
+    assert state(home / "pending") == "failed" and "cut off" in attribute(home / "pending", "error")
+    assert not (platform.home / "pending").exists() and held.quarantine() == {sha256(NEW[:100]): 1}
+    # As long as one keeps what is there; nothing pretends that it was written.
+    assert (home / "pending").stat().st_size == 0
+
+
+def test_what_is_held_of_a_clean_file_and_lost_its_end(world, mount, platform):
+    """GSS has it: it is fetched again."""
+    (platform.home / "f").write_bytes(NEW)
+    home = mount()
+    assert (home / "f").read_bytes() == NEW
+    assert home.unmount() == 0
+    held = Held(world)
+    os.truncate(held.path_of("f"), 100)
+    home = mount()
+    assert (home / "f").read_bytes() == NEW and "cut off" in home.text()
+    assert home.unmount() == 0
+
+
+def test_a_blob_that_cannot_be_read(held, mount, platform):
+    path = held.path_of("pending")
+    path.unlink()
+    (path / "below").mkdir(parents=True)
+    home = mount()
+    arrives(home, platform, "other", "known")
+    assert state(home / "pending") == "failed" and not (platform.home / "pending").exists()
+
+
+def test_a_journal_of_a_newer_gssfs(held, world, mount, platform):
+    """It is left alone: whoever understands it finds all as it was."""
+    with held.database() as database:
+        [(version,)] = database.execute("PRAGMA user_version")
+        database.execute("PRAGMA user_version = 1000")
+    before = held.journal.read_bytes()
+    result = world.gssfs(*world.options(platform), "it4i_anselm://home", world.mountpoint())
+    assert result.returncode == 1 and "newer" in result.stderr and str(world.path / "cache") in result.stderr, result.stderr
+    assert held.journal.read_bytes() == before and not held.quarantine()
+    with held.database() as database:
+        database.execute(f"PRAGMA user_version = {version}")
+    arrives(mount(), platform, "pending", "other", "known")
+
+
+DAMAGES = {
+    "noise": lambda journal: journal.write_bytes(random_bytes(100_000)),
+    "nothing": lambda journal: journal.write_bytes(b""),
+    "half of it": lambda journal: os.truncate(journal, journal.stat().st_size // 2),
+    "its first page": lambda journal: overwrite(journal, 0, 100),
+    "a page of it": lambda journal: overwrite(journal, 4096 + 8, 4000),
+    "gone": lambda journal: journal.unlink(),
+    "another program's": lambda journal: foreign(journal),
+}
+
+
+def overwrite(path, offset, size):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(random_bytes(size, seed=9))
+
+
+def foreign(path):
+    path.unlink()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE bookmark (name)")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_journal(held, mount, platform, damage):
+    """It is set aside with the blobs whose names it had; the mount starts anew, with what GSS has."""
+    with held.database():
+        pass  # closing it folds the log
+    for suffix in ("-wal", "-shm"):
+        held.journal.with_name(held.journal.name + suffix).unlink(missing_ok=True)
+    DAMAGES[damage](held.journal)
+    home = mount()
+    assert (home / "known").read_bytes() == OLD
+    assert held.quarantine()[sha256(NEW)] == 3, "the bytes of each, though their names are lost"
+    assert "quarantine" in home.text()
+    (home / "pending").write_bytes(NEW)
+    arrives(home, platform, "pending")
+    assert home.unmount() == 0
+    assert mount().unmount() == 0
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may do all")
+def test_a_cache_that_may_not_be_written(held, world, platform):
+    held.folder.chmod(0o500)
+    try:
+        result = world.gssfs(*world.options(platform), "it4i_anselm://home", world.mountpoint())
+        assert result.returncode == 1 and str(held.folder) in result.stderr
+    finally:
+        held.folder.chmod(0o700)
