@@ -165,7 +165,7 @@ static void finish(void *data)
 		question->error =
 			g_error_new(CACHE_ERROR, ENOENT, "%s: is not on GSS any more", name);
 	node->validate_running = false;
-	cache_late_clear_locked(&node->validate_late);
+	cache_late_clear_locked(cache, &node->validate_late, question->error);
 	GSList *waiting = g_steal_pointer(&node->validating);
 	g_mutex_unlock(&cache->lock);
 

@@ -143,11 +143,16 @@ static CacheContent *load(Cache *cache, CacheNode *node, GError **error)
 		cache_content_unref(content);
 		return NULL;
 	}
-	if (fstat(fd, &st) < 0 || cache_extents_end(&content->resident) > (guint64)st.st_size) {
+	/* What a truncate had begun may be journaled longer than it is. */
+	guint64 end = cache_extents_end(&content->resident);
+	if (node->r.size >= 0)
+		end = MIN(end, (guint64)node->r.size);
+	if (fstat(fd, &st) < 0 || (end > (guint64)st.st_size && !node->r.torn)) {
 		g_set_error(error, CACHE_ERROR, EIO, "%s: its local copy is cut off", node->r.name);
 		cache_content_unref(content);
 		return NULL;
 	}
+	cache_extents_remove(&content->resident, (guint64)st.st_size, G_MAXUINT64);
 	return content;
 }
 

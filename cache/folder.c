@@ -263,7 +263,7 @@ static void finish(void *data)
 	folder->list_running = false;
 	if (--cache->listing_now == 0)
 		g_hash_table_remove_all(cache->gone);
-	cache_late_clear_locked(&folder->list_late);
+	cache_late_clear_locked(cache, &folder->list_late, listing->error);
 	g_clear_pointer(&folder->touched, g_hash_table_unref);
 	GSList *waiting = g_steal_pointer(&folder->listing);
 	CacheId id = folder->r.id;

@@ -337,6 +337,7 @@ static gboolean on_late(void *data)
 	}
 	GSList *waiting = g_steal_pointer(arm->waiting);
 	arm->late->slow = true;
+	g_atomic_int_set(&cache->silent, 1);
 	cache_worker_cancel(&arm->late->timer); /* frees arm */
 	g_mutex_unlock(&cache->lock);
 	cache_calls_run(cache, waiting, error);
@@ -349,13 +350,32 @@ void cache_late_arm_locked(Cache *cache, CacheLate *late, GSList **waiting)
 		return;
 	CacheLateArm *arm = g_new(CacheLateArm, 1);
 	*arm = (CacheLateArm){cache, waiting, late};
-	late->timer = cache_worker_after(
-		cache, late->slow ? CACHE_SLOW_DEADLINE_MS : CACHE_NAMESPACE_DEADLINE_MS, on_late,
-		arm, g_free);
+	guint ms = CACHE_NAMESPACE_DEADLINE_MS;
+	if (late->slow)
+		ms = 0;
+	else if (g_atomic_int_get(&cache->silent))
+		ms = CACHE_SILENT_DEADLINE_MS;
+	else if (cache->offline_cached)
+		ms = CACHE_CACHED_DEADLINE_MS;
+	late->timer = cache_worker_after(cache, ms, on_late, arm, g_free);
 }
 
-void cache_late_clear_locked(CacheLate *late)
+static bool is_answer(const GError *error)
+{
+	return !error || (error->code != ETIMEDOUT && error->code != EHOSTUNREACH &&
+	                  error->code != ECANCELED && error->code != EINPROGRESS);
+}
+
+void cache_heard(Cache *cache, const GError *error)
+{
+	if (is_answer(error))
+		g_atomic_int_set(&cache->silent, 0);
+}
+
+void cache_late_clear_locked(Cache *cache, CacheLate *late, const GError *error)
 {
 	cache_worker_cancel(&late->timer);
-	late->slow = false;
+	if (is_answer(error))
+		late->slow = false;
+	cache_heard(cache, error);
 }

@@ -34,6 +34,7 @@ static gboolean on_deadline(void *data)
 	CacheOp *op = data;
 	g_autoptr(GError) error =
 		g_error_new(CACHE_ERROR, ETIMEDOUT, "%s: GSS did not answer in time", op->name);
+	g_atomic_int_set(&op->cache->silent, 1);
 	answer(op, NULL, error);
 	return G_SOURCE_REMOVE;
 }
@@ -47,8 +48,10 @@ static void run_step(void *data)
 static void run_first(void *data)
 {
 	CacheOp *op = data;
-	op->timer =
-		cache_worker_after(op->cache, CACHE_NAMESPACE_DEADLINE_MS, on_deadline, op, NULL);
+	/* The kernel locks the folder meanwhile. */
+	guint ms = g_atomic_int_get(&op->cache->silent) ? CACHE_SILENT_DEADLINE_MS
+	                                                : CACHE_NAMESPACE_DEADLINE_MS;
+	op->timer = cache_worker_after(op->cache, ms, on_deadline, op, NULL);
 	op->step(op);
 }
 
@@ -62,6 +65,7 @@ static void keep(CacheOp *op, GssResource *resource, const GError *error)
 {
 	g_clear_error(&op->error);
 	g_clear_pointer(&op->resource, gss_resource_unref);
+	cache_heard(op->cache, error);
 	if (error)
 		op->error = g_error_copy(error);
 	else if (resource)

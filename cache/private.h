@@ -24,7 +24,10 @@
 #include "gss/storage.h"
 
 #define CACHE_NAMESPACE_DEADLINE_MS 20000
-#define CACHE_SLOW_DEADLINE_MS 1000
+/* Where what is known from before may be shown instead of an answer (-o offline=cached). */
+#define CACHE_CACHED_DEADLINE_MS 5000
+/* Where GSS has been silent for a deadline, and not been heard since. */
+#define CACHE_SILENT_DEADLINE_MS 1000
 #define CACHE_PROGRESS_DEADLINE_US (60 * G_USEC_PER_SEC)
 #define CACHE_LIST_LEASE_US (10 * G_USEC_PER_SEC)
 #define CACHE_ATTR_LEASE_US (10 * G_USEC_PER_SEC)
@@ -90,6 +93,7 @@ struct Cache {
 	GCancellable *stop;
 
 	gint ranges; /* atomic CacheRanges: does the storage honour them? (cache/verdict.c) */
+	gint silent; /* atomic: a question missed its deadline, and none was answered since */
 	bool stopping;
 	guint calls; /* network questions under way; cache_stop() waits for 0 */
 	GCond calls_done;
@@ -154,7 +158,7 @@ void cache_calls_run(Cache *cache, GSList *calls, const GError *error);
  * meanwhile. */
 typedef struct {
 	GSource *timer;
-	bool slow; /* it was missed once: whoever comes now waits for a moment only */
+	bool slow; /* it was missed, and nothing was answered since: nobody waits any more */
 } CacheLate;
 typedef struct {
 	Cache *cache;
@@ -162,7 +166,10 @@ typedef struct {
 	CacheLate *late;
 } CacheLateArm;
 void cache_late_arm_locked(Cache *cache, CacheLate *late, GSList **waiting);
-void cache_late_clear_locked(CacheLate *late); /* on the worker: the answer is there */
+/* A question has ended, by an answer or by an error; any thread. */
+void cache_heard(Cache *cache, const GError *error);
+/* The same, on the worker, of a question with a deadline. */
+void cache_late_clear_locked(Cache *cache, CacheLate *late, const GError *error);
 
 struct CacheNode {
 	CacheRecord r; /* the journaled part; r.size is current also before it is journaled */
@@ -443,6 +450,8 @@ void cache_op_end_error(CacheOp *op);
 /* Something changed (close, fsync, rename, start): queues the node if it is due, and looks for
  * work. */
 void cache_queue_consider_locked(Cache *cache, CacheNode *node);
+/* Not before so many ms have passed. */
+void cache_queue_after_locked(Cache *cache, CacheNode *node, guint ms);
 /* A write or truncate is about to change the node's content, which may be on its way: aborts the
  * upload or gives the node a clone, as decision 5 says. The lock is dropped while contents are
  * copied. */

@@ -459,6 +459,15 @@ guint cache_queue_delay(guint tries, double random)
 	return base / 2 + (guint)(base / 2 * random);
 }
 
+void cache_queue_after_locked(Cache *cache, CacheNode *node, guint ms)
+{
+	/* The timer goes with the node, which its own users keep. */
+	Retry *retry = g_new(Retry, 1);
+	*retry = (Retry){cache, node};
+	cache_worker_cancel(&node->retry);
+	node->retry = cache_worker_after(cache, ms, on_retry, retry, g_free);
+}
+
 static void try_again_locked(Cache *cache, CacheNode *node, const GError *error)
 {
 	guint delay = cache_queue_delay(node->tries, g_random_double());
@@ -466,11 +475,7 @@ static void try_again_locked(Cache *cache, CacheNode *node, const GError *error)
 		g_message("%s: not uploaded yet, will be tried again: %s", node->r.name,
 		          error->message);
 	cache_node_set_state_locked(cache, node, CACHE_STATE_DIRTY, error);
-	/* The timer goes with the node, which its own users keep. */
-	Retry *retry = g_new(Retry, 1);
-	*retry = (Retry){cache, node};
-	cache_worker_cancel(&node->retry);
-	node->retry = cache_worker_after(cache, delay, on_retry, retry, g_free);
+	cache_queue_after_locked(cache, node, delay);
 }
 
 /* No fault of the file, and nothing that a try of another would change now: no credentials, or a

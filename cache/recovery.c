@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SETTLE_MS 2000
+
 static bool set_aside(Cache *cache, CacheBlobId id, const char *label, GError **error)
 {
 	struct stat st;
@@ -71,18 +73,20 @@ static bool recover_nameless(Cache *cache, GError **error)
 	return true;
 }
 
-static bool is_cut_off(Cache *cache, CacheBlobId blob, guint64 length)
+/* Is less there of the first `size` bytes than the journal says? */
+static bool is_cut_off(Cache *cache, CacheBlobId blob, guint64 size, guint64 length)
 {
 	CacheExtents held;
 	g_autoptr(GError) none = NULL;
 	cache_extents_init(&held);
 	bool read = cache_store_load_extents(cache->store, blob, &held, &none);
-	bool less = read && cache_extents_end(&held) > length;
+	bool less = read && MIN(cache_extents_end(&held), size) > length;
 	cache_extents_clear(&held);
 	return !read || less;
 }
 
-/* Why a blob cannot be what was written to it, `size` bytes; NULL: it is. */
+/* Why a blob cannot be what was written to it; NULL: it is. `size`: of what must be there; -1: as
+ * much as there is. */
 static const char *distrust(Cache *cache, CacheBlobId blob, gint64 size)
 {
 	g_autofree char *boot_id = NULL;
@@ -92,7 +96,7 @@ static const char *distrust(Cache *cache, CacheBlobId blob, gint64 size)
 	if (!cache_store_blob_info(cache->store, blob, &boot_id, &durable, &none) ||
 	    !cache_blob_stat(&cache->blobs, blob, &st) || !S_ISREG(st.st_mode))
 		return "its local copy is lost";
-	if (st.st_size < size && is_cut_off(cache, blob, (guint64)st.st_size))
+	if (st.st_size < size && is_cut_off(cache, blob, (guint64)size, (guint64)st.st_size))
 		return "its local copy is cut off; what is left of it is in quarantine/";
 	if (!durable && g_strcmp0(boot_id, cache->boot_id) != 0)
 		return "it had not reached the disk when the machine went down; its bytes are in "
@@ -132,6 +136,7 @@ static bool give_up_blob(Cache *cache, CacheNode *node, const char *why, GError 
 		r->state = CACHE_STATE_CLEAN;
 		r->size = -1;
 		gss_version_clear(&r->remote);
+		node->flushed_size = 0;
 		return cache_node_save_locked(cache, node, error);
 	}
 	r->torn = CACHE_TORN_WRITING;
@@ -159,6 +164,7 @@ static bool fall_back(Cache *cache, CacheNode *node, const CacheGeneration *seal
 	r->size = sealed->size;
 	r->generation = sealed->number;
 	r->torn = CACHE_TORN_NO;
+	node->flushed_size = sealed->size;
 	r->state = CACHE_STATE_DIRTY;
 	return cache_node_save_locked(cache, node, error);
 }
@@ -223,7 +229,7 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 	struct stat st;
 	if (r->moved_from)
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
-	const char *why = r->blob ? distrust(cache, r->blob, r->size) : NULL;
+	const char *why = r->blob ? distrust(cache, r->blob, r->torn ? -1 : r->size) : NULL;
 	if ((why || r->torn) && find_sealed(cache, node, &sealed)) {
 		if (why)
 			g_warning("%s: %s: %s; what it was before that is uploaded", cache->path,
@@ -239,6 +245,10 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 		return false;
 	/* What was parked is tried again at each mount. */
 	r->state = CACHE_STATE_DIRTY;
+	/* What was sent whole just before the end may still be on its way: it must not arrive after
+	 * anything newer, and need not be sent again. */
+	if (r->attempted)
+		cache_queue_after_locked(cache, node, SETTLE_MS);
 	return true;
 }
 

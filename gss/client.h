@@ -37,7 +37,8 @@ typedef struct {
 	guint connect_timeout_ms;  /* 0: 10 s */
 	guint stall_timeout_ms;    /* 0: 60 s without a byte while a body moves */
 	guint response_timeout_ms; /* 0: 15 minutes from the last request byte to the first of the
-	                              answer */
+	                              answer, where that may be work: changes, listings, contents;
+	                              for other questions the stall's */
 	guint small_connections; /* 0: 24; connections for SOAP calls, HEAD, DELETE, bodies < 1 MiB
 	                          */
 	guint large_connections; /* 0: 4; connections for large bodies */

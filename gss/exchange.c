@@ -187,6 +187,7 @@ GssExchange *gss_exchange_start(GssHttp *http, const GssExchangeRequest *request
 	                                          .lane = request->lane,
 	                                          .urgent = request->urgent,
 	                                          .modifying = request->modifying,
+	                                          .patient = request->patient,
 	                                          .cancellable = request->cancellable,
 	                                          .has_body = true,
 	                                          .length = g_bytes_get_size(request->body),

@@ -22,7 +22,7 @@ typedef struct {
 	GBytes *body;          /* a reference is taken */
 	GssLane lane;
 	bool urgent;
-	bool modifying;
+	bool modifying, patient; /* as in GssRequest */
 	GCancellable *cancellable;
 	GssSoapItem item; /* as gss_soap_decoder_new() */
 	void (*done)(const GssExchangeResult *result, void *data);

@@ -11,7 +11,8 @@
  * libcurl nor this module once its last byte was handed to libcurl. That outcome is EINPROGRESS.
  *
  * Time-outs: connecting; no byte moved while a body does; and from the last byte of the request to
- * the first of the answer. There is no limit of the total time.
+ * the first of the answer, longer where that may be work (`modifying`, `patient`). There is no
+ * limit of the total time.
  *
  * Threads: gss_http_new(), gss_http_free(), gss_http_invoke() and gss_http_counters() from any
  * other thread (invoke also from gss-net); the rest on gss-net, where all callbacks run as well.
@@ -62,6 +63,7 @@ typedef struct {
 	GssLane lane;
 	bool urgent;               /* passes the queue of its lane */
 	bool modifying;            /* changes something: see above */
+	bool patient;              /* a question whose answer may take long to begin */
 	GCancellable *cancellable; /* once cancelled no callback but `done` is called */
 
 	bool has_body;

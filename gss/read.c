@@ -116,6 +116,7 @@ static void read_run(GssCall *call)
 	gss_rest_start(call, &(GssRestSpec){
 				     .verb = GSS_VERB_READ,
 				     .resource = read->resource,
+				     .patient = true,
 				     .lane = small ? GSS_LANE_SMALL : GSS_LANE_LARGE,
 				     .headers = headers,
 				     .head = on_head,

@@ -278,6 +278,7 @@ static void send_request(Rest *rest)
 			.headers = (const char *const *)headers,
 			.lane = spec->lane,
 			.modifying = spec->modifying,
+			.patient = spec->patient,
 			.cancellable = rest->call->cancellable,
 			.has_body = spec->has_body,
 			.length = spec->length,

@@ -18,7 +18,7 @@ typedef struct {
 	const char *method;    /* instead of the described one; NULL: as described */
 	const char *query;     /* added to the URL; static, may be NULL */
 	GssLane lane;
-	bool modifying;
+	bool modifying, patient; /* as in GssRequest */
 	const char *const *headers; /* "Key: value", further ones; copied; may be NULL */
 	bool has_body;
 	guint64 length;

@@ -176,6 +176,7 @@ static void on_token(const GError *error, void *data)
 						   .body = body,
 						   .lane = spec->lane,
 						   .modifying = spec->modifying,
+						   .patient = spec->patient,
 						   .cancellable = rpc->call->cancellable,
 						   .item = spec->item != NULL ? on_item : NULL,
 						   .done = on_done,

@@ -20,7 +20,7 @@ typedef struct {
 	guint n_parameters;
 	const char *subject; /* what the call is about, for messages; may be NULL */
 	GssLane lane;
-	bool modifying;
+	bool modifying, patient; /* as in GssRequest */
 	/* May be NULL. `generation` is that of the token the call was made with. */
 	bool (*item)(const GssXmlNode *item, guint generation, void *data, GError **error);
 	/* The errno of a fault's message, NULL: gss_rpc_fault_errno(). */

@@ -101,6 +101,7 @@ static void verb_run(GssCall *call)
 				    .subject = verb->uri,
 				    .lane = verb->modifying ? GSS_LANE_LONG : GSS_LANE_SMALL,
 				    .modifying = verb->modifying,
+				    .patient = verb->about_folder,
 				    .item = verb->item,
 				    .done = on_done,
 				    .data = verb,

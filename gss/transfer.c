@@ -405,6 +405,14 @@ static Phase phase(GssTransfer *transfer)
 	return RESPONDING;
 }
 
+/* Silence after the last byte of a body is work; after a question it is a dead network. */
+static gint64 response_timeout(const GssTransfer *transfer)
+{
+	const GssHttp *http = transfer->http;
+	bool works = transfer->request.modifying || transfer->request.patient;
+	return works ? http->response_timeout : MIN(http->stall_timeout, http->response_timeout);
+}
+
 gint64 gss_transfer_deadline(GssTransfer *transfer)
 {
 	const GssHttp *http = transfer->http;
@@ -418,7 +426,7 @@ gint64 gss_transfer_deadline(GssTransfer *transfer)
 		return transfer->moved_at + http->connect_timeout_ms * G_GINT64_CONSTANT(1000) +
 		       http->stall_timeout;
 	case RESPONDING:
-		return transfer->moved_at + http->response_timeout;
+		return transfer->moved_at + response_timeout(transfer);
 	case SENDING:
 	case RECEIVING:
 		break;
@@ -457,7 +465,7 @@ GError *gss_transfer_late(GssTransfer *transfer)
 	case RESPONDING:
 		return g_error_new(GSS_ERROR, unknown ? EINPROGRESS : ETIMEDOUT,
 		                   "%s: no answer within %g s", host,
-		                   (double)http->response_timeout / G_USEC_PER_SEC);
+		                   (double)response_timeout(transfer) / G_USEC_PER_SEC);
 	case RECEIVING:
 		break;
 	}

@@ -177,6 +177,7 @@ static void view_run(GssCall *call)
 				     .folder = true,
 				     .method = "GET",
 				     .query = "view=full",
+				     .patient = true,
 				     .body = on_body,
 				     .done = on_answer,
 				     .data = view,

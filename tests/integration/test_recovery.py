@@ -131,6 +131,32 @@ def test_an_upload_under_way_falls_back_on_what_was_being_sent(world, home, moun
     assert sha256(b"later" + sent[5:]) in held.quarantine() and "what it was before that is uploaded" in again.text()
 
 
+def test_what_fell_back_is_no_more_to_be_torn_than_any_other(home, mount, platform):
+    """Two crashes: one while the file is written anew, one while what it fell back on is changed in place."""
+    platform.fault(method="POST", path="*/f", hold="before", times=100)
+    (home / "f").write_bytes(OLD)
+    platform.wait("held")
+    writer = os.open(home / "f", os.O_WRONLY | os.O_TRUNC)
+    home.kill()
+    with contextlib.suppress(OSError):
+        os.close(writer)
+    again = mount()
+    writer = os.open(again / "f", os.O_RDWR)
+    assert os.read(writer, 1000) == OLD
+    os.pwrite(writer, b"torn", 10)
+    again.kill()
+    with contextlib.suppress(OSError):
+        os.close(writer)
+    platform.control("/reset")
+    platform.control("/release")
+    last = mount()
+    assert state(last / "f") == "failed" and "cut off" in attribute(last / "f", "error")
+    assert (last / "f").read_bytes() == OLD[:10] + b"torn" + OLD[14:]
+    assert last.unmount() == 1
+    # What was sent before the first crash was held back until now.
+    assert not (platform.home / "f").exists() or (platform.home / "f").read_bytes() == OLD
+
+
 def register(home):
     with contextlib.suppress(OSError):
         (home / ".register").write_text("f f.simg\n")
