@@ -253,6 +253,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->dirty = g_hash_table_new(NULL, NULL);
 	cache->kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->sending = g_hash_table_new(g_str_hash, g_str_equal);
+	cache->looking = g_hash_table_new(g_str_hash, g_str_equal);
 	cache->stop = g_cancellable_new();
 	cache->worker = cache_worker_new(cache);
 	bool ok = true;
@@ -444,6 +445,7 @@ void cache_close(Cache *cache)
 	g_hash_table_unref(cache->dirty);
 	g_hash_table_unref(cache->kept);
 	g_hash_table_unref(cache->sending);
+	g_hash_table_unref(cache->looking);
 	g_clear_pointer(&cache->removals, g_hash_table_unref);
 	CACHE_CRASH_POINT("close.synced");
 	g_clear_pointer(&cache->store, cache_store_close);

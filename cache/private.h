@@ -117,7 +117,8 @@ struct Cache {
 	GQueue ready[2]; /* of CacheNode, pinned: to be uploaded; by lane: small, large */
 	guint active[2]; /* jobs under way */
 	GHashTable
-		*sending;  /* creation addresses to which something is being sent: one at a time */
+		*sending, /* creation addresses to which something is being sent: one at a time */
+		*looking; /* URI -> CacheJob that looks at what is there */
 	GHashTable *kept;  /* URIs at which nothing may be replaced yet: cache/rename.c */
 	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
 	GSList *drainers;  /* CacheCall */
@@ -453,7 +454,7 @@ void cache_queue_consider_locked(Cache *cache, CacheNode *node);
 /* Not before so many ms have passed. */
 void cache_queue_after_locked(Cache *cache, CacheNode *node, guint ms);
 /* A write or truncate is about to change the node's content, which may be on its way: aborts the
- * upload or gives the node a clone, as decision 5 says. The lock is dropped while contents are
+ * upload or gives the node a clone, as HACKING.md says. The lock is dropped while contents are
  * copied. */
 bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, GError **error);
 /* Forgets sealed generations up to `number`, and the blobs that only they used. */
@@ -461,6 +462,8 @@ bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 
                                          GError **error);
 /* The node must not be uploaded (any more): unlinked, replaced. */
 void cache_queue_cancel_locked(Cache *cache, CacheNode *node);
+/* It looks at nothing on GSS (any more). */
+void cache_job_look_end_locked(CacheJob *job);
 /* The job's end, on the worker. `error` NULL: its generation is on GSS at job->uri, as job->result.
  */
 void cache_queue_finished(CacheJob *job, const GError *error);
@@ -496,6 +499,8 @@ struct CacheJob {
 	guint64 attempted; /* as CacheRecord.attempted */
 	/* cache/upload.c */
 	bool sending;   /* its address is in Cache.sending */
+	char *looks_at; /* its key in Cache.looking; guarded by Cache.lock, as is the next */
+	bool left;      /* what was there has been removed meanwhile */
 	bool fresh;     /* creating */
 	bool back;      /* it replaces what a rename was to remove */
 	bool refused;   /* 405: asking why */

@@ -40,6 +40,14 @@ static void job_free_locked(CacheJob *job)
 	g_free(job);
 }
 
+void cache_job_look_end_locked(CacheJob *job)
+{
+	GHashTable *looking = job->cache->looking;
+	if (job->looks_at && g_hash_table_lookup(looking, job->looks_at) == job)
+		g_hash_table_remove(looking, job->looks_at);
+	g_clear_pointer(&job->looks_at, g_free);
+}
+
 static bool due_locked(const Cache *cache, const CacheNode *node)
 {
 	bool kept = node->r.uri && g_hash_table_contains(cache->kept, node->r.uri);
@@ -612,6 +620,7 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	node->job = NULL;
 	if (job->sending)
 		g_hash_table_remove(cache->sending, job->address);
+	cache_job_look_end_locked(job);
 	cache->active[job->large]--;
 	cache_status_changed_locked(cache);
 	if (error) {

@@ -187,6 +187,9 @@ static void done_locked(Removal *removal)
 	if (!cache_store_remove_removal(cache->store, removal->r.id, &error))
 		g_warning("%s: %s", cache->path, error->message);
 	CACHE_CRASH_POINT("removal.finished");
+	CacheJob *looking = g_hash_table_lookup(cache->looking, removal->r.uri);
+	if (looking)
+		looking->left = true;
 	if (!removal->kept)
 		cache_folder_gone_locked(cache, removal->r.uri);
 	if (removal->dropped)

@@ -1,5 +1,5 @@
 /* Rename. Of a file it is a change of the journal: the name is new at once, the transfers that make
- * it true on GSS run behind (design, decision 3). Of a folder it is a question to GSS, which knows
+ * it true on GSS run behind. Of a folder it is a question to GSS, which knows
  * no rename: only an empty one, or one whose content GSS has never seen, can be made anew. */
 #include "cache/private.h"
 

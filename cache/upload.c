@@ -329,6 +329,15 @@ static bool leaving(CacheJob *job)
 	return hidden;
 }
 
+/* Has that been removed since we began to look? */
+static bool has_left(CacheJob *job)
+{
+	g_mutex_lock(&job->cache->lock);
+	bool left = job->left;
+	g_mutex_unlock(&job->cache->lock);
+	return left;
+}
+
 /* Renamed away and back: what is there is what the rename was to remove, and is replaced instead.
  */
 static void take_back(CacheJob *job)
@@ -395,6 +404,9 @@ static void judge(CacheJob *job)
 	} else if (job->stale && gss_version_equal(&job->looked, &job->result)) {
 		job->untouched = true;
 		fail(job, EAGAIN, "GSS says that it was changed, and shows what was there before");
+	} else if (has_left(job)) {
+		job->untouched = true;
+		fail(job, EAGAIN, "what had its name was just removed from GSS");
 	} else if (same || ours) {
 		job->fresh = false;
 		send(job);
@@ -515,6 +527,13 @@ static void found(CacheJob *job)
 
 static void ask_what_is_there(CacheJob *job)
 {
+	Cache *cache = job->cache;
+	g_mutex_lock(&cache->lock);
+	cache_job_look_end_locked(job);
+	job->looks_at = g_strdup(job->uri ? job->uri : job->address);
+	job->left = false;
+	g_hash_table_replace(cache->looking, job->looks_at, job);
+	g_mutex_unlock(&cache->lock);
 	resolve(job, job->uri ? job->uri : job->address, found);
 }
 

@@ -4,15 +4,21 @@
 #include "fs/service.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define TERMINAL_S 1
 #define LOG_S 10
+#define BAR_WIDTH 24
+#define COLUMNS_DEFAULT 80
 
 struct FsDrain {
 	FsMount *mount;
 	FsStop *stop;
 	guint waiting; /* caches and commands not through; guarded by the lock of `stop` */
+	guint64 total; /* bytes that were left at its begin */
+	gint64 begun;  /* monotonic us */
 };
 
 static void on_part(void *data)
@@ -30,24 +36,6 @@ static void on_cache(const GError *error, void *data)
 	on_part(data);
 }
 
-FsDrain *fs_drain_start(FsMount *mount, FsStop *stop)
-{
-	FsDrain *drain = g_new0(FsDrain, 1);
-
-	*drain = (FsDrain){
-		.mount = mount,
-		.stop = stop,
-		.waiting = mount->storages->len + 1,
-	};
-	for (guint i = 0; i < mount->storages->len; i++) {
-		FsStorage *storage = mount->storages->pdata[i];
-		cache_set_draining(storage->cache);
-		cache_drain(storage->cache, on_cache, drain);
-	}
-	fs_commands_when_idle(mount->commands, on_part, drain);
-	return drain;
-}
-
 static void count(const FsMount *mount, CachePending *ret)
 {
 	*ret = (CachePending){0};
@@ -62,6 +50,34 @@ static void count(const FsMount *mount, CachePending *ret)
 		ret->removals += one.removals;
 		ret->refused += one.refused;
 	}
+}
+
+static guint64 bytes_left(const FsMount *mount)
+{
+	CachePending pending;
+
+	count(mount, &pending);
+	return pending.bytes_total - MIN(pending.bytes_done, pending.bytes_total);
+}
+
+FsDrain *fs_drain_start(FsMount *mount, FsStop *stop)
+{
+	FsDrain *drain = g_new0(FsDrain, 1);
+
+	*drain = (FsDrain){
+		.mount = mount,
+		.stop = stop,
+		.waiting = mount->storages->len + 1,
+		.total = bytes_left(mount),
+		.begun = g_get_monotonic_time(),
+	};
+	for (guint i = 0; i < mount->storages->len; i++) {
+		FsStorage *storage = mount->storages->pdata[i];
+		cache_set_draining(storage->cache);
+		cache_drain(storage->cache, on_cache, drain);
+	}
+	fs_commands_when_idle(mount->commands, on_part, drain);
+	return drain;
 }
 
 static char *describe(const FsMount *mount)
@@ -89,17 +105,57 @@ static char *describe(const FsMount *mount)
 	return g_string_free(text, FALSE);
 }
 
-static void show(const FsMount *mount, bool terminal)
+static guint columns(void)
 {
-	g_autofree char *text = describe(mount);
+	struct winsize size;
+	bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+
+	/* In the last column some terminals begin a new line. */
+	return (known ? size.ws_col : COLUMNS_DEFAULT) - 1;
+}
+
+/* A line on the terminal over the last one: how far it is, how fast, and how to leave. */
+static void draw(const FsDrain *drain, const char *text)
+{
+	guint64 left = bytes_left(drain->mount), done = drain->total - MIN(left, drain->total);
+	double part = drain->total > 0 ? (double)done / (double)drain->total : 0;
+	double seconds = (double)(g_get_monotonic_time() - drain->begun) / G_USEC_PER_SEC;
+	guint full = (guint)(part * BAR_WIDTH);
+	char bar[BAR_WIDTH + 1];
+	GString *line = g_string_new("gssfs: unmounted; ");
+
+	memset(bar, ' ', BAR_WIDTH);
+	memset(bar, '=', full);
+	bar[BAR_WIDTH] = '\0';
+	if (full > 0 && full < BAR_WIDTH)
+		bar[full] = '>';
+	if (drain->total > 0)
+		g_string_append_printf(line, "[%s] %3u %%  ", bar, (guint)(part * 100));
+	if (done > 0 && seconds > 0) {
+		guint64 rate = (guint64)((double)done / seconds);
+		g_autofree char *speed = g_format_size(rate);
+		guint64 rest = rate > 0 ? left / rate : 0;
+		g_string_append_printf(line, "%s/s  %u:%02u  ", speed, (guint)(rest / 60),
+		                       (guint)(rest % 60));
+	}
+	g_string_append_printf(line, "%s (Ctrl-C twice: leave it)", text);
+	glong room = columns();
+	if (g_utf8_strlen(line->str, -1) > room)
+		*g_utf8_offset_to_pointer(line->str, room) = '\0';
+	fprintf(stderr, "\r\033[K%s", line->str);
+	g_string_free(line, TRUE);
+}
+
+static void show(const FsDrain *drain, bool terminal)
+{
+	g_autofree char *text = describe(drain->mount);
 	g_autofree char *status = g_strdup_printf("STATUS=Unmounted; %s", text);
 
 	if (*text == '\0')
 		return;
 	fs_service_notify(status);
 	if (terminal)
-		fprintf(stderr, "\r\033[Kgssfs: unmounted; %s (Ctrl-C twice: leave it for later)",
-		        text);
+		draw(drain, text);
 	else
 		g_message("unmounted; %s", text);
 }
@@ -141,7 +197,7 @@ bool fs_drain_wait(FsDrain *drain, guint timeout)
 		if (drain->waiting == 0 || g_get_monotonic_time() < next)
 			continue;
 		fs_stop_unlock(drain->stop);
-		show(drain->mount, terminal);
+		show(drain, terminal);
 		shown = true;
 		next = g_get_monotonic_time() + (terminal ? TERMINAL_S : LOG_S) * G_USEC_PER_SEC;
 		fs_stop_lock(drain->stop);

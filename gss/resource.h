@@ -2,7 +2,7 @@
  *
  * GssResource is immutable after it was made, counted by reference, and may be used from any
  * thread. It carries the request descriptions, whose headers hold the session token: it lives in
- * memory only and is never written anywhere (design, decision 12).
+ * memory only and is never written anywhere.
  */
 #pragma once
 

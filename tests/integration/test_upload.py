@@ -1,13 +1,21 @@
 """What brings written files to GSS, what keeps them from it, and what a program is told about that."""
 
+import contextlib
 import errno
+import fcntl
 import os
+import pty
+import re
 import signal
+import struct
+import subprocess
+import termios
 import time
 
 import pytest
 
-from world import SLOW, attribute, fails_with, random_bytes, release, settled, state, until
+from world import (GSSFS, LOGIN, SLOW, attribute, fails_with, is_mounted, random_bytes, release, settled, state,
+                   until)
 
 MIB = 1 << 20
 
@@ -186,6 +194,30 @@ def test_a_drain_that_takes_too_long_is_left_to_the_next_mount(world, platform):
     again = world.mount(platform)
     settled(again / "f")
     assert (platform.home / "f").read_bytes() == b"x"
+
+
+def test_a_drain_shows_on_a_terminal_how_far_it_is(world, platform):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    at = world.mountpoint()
+    process = subprocess.Popen([GSSFS, "-f", *world.options(platform), "it4i_anselm://home", at], env=world.environment | LOGIN,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    until(lambda: is_mounted(at))
+    platform.set(bandwidth=6 * MIB)
+    (at / "f").write_bytes(random_bytes(24 * MIB))
+    release(at)
+    text = b""
+    with contextlib.suppress(OSError):  # its end
+        while part := os.read(ours, 4096):
+            text += part
+    os.close(ours)
+    assert process.wait(60 * SLOW) == 0
+    frames = [frame.rstrip() for frame in text.decode().split("\r\x1b[K") if frame.startswith("gssfs: unmounted; [")]
+    assert len(frames) >= 2 and max(map(len, frames)) < 80, frames
+    shares = [int(re.search(r"(\d+) %", frame).group(1)) for frame in frames]
+    assert shares == sorted(shares) and 0 < shares[-1] <= 100 and any(0 < share < 100 for share in shares)
+    assert any("B/s" in frame for frame in frames)
 
 
 def test_a_slow_upload_is_not_given_up(home, platform):
