@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -153,6 +154,17 @@ def test_allow_other_not_permitted(world, platform):
         if any(line.strip() == "user_allow_other" for line in conf):
             pytest.skip("it is permitted here")
     refused(world, platform, "user_allow_other", more=["allow_other"])
+
+
+def test_every_option_is_in_the_manual(world):
+    root = pathlib.Path(__file__).resolve().parents[2]
+    told = world.gssfs("--help").stdout.split("mount options:")[1].split("Options that")[0]
+    options = set(re.findall(r"^  (\w+)(?:=|\s|$)", told, re.M)) | {"gid", "umask"}
+    assert options >= {"auth", "ro", "offline", "cache_reserve", "register_timeout"}
+    manual, readme = (root / "man" / "gssfs.1").read_text(), (root / "README.md").read_text()
+    for option in options:
+        assert re.search(rf"^(?=\.B|\\fB).*(\b|fB){option}\b", manual, re.M), f"gssfs.1 lacks {option}"
+        assert re.search(rf"^\|.*`{option}[=`]", readme, re.M), f"README lacks {option}"
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root mounts without it")
