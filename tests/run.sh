@@ -125,12 +125,13 @@ run_as_user()
 		echo "(opening /dev/fuse to everybody for these tests)"
 		mode=$(stat -c %a /dev/fuse) && chmod 666 /dev/fuse || mode=
 	fi
-	mkdir "$stage/home" "$stage/results"
-	cp -r "$top/tests/integration" "$top/tests/waiter" "$build/gcc/fs/gssfs" \
-		"$build/gcc/fs/ctl/gssctl" "$top/fs/ctl/gssctl.bash" "$build/gcc/tests/gss-local/gss-local" "$stage" &&
+	mkdir "$stage/home" "$stage/results" "$stage/tests"
+	cp -r "$top/tests/integration" "$top/tests/waiter" "$stage/tests" &&
+		cp -r "$top/README.md" "$top/man" "$build/gcc/fs/gssfs" "$build/gcc/fs/ctl/gssctl" \
+			"$top/fs/ctl/gssctl.bash" "$build/gcc/tests/gss-local/gss-local" "$stage" &&
 		chmod -R a+rX "$stage" && chown nobody "$stage/home" "$stage/results" || exit 1
 	mkdir -p "$results/user"
-	for file in "$stage"/integration/test_*.py; do
+	for file in "$stage"/tests/integration/test_*.py; do
 		case $file in
 		*/test_server*) continue ;; # no mount in it
 		esac
@@ -141,7 +142,7 @@ run_as_user()
 			GSSFS_QUICK=1 GSSFS_BIG_MIB=64 GSSFS_JUNIT_DIR="$stage/results" \
 			GSSFS="$stage/gssfs" GSSCTL="$stage/gssctl" GSSCTL_BASH="$stage/gssctl.bash" \
 			GSS_LOCAL="$stage/gss-local" \
-			timeout 900 /usr/bin/python3 -m pytest "$stage/integration/$name.py" >"$log" 2>&1
+			timeout 900 /usr/bin/python3 -m pytest "$stage/tests/integration/$name.py" >"$log" 2>&1
 		then
 			echo "$name: $(tail -n 1 "$log")"
 		else

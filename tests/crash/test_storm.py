@@ -1,7 +1,7 @@
-"""A bad server, and none: what is copied in arrives all the same, and nobody waits for ever.
+"""A bad server: what is copied in arrives all the same.
 
     test_storm.py --files 1000       the storm as the product is judged by, with its figures
-    pytest test_storm.py             the same with fewer files, and the dead network
+    pytest test_storm.py             the same with fewer files
 
 The storm: 30 % of all requests to the storage fail (503, or the connection is cut before, during or after the body),
 each takes 50 ms, and tokens live for 20 s. All files arrive, bit for bit, and the mount ends with status 0.
@@ -11,7 +11,6 @@ import argparse
 import os
 import random
 import time
-
 
 from rig import Rig
 from world import random_bytes

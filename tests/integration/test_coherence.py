@@ -88,7 +88,7 @@ def test_a_listing_from_before_a_removal_does_not_count(mount, platform):
     platform.wait("rest.DELETE")
     home.kill()
     platform.control("/reset")
-    platform.fault(method="DELETE", status=503)
+    platform.fault(method="DELETE", status=503, times=3)  # it takes until the reader has asked
     platform.fault(LISTING.format(ENTRY.format("old") + ENTRY.format("new")), operation="listFiles", status=200,
                    type="text/xml", hold="before")
     home = mount()
