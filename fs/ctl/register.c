@@ -403,6 +403,21 @@ static int run_targets(const GPtrArray *targets, const GPtrArray *channels, bool
 	return status;
 }
 
+/* What is open in a mount keeps it from being unmounted. */
+static void release_others(GPtrArray *channels, const GPtrArray *targets)
+{
+	for (guint i = channels->len; i-- > 0;) {
+		const CtlMount *mount = ctl_channel_mount(channels->pdata[i]);
+		bool used = false;
+		for (guint j = 0; j < targets->len; j++) {
+			const Target *target = targets->pdata[j];
+			used = used || target->storage->mount == mount;
+		}
+		if (!used)
+			g_ptr_array_remove_index(channels, i);
+	}
+}
+
 static int register_run(const char *verb, char **words)
 {
 	gboolean as_json = FALSE, only_new = FALSE, only_update = FALSE;
@@ -445,6 +460,7 @@ static int register_run(const char *verb, char **words)
 	                                           : NULL;
 	if (targets == NULL)
 		return ctl_complain(error);
+	release_others(channels, targets);
 	return run_targets(targets, channels, as_json);
 }
 

@@ -2,6 +2,7 @@
 can do."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -45,6 +46,18 @@ def test_where_it_lies(world, home, platform, image):
     gssctl(world, "register", "w.simg", "--as", "w:v2.simg", cwd=home / "sub")
     assert set(images(platform)) == {"w.simg", "w:v2.simg"}
     assert os.listdir(platform.home) == ["sub"]
+
+
+def test_other_mounts_are_let_go(world, home, platform, image):
+    (home / "w.simg").write_bytes(image.read_bytes())
+    other = world.mount(platform, "it4i_salomon://home", cache="other", at="other")
+    platform.fault(operation="registerImage", hold="before")
+    waiting = Waiting(world, "register", home / "w.simg")
+    platform.wait("held")
+    subprocess.run(["fusermount3", "-u", other.path], check=True)
+    platform.control("/release")
+    waiting.end()
+    assert other.process.wait(30) == 0
 
 
 def test_from_outside(world, home, platform, image):
