@@ -206,13 +206,16 @@ static void rmdir_listed(CacheOp *op)
 		cache_op_end(op, NULL, NULL); /* told ETIMEDOUT: nothing is deleted behind that */
 	} else if (op->hidden) {
 		g_mutex_lock(&cache->lock);
-		bool stopping = cache->stopping;
-		if (!stopping)
+		bool stopping = cache->stopping,
+		     ended = cache->removals_ended != op->removals_ended;
+		if (!stopping && !ended)
 			cache->removal_waiters =
 				cache_calls_add(cache->removal_waiters, on_removal, op);
 		g_mutex_unlock(&cache->lock);
 		if (stopping)
 			cache_op_fail(op, ECANCELED, "unmounting");
+		else if (ended) /* perhaps what was listed */
+			rmdir_look(op);
 	} else {
 		CACHE_CRASH_POINT("rmdir.removing");
 		op->step = rmdir_done;
@@ -225,6 +228,9 @@ static void rmdir_look(CacheOp *op)
 {
 	op->step = rmdir_listed;
 	op->entries = op->hidden = 0;
+	g_mutex_lock(&op->cache->lock);
+	op->removals_ended = op->cache->removals_ended;
+	g_mutex_unlock(&op->cache->lock);
 	gss_storage_list(op->cache->client, op->uri, true, op->cache->stop, on_entry,
 	                 cache_op_on_done, op);
 }

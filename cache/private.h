@@ -135,6 +135,7 @@ struct Cache {
 	/* cache/removal.c */
 	GHashTable *removals; /* URI -> Removal, not yet made */
 	gint64 removals_seen; /* the newest that was loaded */
+	guint removals_ended; /* how many were made, or parked */
 	guint removing;       /* under way */
 	GSource *removal_timer;
 	GSource *evict_timer;    /* cache/evict.c */
@@ -422,6 +423,7 @@ struct CacheOp {
 	mode_t mode;
 	guint tries;
 	guint entries, hidden; /* of a folder about to be removed */
+	guint removals_ended;  /* Cache.removals_ended before it was listed */
 	void (*step)(CacheOp *op);
 	void (*asked)(CacheOp *op); /* see cache_op_ask() */
 	guint pause_ms;             /* before the next question */

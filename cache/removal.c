@@ -219,6 +219,7 @@ static void finish(void *data)
 		later_locked(removal);
 	} else if (error) {
 		park_locked(removal);
+		cache->removals_ended++;
 		waiters = g_steal_pointer(&cache->removal_waiters);
 	} else if (watching && !dropped && !removal->replaced) {
 		removal->quiet = true;
@@ -226,6 +227,7 @@ static void finish(void *data)
 	} else {
 		waiters = g_steal_pointer(&cache->removal_waiters);
 		g_clear_error(&removal->error);
+		cache->removals_ended++;
 		done_locked(removal);
 		if (!dropped)
 			removal = NULL;
