@@ -336,8 +336,10 @@ static gboolean on_late(void *data)
 		return G_SOURCE_REMOVE;
 	}
 	GSList *waiting = g_steal_pointer(arm->waiting);
+	/* One answer that never comes says nothing of the others each time that it is missed. */
+	if (!arm->late->slow)
+		g_atomic_int_set(&cache->silent, 1);
 	arm->late->slow = true;
-	g_atomic_int_set(&cache->silent, 1);
 	cache_worker_cancel(&arm->late->timer); /* frees arm */
 	g_mutex_unlock(&cache->lock);
 	cache_calls_run(cache, waiting, error);
