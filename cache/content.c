@@ -34,7 +34,8 @@ void cache_content_unref(CacheContent *content)
 {
 	if (!g_atomic_ref_count_dec(&content->refs))
 		return;
-	cache_blob_measure(&content->cache->blobs, content->fd, content->bytes);
+	if (!g_atomic_int_get(&content->discard))
+		cache_blob_measure(&content->cache->blobs, content->fd, content->bytes);
 	close(content->fd);
 	cache_extents_clear(&content->resident);
 	cache_extents_clear(&content->claimed);
@@ -47,6 +48,7 @@ void cache_content_discard(CacheContent *content)
 {
 	g_autoptr(GError) error = NULL;
 	g_atomic_int_set(&content->discard, 1);
+	cache_blob_measure(&content->cache->blobs, content->fd, content->bytes);
 	if (!cache_blob_remove(&content->cache->blobs, content->blob, &error))
 		g_warning("%s", error->message);
 }

@@ -336,9 +336,8 @@ static gboolean on_late(void *data)
 		return G_SOURCE_REMOVE;
 	}
 	GSList *waiting = g_steal_pointer(arm->waiting);
-	/* One answer that never comes says nothing of the others each time that it is missed. */
-	if (!arm->late->slow)
-		g_atomic_int_set(&cache->silent, 1);
+	if (arm->whole)
+		cache_missed(cache, arm->heard);
 	arm->late->slow = true;
 	cache_worker_cancel(&arm->late->timer); /* frees arm */
 	g_mutex_unlock(&cache->lock);
@@ -351,11 +350,16 @@ void cache_late_arm_locked(Cache *cache, CacheLate *late, GSList **waiting)
 	if (late->timer)
 		return;
 	CacheLateArm *arm = g_new(CacheLateArm, 1);
-	*arm = (CacheLateArm){cache, waiting, late};
+	*arm = (CacheLateArm){.cache = cache,
+	                      .waiting = waiting,
+	                      .late = late,
+	                      .heard = g_atomic_int_get(&cache->heard)};
+	bool silent = g_atomic_int_get(&cache->silent);
 	guint ms = CACHE_NAMESPACE_DEADLINE_MS;
-	if (late->slow)
+	arm->whole = !silent && !late->slow;
+	if (silent && late->slow)
 		ms = 0;
-	else if (g_atomic_int_get(&cache->silent))
+	else if (silent || late->slow)
 		ms = CACHE_SILENT_DEADLINE_MS;
 	else if (cache->offline_cached)
 		ms = CACHE_CACHED_DEADLINE_MS;
@@ -370,14 +374,21 @@ static bool is_answer(const GError *error)
 
 void cache_heard(Cache *cache, const GError *error)
 {
-	if (is_answer(error))
-		g_atomic_int_set(&cache->silent, 0);
+	if (!is_answer(error))
+		return;
+	g_atomic_int_inc(&cache->heard);
+	g_atomic_int_set(&cache->silent, 0);
+}
+
+void cache_missed(Cache *cache, int heard)
+{
+	if (g_atomic_int_get(&cache->heard) == heard)
+		g_atomic_int_set(&cache->silent, 1);
 }
 
 void cache_late_clear_locked(Cache *cache, CacheLate *late, const GError *error)
 {
 	cache_worker_cancel(&late->timer);
-	if (is_answer(error))
-		late->slow = false;
+	late->slow = false;
 	cache_heard(cache, error);
 }

@@ -34,7 +34,8 @@ static gboolean on_deadline(void *data)
 	CacheOp *op = data;
 	g_autoptr(GError) error =
 		g_error_new(CACHE_ERROR, ETIMEDOUT, "%s: GSS did not answer in time", op->name);
-	g_atomic_int_set(&op->cache->silent, 1);
+	if (op->whole)
+		cache_missed(op->cache, op->heard);
 	answer(op, NULL, error);
 	return G_SOURCE_REMOVE;
 }
@@ -49,8 +50,9 @@ static void run_first(void *data)
 {
 	CacheOp *op = data;
 	/* The kernel locks the folder meanwhile. */
-	guint ms = g_atomic_int_get(&op->cache->silent) ? CACHE_SILENT_DEADLINE_MS
-	                                                : CACHE_NAMESPACE_DEADLINE_MS;
+	op->whole = !g_atomic_int_get(&op->cache->silent);
+	op->heard = g_atomic_int_get(&op->cache->heard);
+	guint ms = op->whole ? CACHE_NAMESPACE_DEADLINE_MS : CACHE_SILENT_DEADLINE_MS;
 	op->timer = cache_worker_after(op->cache, ms, on_deadline, op, NULL);
 	op->step(op);
 }

@@ -93,6 +93,7 @@ struct Cache {
 	GCancellable *stop;
 
 	gint ranges; /* atomic CacheRanges: does the storage honour them? (cache/verdict.c) */
+	gint heard;  /* atomic; grows with each answer */
 	gint silent; /* atomic: a question missed its deadline, and none was answered since */
 	bool stopping;
 	guint calls; /* network questions under way; cache_stop() waits for 0 */
@@ -166,10 +167,14 @@ typedef struct {
 	Cache *cache;
 	GSList **waiting; /* CacheCall, of a pinned node */
 	CacheLate *late;
+	int heard;  /* Cache.heard when it was armed */
+	bool whole; /* with a whole deadline: to miss it says something */
 } CacheLateArm;
 void cache_late_arm_locked(Cache *cache, CacheLate *late, GSList **waiting);
 /* A question has ended, by an answer or by an error; any thread. */
 void cache_heard(Cache *cache, const GError *error);
+/* A whole deadline was missed; `heard`: as it was at its begin. */
+void cache_missed(Cache *cache, int heard);
 /* The same, on the worker, of a question with a deadline. */
 void cache_late_clear_locked(Cache *cache, CacheLate *late, const GError *error);
 
@@ -427,6 +432,8 @@ struct CacheOp {
 	void (*step)(CacheOp *op);
 	void (*asked)(CacheOp *op); /* see cache_op_ask() */
 	guint pause_ms;             /* before the next question */
+	int heard;                  /* Cache.heard at its begin */
+	bool whole;                 /* it has a whole deadline */
 	GssResource *resource; /* what the last question brought */
 	GError *error;
 };

@@ -14,7 +14,7 @@ static bool set_aside(Cache *cache, CacheBlobId id, const char *label, GError **
 	struct stat st;
 	if (!cache_blob_stat(&cache->blobs, id, &st))
 		return true;
-	if (st.st_size == 0)
+	if (S_ISREG(st.st_mode) && st.st_size == 0)
 		return cache_blob_remove(&cache->blobs, id, error);
 	g_warning("%s: a blob of %s is not trusted and was moved to quarantine/", cache->path,
 	          label);

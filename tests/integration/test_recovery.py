@@ -7,6 +7,7 @@ import hashlib
 import os
 import sqlite3
 import threading
+import time
 
 import pytest
 
@@ -112,7 +113,9 @@ def test_an_upload_under_way_falls_back_on_what_was_being_sent(world, home, moun
     platform.wait("held")
     waiter = threading.Thread(target=register, args=(home,))
     waiter.start()
-    until(lambda: "\tuploading" in (home / ".status").read_text(), "somebody who waits for this version")
+    until(lambda: any(line.startswith("command\t") and line.endswith("\tuploading")
+                      for line in (home / ".status").read_text().splitlines()), "somebody who waits for this version")
+    time.sleep(0.5)  # the step is told just before the wait begins
     assert len(blobs(world)) == 1
     writer = os.open(home / "f", os.O_WRONLY)
     os.write(writer, b"later")
