@@ -253,7 +253,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->dirty = g_hash_table_new(NULL, NULL);
 	cache->kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->sending = g_hash_table_new(g_str_hash, g_str_equal);
-	cache->looking = g_hash_table_new(g_str_hash, g_str_equal);
+	cache->looking = g_hash_table_new(NULL, NULL);
 	cache->stop = g_cancellable_new();
 	cache->worker = cache_worker_new(cache);
 	bool ok = true;

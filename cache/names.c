@@ -208,9 +208,11 @@ static void rmdir_listed(CacheOp *op)
 		g_mutex_lock(&cache->lock);
 		bool stopping = cache->stopping,
 		     ended = cache->removals_ended != op->removals_ended;
-		if (!stopping && !ended)
+		if (!stopping && !ended) {
 			cache->removal_waiters =
 				cache_calls_add(cache->removal_waiters, on_removal, op);
+			op->whole = false;
+		}
 		g_mutex_unlock(&cache->lock);
 		if (stopping)
 			cache_op_fail(op, ECANCELED, "unmounting");
@@ -455,6 +457,7 @@ static void unlink_begin(CacheOp *op)
 	if (busy) {
 		cache_queue_cancel_locked(cache, op->node);
 		op->node->idle = cache_calls_add(op->node->idle, on_idle, op);
+		op->whole = false;
 	}
 	g_mutex_unlock(&cache->lock);
 	if (!busy)

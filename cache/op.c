@@ -6,6 +6,7 @@
 
 #define ASK_MIN_MS 100
 #define ASK_MAX_MS 1000
+#define ASKS_OF_NOTHING 5
 
 CacheOp *cache_op_new_locked(Cache *cache, GError **error)
 {
@@ -33,7 +34,8 @@ static gboolean on_deadline(void *data)
 {
 	CacheOp *op = data;
 	g_autoptr(GError) error =
-		g_error_new(CACHE_ERROR, ETIMEDOUT, "%s: GSS did not answer in time", op->name);
+		g_error_new(CACHE_ERROR, ETIMEDOUT, "%s: GSS did not answer in time%s%s", op->name,
+	                    op->last ? ": " : "", op->last ? op->last->message : "");
 	if (op->whole)
 		cache_missed(op->cache, op->heard);
 	answer(op, NULL, error);
@@ -85,9 +87,12 @@ void cache_op_on_done(const GError *error, void *op)
 	keep(op, NULL, error);
 }
 
-static bool may_answer_later(int code)
+/* An answer that says nothing may come for ever. */
+static bool may_answer_later(const CacheOp *op)
 {
-	return code == EIO || code == EAGAIN || code == ETIMEDOUT || code == EHOSTUNREACH;
+	int code = op->error ? op->error->code : 0;
+	return (code == EIO && op->asks < ASKS_OF_NOTHING) || code == EAGAIN || code == ETIMEDOUT ||
+	       code == EHOSTUNREACH;
 }
 
 static void doubt(CacheOp *op)
@@ -105,8 +110,10 @@ static gboolean ask(void *data);
 
 static void on_asked(CacheOp *op)
 {
-	if (op->error && may_answer_later(op->error->code) && !op->answered &&
-	    !g_cancellable_is_cancelled(op->cache->stop)) {
+	op->asks++;
+	if (may_answer_later(op) && !op->answered && !g_cancellable_is_cancelled(op->cache->stop)) {
+		g_clear_error(&op->last);
+		op->last = g_steal_pointer(&op->error);
 		op->pause_ms = CLAMP(op->pause_ms * 2, ASK_MIN_MS, ASK_MAX_MS);
 		g_source_unref(cache_worker_after(op->cache, op->pause_ms, ask, op, NULL));
 		return;
@@ -127,7 +134,7 @@ static gboolean ask(void *data)
 void cache_op_ask(CacheOp *op, void (*step)(CacheOp *op))
 {
 	op->asked = step;
-	op->pause_ms = 0;
+	op->pause_ms = op->asks = 0;
 	ask(op);
 }
 
@@ -157,6 +164,7 @@ void cache_op_end(CacheOp *op, CacheNode *node, const GError *error)
 	g_mutex_unlock(&cache->lock);
 	g_clear_pointer(&op->resource, gss_resource_unref);
 	g_clear_error(&op->error);
+	g_clear_error(&op->last);
 	g_free(op->name);
 	g_free(op->new_name);
 	g_free(op->uri);

@@ -119,7 +119,7 @@ struct Cache {
 	guint active[2]; /* jobs under way */
 	GHashTable
 		*sending, /* creation addresses to which something is being sent: one at a time */
-		*looking; /* URI -> CacheJob that looks at what is there */
+		*looking; /* set of CacheJob that look at what is there */
 	GHashTable *kept;  /* URIs at which nothing may be replaced yet: cache/rename.c */
 	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
 	GSList *drainers;  /* CacheCall */
@@ -223,6 +223,7 @@ struct CacheNode {
 	guint aborts, tries;
 	GSList *idle; /* CacheCall: wait for the job's end */
 	GSource *retry;
+	gint64 settle_until; /* monotonic us: what was sent before a crash has arrived by then */
 	GSList *publishers; /* CachePublisher */
 	gint64 progress_at; /* monotonic us of the last byte or step of an upload somebody waits for
 	                     */
@@ -432,10 +433,12 @@ struct CacheOp {
 	void (*step)(CacheOp *op);
 	void (*asked)(CacheOp *op); /* see cache_op_ask() */
 	guint pause_ms;             /* before the next question */
+	guint asks;                 /* questions so far */
 	int heard;                  /* Cache.heard at its begin */
-	bool whole;                 /* it has a whole deadline */
+	bool whole; /* it waits for an answer, with a whole deadline: to miss it says something */
 	GssResource *resource; /* what the last question brought */
 	GError *error;
+	GError *last; /* why it was asked again */
 };
 /* NULL with an error when the cache is stopping or has no client. Takes over the pins. */
 CacheOp *cache_op_new_locked(Cache *cache, GError **error);
@@ -460,8 +463,6 @@ void cache_op_end_error(CacheOp *op);
 /* Something changed (close, fsync, rename, start): queues the node if it is due, and looks for
  * work. */
 void cache_queue_consider_locked(Cache *cache, CacheNode *node);
-/* Not before so many ms have passed. */
-void cache_queue_after_locked(Cache *cache, CacheNode *node, guint ms);
 /* A write or truncate is about to change the node's content, which may be on its way: aborts the
  * upload or gives the node a clone, as HACKING.md says. The lock is dropped while contents are
  * copied. */
@@ -473,6 +474,8 @@ bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 
 void cache_queue_cancel_locked(Cache *cache, CacheNode *node);
 /* It looks at nothing on GSS (any more). */
 void cache_job_look_end_locked(CacheJob *job);
+/* What is at `uri` was removed: who looks at it must look again. */
+void cache_queue_left_locked(Cache *cache, const char *uri);
 /* The job's end, on the worker. `error` NULL: its generation is on GSS at job->uri, as job->result.
  */
 void cache_queue_finished(CacheJob *job, const GError *error);
@@ -508,7 +511,8 @@ struct CacheJob {
 	guint64 attempted; /* as CacheRecord.attempted */
 	/* cache/upload.c */
 	bool sending;   /* its address is in Cache.sending */
-	char *looks_at; /* its key in Cache.looking; guarded by Cache.lock, as is the next */
+	char *looks_at; /* URI; guarded by Cache.lock, as are the next two */
+	char *saw;      /* as GSS calls it */
 	bool left;      /* what was there has been removed meanwhile */
 	bool fresh;     /* creating */
 	bool back;      /* it replaces what a rename was to remove */

@@ -15,6 +15,7 @@
 
 static void run(void *data);
 static bool passes(int code);
+static void after_locked(Cache *cache, CacheNode *node, guint ms);
 static void try_again_locked(Cache *cache, CacheNode *node, const GError *error);
 
 static void job_free_locked(CacheJob *job)
@@ -42,10 +43,20 @@ static void job_free_locked(CacheJob *job)
 
 void cache_job_look_end_locked(CacheJob *job)
 {
-	GHashTable *looking = job->cache->looking;
-	if (job->looks_at && g_hash_table_lookup(looking, job->looks_at) == job)
-		g_hash_table_remove(looking, job->looks_at);
+	g_hash_table_remove(job->cache->looking, job);
 	g_clear_pointer(&job->looks_at, g_free);
+	g_clear_pointer(&job->saw, g_free);
+}
+
+void cache_queue_left_locked(Cache *cache, const char *uri)
+{
+	GHashTableIter iter;
+	void *key;
+	g_hash_table_iter_init(&iter, cache->looking);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheJob *job = key;
+		job->left |= g_strcmp0(job->looks_at, uri) == 0 || g_strcmp0(job->saw, uri) == 0;
+	}
 }
 
 static bool due_locked(const Cache *cache, const CacheNode *node)
@@ -61,6 +72,11 @@ void cache_queue_consider_locked(Cache *cache, CacheNode *node)
 {
 	if (node->queued || !due_locked(cache, node) || !cache->client || cache->stopping)
 		return;
+	gint64 settling = node->settle_until - g_get_monotonic_time();
+	if (settling > 0) {
+		after_locked(cache, node, settling / 1000 + 1);
+		return;
+	}
 	int lane = node->r.size >= LARGE_BYTES;
 	g_queue_push_tail(&cache->ready[lane], cache_node_pin_locked(node));
 	node->queued = true;
@@ -467,7 +483,7 @@ guint cache_queue_delay(guint tries, double random)
 	return base / 2 + (guint)(base / 2 * random);
 }
 
-void cache_queue_after_locked(Cache *cache, CacheNode *node, guint ms)
+static void after_locked(Cache *cache, CacheNode *node, guint ms)
 {
 	/* The timer goes with the node, which its own users keep. */
 	Retry *retry = g_new(Retry, 1);
@@ -483,7 +499,7 @@ static void try_again_locked(Cache *cache, CacheNode *node, const GError *error)
 		g_message("%s: not uploaded yet, will be tried again: %s", node->r.name,
 		          error->message);
 	cache_node_set_state_locked(cache, node, CACHE_STATE_DIRTY, error);
-	cache_queue_after_locked(cache, node, delay);
+	after_locked(cache, node, delay);
 }
 
 /* No fault of the file, and nothing that a try of another would change now: no credentials, or a

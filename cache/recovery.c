@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SETTLE_MS 2000
+#define SETTLE_US (2 * G_USEC_PER_SEC)
 
 static bool set_aside(Cache *cache, CacheBlobId id, const char *label, GError **error)
 {
@@ -229,6 +229,10 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 	struct stat st;
 	if (r->moved_from)
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
+	/* What was sent whole just before the end may still be on its way: it must not arrive after
+	 * anything newer, and need not be sent again. */
+	if (r->attempted)
+		node->settle_until = g_get_monotonic_time() + SETTLE_US;
 	const char *why = r->blob ? distrust(cache, r->blob, r->torn ? -1 : r->size) : NULL;
 	if ((why || r->torn) && find_sealed(cache, node, &sealed)) {
 		if (why)
@@ -243,12 +247,11 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 	if (r->blob && cache_blob_stat(&cache->blobs, r->blob, &st) && st.st_size > r->size &&
 	    !trim(cache, node, error))
 		return false;
+	/* As between two tries: the next close that is acknowledged ends what could be gone back to. */
+	if (cache_store_find_generation(cache->store, r->id, &sealed, NULL))
+		node->sealed = MAX(node->sealed, sealed.number);
 	/* What was parked is tried again at each mount. */
 	r->state = CACHE_STATE_DIRTY;
-	/* What was sent whole just before the end may still be on its way: it must not arrive after
-	 * anything newer, and need not be sent again. */
-	if (r->attempted)
-		cache_queue_after_locked(cache, node, SETTLE_MS);
 	return true;
 }
 

@@ -83,6 +83,15 @@ bool cache_removal_load_locked(Cache *cache, GError **error)
 	return true;
 }
 
+static void wake(void *data)
+{
+	Cache *cache = data;
+	g_mutex_lock(&cache->lock);
+	GSList *waiters = g_steal_pointer(&cache->removal_waiters);
+	g_mutex_unlock(&cache->lock);
+	cache_calls_run(cache, waiters, NULL);
+}
+
 bool cache_removal_drop_locked(Cache *cache, const char *uri, GError **error)
 {
 	Removal *removal = cache->removals ? g_hash_table_lookup(cache->removals, uri) : NULL;
@@ -92,6 +101,9 @@ bool cache_removal_drop_locked(Cache *cache, const char *uri, GError **error)
 		return false;
 	g_hash_table_remove(cache->hidden, uri);
 	g_hash_table_remove(cache->removals, removal->r.uri);
+	cache->removals_ended++;
+	if (cache->removal_waiters)
+		cache_worker_post(cache, wake, cache);
 	return true;
 }
 
@@ -187,9 +199,7 @@ static void done_locked(Removal *removal)
 	if (!cache_store_remove_removal(cache->store, removal->r.id, &error))
 		g_warning("%s: %s", cache->path, error->message);
 	CACHE_CRASH_POINT("removal.finished");
-	CacheJob *looking = g_hash_table_lookup(cache->looking, removal->r.uri);
-	if (looking)
-		looking->left = true;
+	cache_queue_left_locked(cache, removal->r.uri);
 	if (!removal->kept)
 		cache_folder_gone_locked(cache, removal->r.uri);
 	if (removal->dropped)

@@ -495,6 +495,10 @@ static void found(CacheJob *job)
 		return;
 	}
 	CACHE_CRASH_POINT("upload.found");
+	g_mutex_lock(&job->cache->lock);
+	g_free(job->saw);
+	job->saw = g_strdup(gss_resource_uri(job->resource));
+	g_mutex_unlock(&job->cache->lock);
 	switch (gss_resource_type(job->resource)) {
 	case GSS_TYPE_FOLDER:
 		gss_version_clear(&job->result);
@@ -532,7 +536,7 @@ static void ask_what_is_there(CacheJob *job)
 	cache_job_look_end_locked(job);
 	job->looks_at = g_strdup(job->uri ? job->uri : job->address);
 	job->left = false;
-	g_hash_table_replace(cache->looking, job->looks_at, job);
+	g_hash_table_add(cache->looking, job);
 	g_mutex_unlock(&cache->lock);
 	resolve(job, job->uri ? job->uri : job->address, found);
 }

@@ -160,6 +160,35 @@ def test_what_fell_back_is_no_more_to_be_torn_than_any_other(home, mount, platfo
     assert not (platform.home / "f").exists() or (platform.home / "f").read_bytes() == OLD
 
 
+def test_what_was_acknowledged_later_is_not_given_up_for_an_older_version(world, home, mount, platform):
+    """A copy was made for a change that was never begun; changed and closed in another run, it is what counts."""
+    platform.fault(method="POST", path="*/f", hold="before", times=100)
+    (home / "f").write_bytes(OLD)
+    platform.wait("held")
+    home.kill()
+    held = Held(world)
+    with held.database() as database:
+        assert list(database.execute("SELECT count(*) FROM generation")) == [(1,)]
+        before = held.blob("f")
+        copy = before + 1000
+        columns = ", ".join(name for _, name, *_ in database.execute("PRAGMA table_info (blob)") if name != "id")
+        database.execute(f"INSERT INTO blob (id, {columns}) SELECT {copy}, {columns} FROM blob WHERE id = {before}")
+        database.execute(f"UPDATE node SET blob = {copy} WHERE blob = {before}")
+        database.execute(f"INSERT INTO extent SELECT {copy}, start, end FROM extent WHERE blob = {before}")
+    (held.folder / "blobs" / f"{copy:016x}").write_bytes(OLD)
+    again = mount()
+    with open(again / "f", "r+b") as file:
+        file.write(b"closed")
+    writer = os.open(again / "f", os.O_RDWR)
+    os.pwrite(writer, b"torn", 10)
+    again.kill()
+    with contextlib.suppress(OSError):
+        os.close(writer)
+    last = mount()
+    assert state(last / "f") == "failed" and "cut off" in attribute(last / "f", "error")
+    assert (last / "f").read_bytes() == b"closed" + OLD[6:10] + b"torn" + OLD[14:]
+
+
 def register(home):
     with contextlib.suppress(OSError):
         (home / ".register").write_text("f f.simg\n")
