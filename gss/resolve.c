@@ -28,7 +28,7 @@ static bool on_item(const GssXmlNode *item, guint generation, void *data, GError
 	Resolve *resolve = data;
 	if (resolve->resource != NULL)
 		return gss_fail(error, EPROTO, "the answer describes two resources");
-	resolve->resource = gss_resource_decode(item, resolve->uri, generation, error);
+	resolve->resource = gss_resource_decode(item, resolve->uri, generation, NULL, error);
 	return resolve->resource != NULL;
 }
 

@@ -18,31 +18,38 @@ typedef enum {
 	GSS_VERBS,
 } GssVerb;
 
-/* A RequestDescription as it came. Nothing of it is trusted before gss_description_prepare(). */
+/* What the descriptions of a thousand files in one folder have in common; they share it. */
 typedef struct {
-	bool supported;
-	char *url;         /* or NULL */
+	gatomicrefcount references;
 	char *method;      /* or NULL */
 	char *token_field; /* or NULL */
 	GPtrArray *keys;   /* char, as many as values; never NULL */
 	GPtrArray *values; /* char, wiped when freed */
+} GssForm;
+
+/* A RequestDescription as it came. Nothing of it is trusted before gss_resource_prepare(). */
+typedef struct {
+	GssForm *form; /* NULL: there is no description */
+	char *url;     /* GRefString, or NULL */
+	bool supported;
 } GssDescription;
 
 struct GssResource {
 	gatomicrefcount references;
 	char *name;
-	char *uri;
+	char *uri;     /* GRefString, or NULL; the same */
 	char *address; /* what to ask for when the descriptions went stale; NULL: unknown */
 	GssType type;
 	bool query_for_name;
-	bool described;                          /* there is at least one description */
-	guint generation;                        /* of the token that the descriptions carry */
-	GssDescription *descriptions[GSS_VERBS]; /* NULL: unsupported */
+	bool described;   /* there is at least one description */
+	guint generation; /* of the token that the descriptions carry */
+	GssDescription descriptions[GSS_VERBS];
 };
 
-/* From a ResourceInformation element. `address`: what was asked for, NULL: its own URI. EPROTO. */
+/* From a ResourceInformation element. `address`: what was asked for, NULL: its own URI. `like`:
+ * another one of the same answer, with which it shares what is the same; may be NULL. EPROTO. */
 GssResource *gss_resource_decode(const GssXmlNode *node, const char *address, guint generation,
-                                 GError **error);
+                                 const GssResource *like, GError **error);
 
 /* A description checked and ready to be sent. */
 typedef struct {

@@ -18,16 +18,53 @@ static void wipe(void *data)
 	gss_wipe(data);
 }
 
-static void description_free(GssDescription *description)
+static void form_unref(GssForm *form)
 {
-	if (description == NULL)
+	if (form == NULL || !g_atomic_ref_count_dec(&form->references))
 		return;
-	g_free(description->url);
-	g_free(description->method);
-	g_free(description->token_field);
-	g_ptr_array_unref(description->keys);
-	g_ptr_array_unref(description->values);
-	g_free(description);
+	g_free(form->method);
+	g_free(form->token_field);
+	g_ptr_array_unref(form->keys);
+	g_ptr_array_unref(form->values);
+	g_free(form);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(GssForm, form_unref)
+
+static bool same_texts(const GPtrArray *a, const GPtrArray *b)
+{
+	bool same = a->len == b->len;
+	for (guint i = 0; same && i < a->len; i++)
+		same = strcmp(a->pdata[i], b->pdata[i]) == 0;
+	return same;
+}
+
+static bool same_form(const GssForm *a, const GssForm *b)
+{
+	return g_strcmp0(a->method, b->method) == 0 &&
+	       g_strcmp0(a->token_field, b->token_field) == 0 && same_texts(a->keys, b->keys) &&
+	       same_texts(a->values, b->values);
+}
+
+static void description_clear(GssDescription *description)
+{
+	form_unref(description->form);
+	g_clear_pointer(&description->url, g_ref_string_release);
+}
+
+/* Takes form and URL of another description, if they are the same. */
+static void share(GssDescription *description, const GssDescription *other)
+{
+	if (other->form != NULL && other->form != description->form &&
+	    same_form(other->form, description->form)) {
+		g_atomic_ref_count_inc(&other->form->references);
+		form_unref(description->form);
+		description->form = other->form;
+	}
+	if (other->url != NULL && g_strcmp0(other->url, description->url) == 0) {
+		char *url = g_ref_string_acquire(other->url);
+		g_ref_string_release(description->url);
+		description->url = url;
+	}
 }
 
 GssResource *gss_resource_ref(GssResource *resource)
@@ -41,10 +78,10 @@ void gss_resource_unref(GssResource *resource)
 	if (resource == NULL || !g_atomic_ref_count_dec(&resource->references))
 		return;
 	g_free(resource->name);
-	g_free(resource->uri);
-	g_free(resource->address);
+	g_clear_pointer(&resource->uri, g_ref_string_release);
+	g_clear_pointer(&resource->address, g_ref_string_release);
 	for (guint i = 0; i < GSS_VERBS; i++)
-		description_free(resource->descriptions[i]);
+		description_clear(&resource->descriptions[i]);
 	g_free(resource);
 }
 
@@ -68,7 +105,7 @@ bool gss_resource_query_for_name(const GssResource *resource)
 	return resource->query_for_name;
 }
 
-static bool decode_header(GssDescription *description, const GssXmlNode *node, GError **error)
+static bool decode_header(GssForm *form, const GssXmlNode *node, GError **error)
 {
 	if (node->nil)
 		return true;
@@ -76,15 +113,15 @@ static bool decode_header(GssDescription *description, const GssXmlNode *node, G
 	const char *value = gss_xml_child_text(node, "value");
 	if (key == NULL)
 		return true;
-	if (description->keys->len >= GSS_DESCRIPTION_HEADERS_MAX)
+	if (form->keys->len >= GSS_DESCRIPTION_HEADERS_MAX)
 		return gss_fail(error, EPROTO, "a request description has more than %d headers",
 		                GSS_DESCRIPTION_HEADERS_MAX);
-	g_ptr_array_add(description->keys, g_strdup(key));
-	g_ptr_array_add(description->values, g_strdup(value != NULL ? value : ""));
+	g_ptr_array_add(form->keys, g_strdup(key));
+	g_ptr_array_add(form->values, g_strdup(value != NULL ? value : ""));
 	return true;
 }
 
-static bool decode_description(const GssXmlNode *node, const char *what, GssDescription **ret,
+static bool decode_description(const GssXmlNode *node, const char *what, GssDescription *ret,
                                GError **error)
 {
 	const char *supported = gss_xml_child_text(node, "supported");
@@ -93,22 +130,21 @@ static bool decode_description(const GssXmlNode *node, const char *what, GssDesc
 		g_prefix_error(error, "%s: ", what);
 		return false;
 	}
-	GssDescription *description = g_new0(GssDescription, 1);
-	description->supported = yes;
-	description->url = g_strdup(gss_xml_child_text(node, "url"));
-	description->method = g_strdup(gss_xml_child_text(node, "httpMethod"));
-	description->token_field = g_strdup(gss_xml_child_text(node, "sessionTokenField"));
-	description->keys = g_ptr_array_new_with_free_func(g_free);
-	description->values = g_ptr_array_new_with_free_func(wipe);
+	g_autoptr(GssForm) form = g_new0(GssForm, 1);
+	g_atomic_ref_count_init(&form->references);
+	form->method = g_strdup(gss_xml_child_text(node, "httpMethod"));
+	form->token_field = g_strdup(gss_xml_child_text(node, "sessionTokenField"));
+	form->keys = g_ptr_array_new_with_free_func(g_free);
+	form->values = g_ptr_array_new_with_free_func(wipe);
 	for (guint i = 0; i < gss_xml_children(node); i++) {
 		const GssXmlNode *child = node->children->pdata[i];
-		if (strcmp(child->name, "headers") == 0 &&
-		    !decode_header(description, child, error)) {
-			description_free(description);
+		if (strcmp(child->name, "headers") == 0 && !decode_header(form, child, error))
 			return false;
-		}
 	}
-	*ret = description;
+	const char *url = gss_xml_child_text(node, "url");
+	*ret = (GssDescription){.form = g_steal_pointer(&form),
+	                        .url = url != NULL ? g_ref_string_new(url) : NULL,
+	                        .supported = yes};
 	return true;
 }
 
@@ -131,7 +167,7 @@ static bool decode_type(const char *text, GssType *ret, GError **error)
 }
 
 GssResource *gss_resource_decode(const GssXmlNode *node, const char *address, guint generation,
-                                 GError **error)
+                                 const GssResource *like, GError **error)
 {
 	g_autoptr(GssResource) resource = g_new0(GssResource, 1);
 	g_atomic_ref_count_init(&resource->references);
@@ -140,8 +176,11 @@ GssResource *gss_resource_decode(const GssXmlNode *node, const char *address, gu
 	/* An address that may not be sent is as good as none. */
 	const char *uri = gss_xml_child_text(node, "uniqueName");
 	if (uri != NULL && gss_uri_check(uri, NULL))
-		resource->uri = g_strdup(uri);
-	resource->address = g_strdup(address != NULL ? address : resource->uri);
+		resource->uri = g_ref_string_new(uri);
+	if (address != NULL)
+		resource->address = g_ref_string_new(address);
+	else if (resource->uri != NULL)
+		resource->address = g_ref_string_acquire(resource->uri);
 	resource->generation = generation;
 	if (!decode_type(gss_xml_child_text(node, "type"), &resource->type, error))
 		return NULL;
@@ -153,8 +192,13 @@ GssResource *gss_resource_decode(const GssXmlNode *node, const char *address, gu
 		const GssXmlNode *child = gss_xml_child(node, element_names[i]);
 		if (child == NULL || child->nil)
 			continue;
-		if (!decode_description(child, element_names[i], &resource->descriptions[i], error))
+		GssDescription *description = &resource->descriptions[i];
+		if (!decode_description(child, element_names[i], description, error))
 			return NULL;
+		for (guint k = 0; k < i; k++)
+			share(description, &resource->descriptions[k]);
+		if (like != NULL)
+			share(description, &like->descriptions[i]);
 		resource->described = true;
 	}
 	return g_steal_pointer(&resource);
@@ -221,14 +265,15 @@ static bool add_header(GPtrArray *headers, const char *key, const char *value, G
 static bool collect_headers(const GssDescription *description, const char *token,
                             GPtrArray *headers, GError **error)
 {
-	const char *field = description->token_field;
+	const GssForm *form = description->form;
+	const char *field = form->token_field;
 	bool names_header =
 		field != NULL && is_token(field) && g_ascii_strcasecmp(field, "deprecated") != 0;
-	for (guint i = 0; i < description->keys->len; i++) {
-		const char *key = description->keys->pdata[i];
+	for (guint i = 0; i < form->keys->len; i++) {
+		const char *key = form->keys->pdata[i];
 		if (names_header && g_ascii_strcasecmp(key, field) == 0)
 			continue; /* filled below */
-		if (!add_header(headers, key, description->values->pdata[i], error))
+		if (!add_header(headers, key, form->values->pdata[i], error))
 			return false;
 	}
 	return !names_header || add_header(headers, field, token, error);
@@ -253,14 +298,15 @@ void gss_prepared_clear(GssPrepared *prepared)
 bool gss_resource_prepare(const GssResource *resource, GssVerb verb, const char *token,
                           bool allow_http, GssPrepared *ret, GError **error)
 {
-	const GssDescription *description = resource->descriptions[verb];
+	const GssDescription *description = &resource->descriptions[verb];
 	const char *what = element_names[verb];
-	if (description == NULL || !description->supported)
+	if (description->form == NULL || !description->supported)
 		return gss_fail(error, EPERM, "the storage does not support this (%s)", what);
 	g_auto(GssPrepared) prepared = {.headers = g_ptr_array_new_with_free_func(wipe)};
-	prepared.method = known_method(description->method);
+	prepared.method = known_method(description->form->method);
 	if (prepared.method == NULL) {
-		const char *method = description->method != NULL ? description->method : "";
+		const char *told = description->form->method;
+		const char *method = told != NULL ? told : "";
 		g_autofree char *shown = gss_quote(method, -1, NULL);
 		return gss_fail(error, EPROTO, "%s: “%s” is no method that may be used", what,
 		                shown);

@@ -177,14 +177,14 @@ static GError *status_error(const Rest *rest, const GssAnswer *answer)
 {
 	guint generation = 0;
 	g_autoptr(GPtrArray) secrets = g_ptr_array_new();
-	const GssDescription *description = rest->spec.resource->descriptions[rest->spec.verb];
+	const GssForm *form = rest->spec.resource->descriptions[rest->spec.verb].form;
 	const char *token = gss_session_token(rest->call->client->session, &generation);
 	if (token != NULL)
 		g_ptr_array_add(secrets, (void *)token);
-	for (guint i = 0; description != NULL && i < description->values->len; i++) {
+	for (guint i = 0; form != NULL && i < form->values->len; i++) {
 		/* A short value is no token, and masking it would spoil the message. */
-		if (strlen(description->values->pdata[i]) >= 8)
-			g_ptr_array_add(secrets, description->values->pdata[i]);
+		if (strlen(form->values->pdata[i]) >= 8)
+			g_ptr_array_add(secrets, form->values->pdata[i]);
 	}
 	g_ptr_array_add(secrets, NULL);
 	g_autofree char *said = rest->snippet != NULL

@@ -133,7 +133,7 @@ static bool resource_item(const GssXmlNode *item, guint generation, void *data, 
 	Verb *verb = data;
 	if (verb->resource != NULL)
 		return gss_fail(error, EPROTO, "the answer describes two resources");
-	verb->resource = gss_resource_decode(item, verb->uri, generation, error);
+	verb->resource = gss_resource_decode(item, verb->uri, generation, NULL, error);
 	return verb->resource != NULL;
 }
 
@@ -247,9 +247,11 @@ static bool list_item(const GssXmlNode *item, guint generation, void *data, GErr
 		return true;
 	if (g_cancellable_is_cancelled(verb->call.cancellable))
 		return gss_fail(error, ECANCELED, "cancelled");
-	g_autoptr(GssResource) resource = gss_resource_decode(item, NULL, generation, error);
+	GssResource *resource = gss_resource_decode(item, NULL, generation, verb->resource, error);
 	if (resource == NULL)
 		return false;
+	gss_resource_unref(verb->resource);
+	verb->resource = resource; /* the next one may be like it */
 	verb->list_item(resource, verb->data);
 	return true;
 }

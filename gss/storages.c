@@ -68,13 +68,13 @@ static const char *own_uri(const GssResource *resource)
 
 static char *storage_key(const GssResource *resource)
 {
-	const GssDescription *description = resource->descriptions[GSS_VERB_META];
+	const char *url = resource->descriptions[GSS_VERB_META].url;
 	const char *uri = own_uri(resource);
-	if (description == NULL || description->url == NULL || uri == NULL)
+	if (url == NULL || uri == NULL)
 		return NULL;
 	g_autofree char *backend = gss_uri_backend(uri);
-	const char *host = strstr(description->url, "://");
-	host = host != NULL ? host + 3 : description->url;
+	const char *host = strstr(url, "://");
+	host = host != NULL ? host + 3 : url;
 	return g_strdup_printf("%s\n%.*s", backend, (int)MIN(strcspn(host, "/?#"), HOST_MAX), host);
 }
 

@@ -9,7 +9,7 @@
 
 static bool on_item(const GssXmlNode *item, void *data, GError **error)
 {
-	g_autoptr(GssResource) resource = gss_resource_decode(item, NULL, 1, error);
+	g_autoptr(GssResource) resource = gss_resource_decode(item, NULL, 1, NULL, error);
 	if (resource == NULL)
 		return false;
 	gss_name_check(gss_resource_name(resource), NULL);

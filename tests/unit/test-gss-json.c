@@ -86,7 +86,7 @@ static GssResource *file(const char *host)
 		host);
 	g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
 	GssXmlNode *node = gss_xml_parse(bytes, NULL);
-	GssResource *resource = gss_resource_decode(node, NULL, 1, NULL);
+	GssResource *resource = gss_resource_decode(node, NULL, 1, NULL, NULL);
 	gss_xml_node_free(node);
 	g_assert_nonnull(resource);
 	return resource;

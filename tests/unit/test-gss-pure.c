@@ -266,7 +266,7 @@ static GssResource *decode(const char *xml, GError **error)
 	g_autoptr(GBytes) bytes = g_bytes_new_static(xml, strlen(xml));
 	GssXmlNode *node = gss_xml_parse(bytes, error);
 	g_assert_nonnull(node);
-	GssResource *resource = gss_resource_decode(node, NULL, 7, error);
+	GssResource *resource = gss_resource_decode(node, NULL, 7, NULL, error);
 	gss_xml_node_free(node);
 	return resource;
 }
