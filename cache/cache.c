@@ -150,6 +150,7 @@ void cache_set_draining(Cache *cache)
 		((CacheNode *)l->data)->refs = 0;
 		cache_node_put_locked(cache, l->data);
 	}
+	cache_idle_forget_all_locked(cache);
 	GSList *waiters = cache_space_stop_locked(cache);
 	g_mutex_unlock(&cache->lock);
 	g_autoptr(GError) error =
@@ -248,6 +249,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->lock_fd = -1;
 	cache->blobs.dir = cache->blobs.quarantine = -1;
 	cache->nodes = g_hash_table_new(g_int64_hash, g_int64_equal);
+	cache_idle_init(cache);
 	cache->hidden = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	cache->dirty = g_hash_table_new(NULL, NULL);
@@ -378,6 +380,7 @@ void cache_stop(Cache *cache)
 	CACHE_CRASH_POINT("stop.begun");
 	cache->stopping = true;
 	cache_worker_cancel(&cache->evict_timer);
+	cache_worker_cancel(&cache->burst.timer);
 	cache_worker_cancel(&cache->removal_timer);
 	cache_worker_cancel(&cache->pause.timer);
 	cache_worker_cancel(&cache->status_timer);
@@ -440,6 +443,7 @@ void cache_close(Cache *cache)
 		cache_node_free(node);
 	}
 	g_hash_table_unref(cache->nodes);
+	cache_idle_clear(cache);
 	g_hash_table_unref(cache->hidden);
 	g_hash_table_unref(cache->gone);
 	g_hash_table_unref(cache->dirty);

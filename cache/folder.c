@@ -132,6 +132,7 @@ static bool insert_child(Cache *cache, CacheNode *folder, const Item *item, GErr
 		bool ok = cache_node_save_locked(cache, node, error);
 		node->pins--; /* stays in memory: nothing may be buried inside a transaction */
 		if (!node->pins && !node->refs) {
+			cache_idle_leave_locked(cache, node);
 			g_hash_table_remove(cache->nodes, &node->r.id);
 			cache_node_free(node);
 		}

@@ -175,6 +175,8 @@ void cache_forget(Cache *cache, CacheId id, guint64 count)
 	if (node) {
 		node->refs -= MIN(node->refs, count);
 		cache_node_put_locked(cache, cache_node_pin_locked(node));
+	} else {
+		cache_idle_unref_locked(cache, id, count);
 	}
 	g_mutex_unlock(&cache->lock);
 }

@@ -100,6 +100,7 @@ CacheNode *cache_node_adopt_locked(Cache *cache, CacheRecord *record)
 	cache_extents_init(&node->lost);
 	node->pins = 1;
 	g_hash_table_insert(cache->nodes, &node->r.id, node);
+	cache_idle_adopt_locked(cache, node);
 	return node;
 }
 
@@ -192,13 +193,18 @@ void cache_node_put_locked(Cache *cache, CacheNode *node)
 void cache_node_idle_locked(Cache *cache, CacheNode *node)
 {
 	bool unlinked = node->r.parent == CACHE_PARENT_UNLINKED;
-	if (node->pins || node->refs)
+	if (node->pins)
 		return;
+	if (node->refs) {
+		cache_idle_enter_locked(cache, node);
+		return;
+	}
 	if (!unlinked && node->content && cache_content_busy(node->content))
 		return; /* it could be looked up anew: cache_content_put() comes again */
 	if (unlinked)
 		bury_locked(cache, node);
 	cache_siblings_clear_locked(cache, node);
+	cache_idle_leave_locked(cache, node);
 	g_hash_table_remove(cache->nodes, &node->r.id);
 	cache_node_free(node);
 }

@@ -75,6 +75,20 @@ typedef struct {
 	gint64 patience, short_patience, slow_patience; /* us */
 } CacheRoom;
 
+/* The state of cache/burst.c, guarded by Cache.lock. */
+typedef struct {
+	gint64 began_at, last_at; /* monotonic us: when its first and its last file were queued */
+	GSource *timer;           /* while it holds uploads back */
+} CacheBurst;
+
+/* The state of cache/idle.c, guarded by Cache.lock. */
+typedef struct {
+	GHashTable *lookups; /* of nodes that are not in memory */
+	GQueue nodes;        /* CacheNode, the least recently used first; some are in use again */
+	guint limit;         /* nodes; constant after opening */
+	bool trimming;       /* posted */
+} CacheIdle;
+
 struct Cache {
 	GMutex lock;
 	/* Constant after opening. */
@@ -100,9 +114,10 @@ struct Cache {
 	GCond calls_done;
 	guint parting;      /* nodes without a name that leave something on GSS to be removed */
 	GHashTable *nodes;  /* CacheId -> CacheNode */
-	guint listing_now; /* folders being listed */
-	GHashTable *gone; /* URI -> gint64, monotonic us: removed meanwhile; what was asked before
-	                     may still name it */
+	CacheIdle idle;
+	guint listing_now;  /* folders being listed */
+	GHashTable *gone;   /* URI -> gint64, monotonic us: removed meanwhile; what was asked before
+	                       may still name it */
 	GHashTable *hidden; /* URIs that a rename leaves behind: listings don't show them */
 	/* cache/attr.c */
 	GPtrArray *unsaved; /* of CacheNode, pinned: a size became known; NULL none */
@@ -117,9 +132,10 @@ struct Cache {
 	/* cache/queue.c */
 	GQueue ready[2]; /* of CacheNode, pinned: to be uploaded; by lane: small, large */
 	guint active[2]; /* jobs under way */
+	CacheBurst burst;
 	GHashTable
-		*sending, /* creation addresses to which something is being sent: one at a time */
-		*looking; /* set of CacheJob that look at what is there */
+		*sending,  /* creation addresses to which something is being sent: one at a time */
+		*looking;  /* set of CacheJob that look at what is there */
 	GHashTable *kept;  /* URIs at which nothing may be replaced yet: cache/rename.c */
 	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
 	GSList *drainers;  /* CacheCall */
@@ -182,6 +198,7 @@ struct CacheNode {
 	CacheRecord r; /* the journaled part; r.size is current also before it is journaled */
 	guint64 refs;  /* the kernel's lookups */
 	guint pins;    /* users inside of the cache */
+	GList idle_link; /* in Cache.idle.nodes, while it has data */
 	GssResource *resource; /* what GSS said last; NULL unknown */
 	gint64 attr_until;     /* monotonic us: until then size and date need no question */
 	GSList *validating;    /* CacheCall: wait for the question under way */
@@ -224,7 +241,7 @@ struct CacheNode {
 	GSList *idle; /* CacheCall: wait for the job's end */
 	GSource *retry;
 	gint64 settle_until; /* monotonic us: what was sent before a crash has arrived by then */
-	GSList *publishers; /* CachePublisher */
+	GSList *publishers;  /* CachePublisher */
 	gint64 progress_at; /* monotonic us of the last byte or step of an upload somebody waits for
 	                     */
 	GSource *deadline;
@@ -271,6 +288,19 @@ void cache_node_detached_locked(Cache *cache, CacheNode *node);
 /* A name in a folder changed here: a listing under way may not know of it. */
 void cache_folder_touch_locked(CacheNode *folder, const char *name);
 
+/* --- nodes that only the kernel remembers (cache/idle.c) --- */
+
+void cache_idle_init(Cache *cache);
+void cache_idle_clear(Cache *cache);
+/* Its last user here has gone: some time later it may go from memory. */
+void cache_idle_enter_locked(Cache *cache, CacheNode *node);
+void cache_idle_leave_locked(Cache *cache, CacheNode *node); /* it goes for another reason */
+/* It is in memory again: takes over how often the kernel has looked it up. */
+void cache_idle_adopt_locked(Cache *cache, CacheNode *node);
+/* The kernel forgets a node that is not in memory; or all of them. */
+void cache_idle_unref_locked(Cache *cache, CacheId id, guint64 count);
+void cache_idle_forget_all_locked(Cache *cache);
+
 /* Is what is known from before to be told, since GSS is out of reach? */
 bool cache_offline(const Cache *cache, const GError *error);
 
@@ -306,8 +336,8 @@ struct CacheContent {
 
 CacheContent *cache_content_new(Cache *cache, CacheId node, CacheBlobId blob, int fd);
 /* Gives back a reference, and closes the blob if nobody has it open any more. A blob is never
- * opened twice, for its extents live in one place: the node stays while its content is busy. No lock
- * held. */
+ * opened twice, for its extents live in one place: the node stays while its content is busy. No
+ * lock held. */
 void cache_content_put(CacheContent *content);
 bool cache_content_busy(CacheContent *content); /* somebody has it besides its node */
 void cache_content_idle_locked(CacheNode *node);
@@ -472,6 +502,8 @@ bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 
                                          GError **error);
 /* The node must not be uploaded (any more): unlinked, replaced. */
 void cache_queue_cancel_locked(Cache *cache, CacheNode *node);
+/* Starts what there is room for; on the worker. */
+void cache_queue_run_locked(Cache *cache);
 /* It looks at nothing on GSS (any more). */
 void cache_job_look_end_locked(CacheJob *job);
 /* What is at `uri` was removed: who looks at it must look again. */
@@ -484,6 +516,15 @@ void cache_queue_resume_locked(Cache *cache);
 /* ms until the next try, after so many failed ones; `random` from 0 to 1. */
 guint cache_queue_delay(guint tries, double random);
 void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls);
+
+/* --- bursts of small files (cache/burst.c) --- */
+
+/* One was queued. */
+void cache_burst_note_locked(Cache *cache);
+/* Somebody waits for an upload. */
+void cache_burst_end_locked(Cache *cache);
+/* Do further uploads than those `active` wait for a pause? Then the queue is run after it. */
+bool cache_burst_holds_locked(Cache *cache, guint active);
 
 /* --- who waits for an upload (cache/publish.c) --- */
 

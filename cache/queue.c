@@ -6,7 +6,7 @@
 #include "gss/uri.h"
 
 #define LARGE_BYTES (1024 * 1024) /* from here on a file takes the lane for large bodies */
-#define SMALL_JOBS 16
+#define SMALL_JOBS 26 /* gss/client.h: some of its connections stay free for who waits */
 #define LARGE_JOBS 4
 #define ABORTS_MAX 2 /* then the sealed generation is finished, and the next starts as a clone */
 #define RETRY_MS 1000
@@ -80,7 +80,11 @@ void cache_queue_consider_locked(Cache *cache, CacheNode *node)
 	int lane = node->r.size >= LARGE_BYTES;
 	g_queue_push_tail(&cache->ready[lane], cache_node_pin_locked(node));
 	node->queued = true;
-	cache_worker_post(cache, run, cache);
+	if (node->publishers)
+		cache_burst_end_locked(cache);
+	else if (lane == 0)
+		cache_burst_note_locked(cache);
+	cache_queue_run_locked(cache);
 }
 
 static void cancel_job(CacheJob *job)
@@ -221,13 +225,20 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 	return job;
 }
 
+void cache_queue_run_locked(Cache *cache)
+{
+	cache_worker_post(cache, run, cache);
+}
+
 /* In a pause one upload at a time finds out whether it is over. */
-static bool has_room_locked(const Cache *cache, int lane)
+static bool has_room_locked(Cache *cache, int lane)
 {
 	static const guint limit[2] = {SMALL_JOBS, LARGE_JOBS};
 	bool waits = cache->pause.code &&
 	             (cache->pause.timer || cache->active[0] + cache->active[1] > 0);
-	return cache->active[lane] < limit[lane] && !cache->stopping && !waits;
+	return cache->active[lane] < limit[lane] && !cache->stopping && !waits &&
+	       (lane || g_queue_is_empty(&cache->ready[0]) ||
+	        !cache_burst_holds_locked(cache, cache->active[0]));
 }
 
 /* Starts what the lanes have room for: a large file never keeps a small one waiting. */
@@ -515,7 +526,7 @@ static gboolean on_pause_timer(void *data)
 	g_mutex_lock(&cache->lock);
 	if (!g_source_is_destroyed(g_main_current_source())) {
 		cache_worker_cancel(&cache->pause.timer);
-		cache_worker_post(cache, run, cache);
+		cache_queue_run_locked(cache);
 	}
 	g_mutex_unlock(&cache->lock);
 	return G_SOURCE_REMOVE;
@@ -542,7 +553,8 @@ void cache_queue_resume_locked(Cache *cache)
 {
 	cache->pause.tries = 0;
 	cache_worker_cancel(&cache->pause.timer);
-	cache_worker_post(cache, run, cache);
+	cache_burst_end_locked(cache);
+	cache_queue_run_locked(cache);
 }
 
 static void end_pause_locked(Cache *cache)
@@ -652,7 +664,7 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	GSList *idle = g_steal_pointer(&node->idle);
 	cache_queue_consider_locked(cache, node);
 	/* Room in a lane: the next. */
-	cache_worker_post(cache, run, cache);
+	cache_queue_run_locked(cache);
 	job_free_locked(job);
 	cache_queue_check_drained_locked(cache, &drained);
 	g_mutex_unlock(&cache->lock);
@@ -735,6 +747,8 @@ void cache_drain(Cache *cache, CacheCallback callback, void *data)
 	GSList *calls = NULL;
 	g_mutex_lock(&cache->lock);
 	cache->drainers = cache_calls_add(cache->drainers, on_drained, drain);
+	cache_burst_end_locked(cache);
+	cache_queue_run_locked(cache);
 	cache_queue_check_drained_locked(cache, &calls);
 	g_mutex_unlock(&cache->lock);
 	cache_calls_run(cache, calls, NULL);

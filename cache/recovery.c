@@ -247,7 +247,8 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 	if (r->blob && cache_blob_stat(&cache->blobs, r->blob, &st) && st.st_size > r->size &&
 	    !trim(cache, node, error))
 		return false;
-	/* As between two tries: the next close that is acknowledged ends what could be gone back to. */
+	/* As between two tries: the next close that is acknowledged ends what could be gone back
+	 * to. */
 	if (cache_store_find_generation(cache->store, r->id, &sealed, NULL))
 		node->sealed = MAX(node->sealed, sealed.number);
 	/* What was parked is tried again at each mount. */

@@ -116,6 +116,16 @@ void cache_siblings_hand_down_locked(CacheNode *folder, CacheNode *child)
 	sibling->attr_until = 0;
 }
 
+void cache_siblings_take_back_locked(Cache *cache, const CacheNode *child)
+{
+	guint index;
+	CacheId parent = child->r.parent;
+	const CacheNode *folder = g_hash_table_lookup(cache->nodes, &parent);
+	Sibling *sibling = folder ? find(folder->siblings, child->r.name, &index) : NULL;
+	if (sibling && sibling->id == child->r.id)
+		sibling->attr_until = child->attr_until;
+}
+
 void cache_siblings_touch_locked(CacheNode *folder, const char *name)
 {
 	guint index;

@@ -38,6 +38,8 @@ void cache_siblings_hand_down_locked(CacheNode *folder, CacheNode *child);
 /* The same for what the full view of the folder says of its version. True: what the kernel has of
  * it is outdated. */
 bool cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *child);
+/* The child goes from memory: what is known of it stays here. */
+void cache_siblings_take_back_locked(Cache *cache, const CacheNode *child);
 /* The name was changed locally: what was asked about it before is not true any more. */
 void cache_siblings_touch_locked(CacheNode *folder, const char *name);
 

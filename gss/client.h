@@ -39,7 +39,7 @@ typedef struct {
 	guint response_timeout_ms; /* 0: 15 minutes from the last request byte to the first of the
 	                              answer, where that may be work: changes, listings, contents;
 	                              for other questions the stall's */
-	guint small_connections; /* 0: 24; connections for SOAP calls, HEAD, DELETE, bodies < 1 MiB
+	guint small_connections; /* 0: 32; connections for SOAP calls, HEAD, DELETE, bodies < 1 MiB
 	                          */
 	guint large_connections; /* 0: 4; connections for large bodies */
 	/* Reads the credentials afresh; called on gss-net whenever a login is due. Fills `ret` and

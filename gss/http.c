@@ -250,7 +250,7 @@ GssHttp *gss_http_new(const GssClientOptions *options, GError **error)
 		options->connect_timeout_ms != 0 ? options->connect_timeout_ms : 10000;
 	http->stall_timeout = timeout_us(options->stall_timeout_ms, 60 * 1000);
 	http->response_timeout = timeout_us(options->response_timeout_ms, 15 * 60 * 1000);
-	guint small = options->small_connections != 0 ? options->small_connections : 24;
+	guint small = options->small_connections != 0 ? options->small_connections : 32;
 	guint large = options->large_connections != 0 ? options->large_connections : 4;
 	http->lanes[GSS_LANE_SMALL].limit = small;
 	http->lanes[GSS_LANE_LARGE].limit = large;
