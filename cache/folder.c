@@ -7,9 +7,11 @@
 #include "gss/uri.h"
 
 typedef struct {
-	char *name, *uri;
+	const char *name, *uri;
 	bool folder;
-	GssResource *resource; /* NULL past CACHE_SIBLINGS_MAX */
+	bool kept;             /* it is known here, and stays */
+	GssResource *resource; /* has name and URI; NULL past CACHE_SIBLINGS_MAX */
+	char texts[];          /* has them then */
 } Item;
 
 typedef struct {
@@ -25,8 +27,6 @@ typedef struct {
 static void item_free(void *data)
 {
 	Item *item = data;
-	g_free(item->name);
-	g_free(item->uri);
 	g_clear_pointer(&item->resource, gss_resource_unref);
 	g_free(item);
 }
@@ -37,12 +37,19 @@ static void on_item(GssResource *resource, void *data)
 	GssType type = gss_resource_type(resource);
 	if (type == GSS_TYPE_NOTEXIST)
 		return;
-	Item *item = g_new0(Item, 1);
-	item->name = g_strdup(gss_resource_name(resource));
-	item->uri = g_strdup(gss_resource_uri(resource));
+	const char *name = gss_resource_name(resource), *uri = gss_resource_uri(resource);
+	bool described = listing->items->len < CACHE_SIBLINGS_MAX;
+	gsize name_size = strlen(name) + 1, uri_size = uri ? strlen(uri) + 1 : 0;
+	Item *item = g_malloc0(sizeof(Item) + (described ? 0 : name_size + uri_size));
 	item->folder = type == GSS_TYPE_FOLDER;
-	if (listing->items->len < CACHE_SIBLINGS_MAX)
+	if (described) {
 		item->resource = gss_resource_ref(resource);
+		item->name = name;
+		item->uri = uri;
+	} else {
+		item->name = memcpy(item->texts, name, name_size);
+		item->uri = uri ? memcpy(item->texts + name_size, uri, uri_size) : NULL;
+	}
 	g_ptr_array_add(listing->items, item);
 }
 
@@ -95,27 +102,35 @@ bool cache_folder_prune_locked(Cache *cache, CacheNode *folder)
 
 /* --- reconciling a listing with what is known --- */
 
+/* A child that GSS does not have any more, or not as what it was. */
 typedef struct {
 	CacheId id;
-	bool folder, local; /* local: dirty or not on GSS yet */
-	char *uri;
-} Known;
+	char *name;
+} Gone;
 
-static void known_free(void *data)
+static void gone_clear(void *data)
 {
-	Known *known = data;
-	g_free(known->uri);
-	g_free(known);
+	g_free(((Gone *)data)->name);
 }
 
-static bool note_known(const CacheRecord *record, void *data)
+typedef struct {
+	GHashTable *shown, *touched; /* name -> Item; set of names */
+	GArray *gone;                /* Gone */
+} Compare;
+
+static bool compare(const CacheRecord *record, void *data)
 {
-	Known *known = g_new0(Known, 1);
-	known->id = record->id;
-	known->folder = record->folder;
-	known->local = !record->uri || (!record->folder && record->generation != record->published);
-	known->uri = g_strdup(record->uri);
-	g_hash_table_insert(data, g_strdup(record->name), known);
+	const Compare *all = data;
+	Item *item = g_hash_table_lookup(all->shown, record->name);
+	bool local = !record->uri || (!record->folder && record->generation != record->published);
+	bool same =
+		item && item->folder == record->folder && g_strcmp0(item->uri, record->uri) == 0;
+	if (item)
+		item->kept = local || same;
+	if (!same && !local && !g_hash_table_contains(all->touched, record->name)) {
+		Gone gone = {record->id, g_strdup(record->name)};
+		g_array_append_val(all->gone, gone);
+	}
 	return true;
 }
 
@@ -169,27 +184,18 @@ static bool usable(Cache *cache, CacheNode *folder, const Item *item, gint64 ask
 	       !g_hash_table_contains(folder->touched, item->name);
 }
 
-/* Everything that vanished or became something else. Each in a transaction of its own. */
-static void remove_outdated_locked(Listing *listing, GHashTable *known, GHashTable *shown)
+/* Each in a transaction of its own. */
+static void remove_gone_locked(Listing *listing, const GArray *all)
 {
 	Cache *cache = listing->cache;
-	GHashTableIter iter;
-	void *name, *value;
-	g_hash_table_iter_init(&iter, known);
-	while (g_hash_table_iter_next(&iter, &name, &value)) {
-		const Known *old = value;
-		const Item *item = g_hash_table_lookup(shown, name);
-		bool same =
-			item && item->folder == old->folder && g_strcmp0(item->uri, old->uri) == 0;
-		if (same || old->local || g_hash_table_contains(listing->folder->touched, name))
-			continue;
-		g_autoptr(GError) error = NULL;
-		CacheNode *node = cache_node_get_locked(cache, old->id, &error);
+	for (guint i = 0; i < all->len; i++) {
+		const Gone *gone = &g_array_index(all, Gone, i);
+		CacheNode *node = cache_node_get_locked(cache, gone->id, NULL);
 		if (!node)
 			continue;
 		/* It may have become local since it was noted. */
 		if (!cache_node_dirty(node) && cache_folder_prune_locked(cache, node))
-			g_ptr_array_add(listing->outdated, g_strdup(name));
+			g_ptr_array_add(listing->outdated, g_strdup(gone->name));
 		cache_node_put_locked(cache, node);
 	}
 }
@@ -198,18 +204,19 @@ static bool reconcile_locked(Listing *listing, GError **error)
 {
 	Cache *cache = listing->cache;
 	CacheNode *folder = listing->folder;
-	g_autoptr(GHashTable) known =
-		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, known_free);
 	g_autoptr(GHashTable) shown = g_hash_table_new(g_str_hash, g_str_equal);
-	if (!cache_store_children(cache->store, folder->r.id, note_known, known, error))
-		return false;
+	g_autoptr(GArray) gone = g_array_new(FALSE, FALSE, sizeof(Gone));
+	g_array_set_clear_func(gone, gone_clear);
 	for (guint i = 0; i < listing->items->len; i++) {
 		Item *item = g_ptr_array_index(listing->items, i);
 		if (usable(cache, folder, item, listing->asked_at) &&
 		    !g_hash_table_contains(shown, item->name))
-			g_hash_table_insert(shown, item->name, item);
+			g_hash_table_insert(shown, (void *)item->name, item);
 	}
-	remove_outdated_locked(listing, known, shown);
+	Compare all = {shown, folder->touched, gone};
+	if (!cache_store_children(cache->store, folder->r.id, compare, &all, error))
+		return false;
+	remove_gone_locked(listing, gone);
 
 	CACHE_CRASH_POINT("folder.reconciling");
 	if (!cache_store_begin(cache->store, error))
@@ -223,12 +230,8 @@ static bool reconcile_locked(Listing *listing, GError **error)
 			continue;
 		if (item->resource)
 			g_ptr_array_add(resources, g_steal_pointer(&item->resource));
-		const Known *old = g_hash_table_lookup(known, item->name);
-		bool same =
-			old && old->folder == item->folder && g_strcmp0(old->uri, item->uri) == 0;
-		bool kept = old && (old->local || same);
 		g_autoptr(GError) failure = NULL;
-		if (!kept && !insert_child(cache, folder, item, &failure) &&
+		if (!item->kept && !insert_child(cache, folder, item, &failure) &&
 		    failure->code != EEXIST) { /* EEXIST: kept, since something below it is dirty */
 			g_propagate_error(error, g_steal_pointer(&failure));
 			ok = false;

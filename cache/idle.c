@@ -3,8 +3,8 @@
  * memory; how often the kernel has looked them up stays. They come back from the journal. */
 #include "cache/private.h"
 
-#define IDLE_MAX 16384
-#define IDLE_SLACK 1024 /* how many go at once */
+#define IDLE_MAX 4096
+#define IDLE_SLACK 512 /* how many go at once */
 
 typedef struct {
 	CacheId id; /* the key */

@@ -77,7 +77,10 @@ static const char *const statements[CACHE_SQL_COUNT] = {
 	[CACHE_SQL_LOAD_NODE] = "SELECT " NODE_COLUMNS " FROM node WHERE id = ?",
 	[CACHE_SQL_FIND_NODE] = "SELECT " NODE_COLUMNS " FROM node WHERE parent = ? AND name = ? AND parent >= 0",
 	[CACHE_SQL_FIND_URI] = "SELECT " NODE_COLUMNS " FROM node WHERE uri = ? AND parent >= 0 LIMIT 1",
-	[CACHE_SQL_CHILDREN] = "SELECT " NODE_COLUMNS " FROM node WHERE parent = ? ORDER BY name",
+	/* The conditions that choose nothing choose a partial index. */
+	[CACHE_SQL_CHILDREN] = "SELECT " NODE_COLUMNS " FROM node WHERE parent = ? AND parent >= 0"
+		" ORDER BY name",
+	[CACHE_SQL_NAMELESS] = "SELECT " NODE_COLUMNS " FROM node WHERE parent = ? AND parent < 0",
 	[CACHE_SQL_DIRTY] = "SELECT " NODE_COLUMNS " FROM node WHERE generation != published ORDER BY id",
 	[CACHE_SQL_CONFLICTS] = "SELECT " NODE_COLUMNS " FROM node WHERE conflict IS NOT NULL AND parent >= 0",
 	[CACHE_SQL_INSERT_BLOB] = "INSERT INTO blob VALUES (NULL, ?, ?, 0)",

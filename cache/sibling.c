@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define SIBLINGS_TOTAL 24576 /* of all folders; those listed longest ago are forgotten */
+#define SIBLINGS_TOTAL 16384 /* of all folders; those listed longest ago are forgotten */
 #define SIBLINGS_RUNNING 32  /* questions of one folder at a time: enough for all connections */
 #define SIBLINGS_AHEAD 256   /* files */
 #define VIEW_WORTH 8         /* files; for fewer the full view saves nothing */

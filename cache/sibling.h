@@ -25,7 +25,7 @@ typedef struct CacheNode CacheNode;
 typedef struct CacheSiblings CacheSiblings;
 typedef struct GssResource GssResource;
 
-#define CACHE_SIBLINGS_MAX 16384 /* children of one folder of which a description is kept */
+#define CACHE_SIBLINGS_MAX 12288 /* children of one folder of which a description is kept */
 
 /* After a listing: what it said of the children that are shown; takes over the GPtrArray of
  * GssResource. */

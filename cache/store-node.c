@@ -175,7 +175,8 @@ bool cache_store_children(CacheStore *store, gint64 parent, CacheRecordFunc func
                           GError **error)
 {
 	g_rec_mutex_lock(&store->lock);
-	sqlite3_stmt *stmt = cache_sql_statement(store, CACHE_SQL_CHILDREN);
+	sqlite3_stmt *stmt =
+		cache_sql_statement(store, parent < 0 ? CACHE_SQL_NAMELESS : CACHE_SQL_CHILDREN);
 	sqlite3_bind_int64(stmt, 1, parent);
 	bool ok = each_record(store, stmt, func, data, error);
 	g_rec_mutex_unlock(&store->lock);
