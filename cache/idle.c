@@ -4,7 +4,6 @@
 #include "cache/private.h"
 
 #define IDLE_MAX 4096
-#define IDLE_SLACK 512 /* how many go at once */
 
 typedef struct {
 	CacheId id; /* the key */
@@ -94,7 +93,7 @@ void cache_idle_enter_locked(Cache *cache, CacheNode *node)
 	node->idle_link.data = node;
 	g_queue_push_tail_link(&idle->nodes, &node->idle_link);
 	/* Behind the caller's back, who may know nodes that nobody has pinned. */
-	if (idle->nodes.length > idle->limit + IDLE_SLACK && !idle->trimming) {
+	if (idle->nodes.length > idle->limit + idle->limit / 8 && !idle->trimming) {
 		idle->trimming = true;
 		cache_worker_post(cache, trim, cache);
 	}

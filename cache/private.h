@@ -85,7 +85,7 @@ typedef struct {
 typedef struct {
 	GHashTable *lookups; /* of nodes that are not in memory */
 	GQueue nodes;        /* CacheNode, the least recently used first; some are in use again */
-	guint limit;         /* nodes; constant after opening */
+	guint limit;         /* nodes, and an eighth before some go; constant after opening */
 	bool trimming;       /* posted */
 } CacheIdle;
 

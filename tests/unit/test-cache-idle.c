@@ -1,0 +1,154 @@
+/* test-cache-idle.c - nodes that only the kernel remembers, against gss-local, whose path is the
+ * first argument. */
+#include "cache/private.h"
+#include "test-cache-world.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#define FILES 40
+#define LIMIT 8
+
+static void set_up_few(Fixture *f, const void *data)
+{
+	set_up(f, data);
+	f->cache->idle.limit = LIMIT;
+}
+
+static guint nodes(Fixture *f)
+{
+	g_mutex_lock(&f->cache->lock);
+	guint count = g_hash_table_size(f->cache->nodes);
+	g_mutex_unlock(&f->cache->lock);
+	return count;
+}
+
+static guint64 lookups(Fixture *f, CacheId id)
+{
+	g_mutex_lock(&f->cache->lock);
+	CacheNode *node = cache_node_get_locked(f->cache, id, NULL);
+	guint64 refs = node ? node->refs : 0;
+	if (node)
+		cache_node_put_locked(f->cache, node);
+	g_mutex_unlock(&f->cache->lock);
+	return refs;
+}
+
+static bool in_memory(Fixture *f, CacheId id)
+{
+	g_mutex_lock(&f->cache->lock);
+	bool found = g_hash_table_contains(f->cache->nodes, &id);
+	g_mutex_unlock(&f->cache->lock);
+	return found;
+}
+
+/* The worker lets them go before long. */
+static void await_few(Fixture *f, guint kept)
+{
+	gint64 deadline = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+	while (nodes(f) > kept && g_get_monotonic_time() < deadline)
+		g_usleep(1000);
+	g_assert_cmpuint(nodes(f), <=, kept);
+}
+
+static char *name_of(int i)
+{
+	return g_strdup_printf("file-%02d", i);
+}
+
+static void make_all(Fixture *f, CacheId *ret_ids)
+{
+	for (int i = 0; i < FILES; i++) {
+		g_autofree char *name = name_of(i), *text = g_strdup_printf("this is %d", i);
+		ret_ids[i] = make(f, name, text);
+	}
+	drain(f);
+}
+
+static void look_at_all(Fixture *f, const CacheId *ids)
+{
+	for (int i = 0; i < FILES; i++) {
+		g_autoptr(GError) error = NULL;
+		g_autofree char *name = name_of(i);
+		CacheAttr attr;
+		g_assert_true(sync_lookup(f->cache, f->home, name, &attr, &error));
+		g_assert_cmpuint(attr.id, ==, ids[i]);
+		g_assert_cmpuint(attr.size, ==, i < 10 ? 9 : 10);
+	}
+}
+
+static void test_lookups_are_kept(Fixture *f, const void *data)
+{
+	CacheId ids[FILES];
+	make_all(f, ids);
+	look_at_all(f, ids);
+	await_few(f, LIMIT + LIMIT / 8 + 1); /* and home */
+	g_assert_false(in_memory(f, ids[0]));
+	for (int i = 0; i < FILES; i++)
+		g_assert_cmpuint(lookups(f, ids[i]), ==, 2); /* made, and looked up */
+	/* Forgotten one by one, in memory or not, nothing of it is left. */
+	await_few(f, LIMIT + LIMIT / 8 + 1);
+	for (int i = 0; i < FILES; i++)
+		cache_forget(f->cache, ids[i], 1);
+	for (int i = 0; i < FILES; i++)
+		g_assert_cmpuint(lookups(f, ids[i]), ==, 1);
+	for (int i = 0; i < FILES; i++)
+		cache_forget(f->cache, ids[i], 1);
+	g_assert_cmpuint(g_hash_table_size(f->cache->idle.lookups), ==, 0);
+	g_assert_cmpuint(nodes(f), ==, 1);
+}
+
+static void test_content_is_found_again(Fixture *f, const void *data)
+{
+	CacheId ids[FILES];
+	make_all(f, ids);
+	look_at_all(f, ids);
+	await_few(f, LIMIT + LIMIT / 8 + 1);
+	for (int i = 0; i < FILES; i++) {
+		g_autofree char *name = name_of(i), *text = content(f, name);
+		g_autofree char *expected = g_strdup_printf("this is %d", i);
+		g_assert_cmpstr(text, ==, expected);
+	}
+	look_at_all(f, ids);
+}
+
+/* What is open, or not on GSS yet, stays, while all others are looked at. */
+static void test_what_is_used_stays(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheId ids[FILES];
+	make_all(f, ids);
+	CacheFile *file = sync_open(f->cache, ids[0], O_RDWR, &error);
+	g_assert_no_error(error);
+	control(f, "", "error-rate=100");
+	rewrite(f, ids[1], "changed");
+	for (int i = 2; i < FILES; i++)
+		g_assert_cmpuint(lookups(f, ids[i]), ==, 1);
+	await_few(f, LIMIT + LIMIT / 8 + 3);
+	g_assert_true(in_memory(f, ids[0]));
+	g_assert_true(in_memory(f, ids[1]));
+	g_assert_false(in_memory(f, ids[2]));
+	g_assert_true(sync_write(file, 0, "THIS", 4, &error));
+	g_assert_true(cache_file_flush(file, &error));
+	cache_file_release(file);
+	control(f, "", "error-rate=0");
+	drain(f);
+	assert_there(f, "file-00", "THIS is 0");
+	assert_there(f, "file-01", "changed");
+	await_few(f, LIMIT + LIMIT / 8 + 1);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_log_set_always_fatal(G_LOG_FATAL_MASK); /* a warning is an outcome here, not a failure */
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	world_init(argv[1]);
+#define ADD_FEW(name, function) \
+	g_test_add("/cache/idle/" name, Fixture, NULL, set_up_few, function, tear_down)
+	ADD_FEW("lookups-are-kept", test_lookups_are_kept);
+	ADD_FEW("content-is-found-again", test_content_is_found_again);
+	ADD_FEW("what-is-used-stays", test_what_is_used_stays);
+	return g_test_run();
+}
