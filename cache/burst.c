@@ -1,11 +1,10 @@
 /* Bursts: while many small files are written one after the other, as by cp -r, whoever writes them
- * is not to share processors and journal with their uploads: only a few go on until there is a
- * pause. */
+ * is not to share processors and journal with their uploads, which begin in the first pause. */
 #include "cache/private.h"
 
-#define JOBS 2 /* that go on: a single file is never held up */
+#define FEW 4 /* files that are no burst: they are never held up */
 #define PAUSE_MS 30
-#define LONGEST_US G_USEC_PER_SEC /* then all go on, writers or not */
+#define LONGEST_US (2 * G_USEC_PER_SEC) /* then uploads go on, writers or not */
 
 static bool over(const CacheBurst *burst, gint64 now)
 {
@@ -18,8 +17,9 @@ void cache_burst_note_locked(Cache *cache)
 	CacheBurst *burst = &cache->burst;
 	gint64 now = g_get_monotonic_time();
 	if (now - burst->last_at > PAUSE_MS * G_TIME_SPAN_MILLISECOND)
-		burst->began_at = now;
+		*burst = (CacheBurst){.began_at = now, .timer = burst->timer};
 	burst->last_at = now;
+	burst->files++;
 }
 
 void cache_burst_end_locked(Cache *cache)
@@ -40,10 +40,10 @@ static gboolean on_pause(void *data)
 	return G_SOURCE_REMOVE;
 }
 
-bool cache_burst_holds_locked(Cache *cache, guint active)
+bool cache_burst_holds_locked(Cache *cache)
 {
 	CacheBurst *burst = &cache->burst;
-	if (active < JOBS || over(burst, g_get_monotonic_time()))
+	if (burst->files <= FEW || over(burst, g_get_monotonic_time()))
 		return false;
 	if (!burst->timer)
 		burst->timer = cache_worker_after(cache, PAUSE_MS, on_pause, cache, NULL);

@@ -78,6 +78,7 @@ typedef struct {
 /* The state of cache/burst.c, guarded by Cache.lock. */
 typedef struct {
 	gint64 began_at, last_at; /* monotonic us: when its first and its last file were queued */
+	guint files;
 	GSource *timer;           /* while it holds uploads back */
 } CacheBurst;
 
@@ -523,8 +524,8 @@ void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls);
 void cache_burst_note_locked(Cache *cache);
 /* Somebody waits for an upload. */
 void cache_burst_end_locked(Cache *cache);
-/* Do further uploads than those `active` wait for a pause? Then the queue is run after it. */
-bool cache_burst_holds_locked(Cache *cache, guint active);
+/* Do uploads wait for a pause? Then the queue is run after it. */
+bool cache_burst_holds_locked(Cache *cache);
 
 /* --- who waits for an upload (cache/publish.c) --- */
 

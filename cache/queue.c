@@ -237,8 +237,7 @@ static bool has_room_locked(Cache *cache, int lane)
 	bool waits = cache->pause.code &&
 	             (cache->pause.timer || cache->active[0] + cache->active[1] > 0);
 	return cache->active[lane] < limit[lane] && !cache->stopping && !waits &&
-	       (lane || g_queue_is_empty(&cache->ready[0]) ||
-	        !cache_burst_holds_locked(cache, cache->active[0]));
+	       (lane || g_queue_is_empty(&cache->ready[0]) || !cache_burst_holds_locked(cache));
 }
 
 /* Starts what the lanes have room for: a large file never keeps a small one waiting. */

@@ -297,3 +297,15 @@ def test_without_credentials_the_queue_waits_and_says_so_once(world, platform):
     assert "will be tried again" not in home.text()
     # Logging in as wrong again and again would lock the account.
     assert platform.counters()["auth.getSessionToken"] <= 4
+
+
+def test_what_a_burst_of_files_held_back_is_sent_after_it(home, platform):
+    """Uploads give way while many files are written; in the pause after them all that may run side by side do."""
+    platform.fault(method="POST", path="/refissh*", hold="before", times=100)
+    for i in range(12):
+        (home / f"f{i}").write_text("x")
+    platform.wait("held", 12)
+    platform.control("/reset")
+    platform.control("/release")
+    for i in range(12):
+        settled(home / f"f{i}")
