@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from world import fails_with, until
+from world import SANITIZE, fails_with, until
+
+MIB = 1 << 20
 
 
 def fill(folder, count, size=lambda i: 100 + i):
@@ -241,3 +243,18 @@ def test_sizes_whatever_head_answers(mount, platform, head, ranges):
     after = platform.counters()
     asked = [after.get(f"rest.{m}", 0) - before.get(f"rest.{m}", 0) for m in ("HEAD", "GET")]
     assert asked == ([1, 0] if head == "size" else [0, 1])
+
+
+def test_a_folder_of_ten_thousand(mount, platform):
+    """Three passes, listed anew each time: sizes and dates are right, and memory is what an inode may take."""
+    count, work = 10_000, platform.home / "work"
+    fill(work, count)
+    home = mount()
+    for _ in range(3):
+        assert len(os.listdir(home / "work")) == count
+        check(home / "work", count)
+        (home / ".status").write_text("refresh\n")
+    if SANITIZE == "none":
+        assert home.peak_memory() < 40 * MIB + count * 300
+    requests = platform.counters()
+    assert requests["rest.GET"] + requests.get("rest.HEAD", 0) < 500, "one view for each pass, and what was asked beside it"
