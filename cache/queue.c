@@ -84,7 +84,8 @@ void cache_queue_consider_locked(Cache *cache, CacheNode *node)
 		cache_burst_end_locked(cache);
 	else if (lane == 0)
 		cache_burst_note_locked(cache);
-	cache_queue_run_locked(cache);
+	if (lane || !cache_burst_holds_locked(cache))
+		cache_queue_run_locked(cache);
 }
 
 static void cancel_job(CacheJob *job)

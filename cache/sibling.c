@@ -536,17 +536,20 @@ void cache_siblings_view_locked(Cache *cache, CacheNode *folder, const char *nam
 void cache_siblings_ahead_locked(Cache *cache, CacheNode *folder, const char *name)
 {
 	CacheSiblings *siblings = folder->siblings;
+	gint64 now = g_get_monotonic_time();
 	guint at;
-	if (!siblings || siblings->shown_until < g_get_monotonic_time() ||
-	    !find(siblings, name, &at))
+	if (!siblings || siblings->shown_until < now || !find(siblings, name, &at))
 		return;
-	siblings->shown_until = g_get_monotonic_time() + CACHE_LIST_LEASE_US;
+	siblings->shown_until = now + CACHE_LIST_LEASE_US;
 	/* Who goes back far, or on beyond what was asked for, is followed. */
 	if (at >= siblings->next || at + 1 + SIBLINGS_AHEAD < siblings->next)
 		siblings->next = at + 1;
 	siblings->end = MIN(at + 1 + SIBLINGS_AHEAD, siblings->all->len);
-	bool patient = siblings->view == VIEW_ASKED &&
-	               g_get_monotonic_time() - siblings->view_asked < VIEW_PATIENCE_US;
-	if (!patient && siblings->next < siblings->end)
+	if (siblings->view == VIEW_ASKED && now - siblings->view_asked < VIEW_PATIENCE_US)
+		return;
+	while (siblings->next < siblings->end &&
+	       settled_locked(cache, siblings, siblings->next, now))
+		siblings->next++;
+	if (siblings->next < siblings->end)
 		pump_later_locked(cache, folder);
 }

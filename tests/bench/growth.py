@@ -57,7 +57,7 @@ class GrowingFolder(Case):
 
     def run(self, bench, peer):
         with peer.session() as session:
-            make_files(session.served, self.entries, 1)
+            make_files(session.served, self.entries, 100)
             session.mount()
             with self.metered(bench, session, self.key()):
                 bench.results.add(f"{self.key()}.cold", peer.name, timed("ls", "-l", session.root))
