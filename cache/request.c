@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
+#define CLOSING_LOOKS 40
+#define CLOSING_LOOK_MS 25
+
 /* --- trying again --- */
 
 static bool retry_locked(Cache *cache, CacheNode *node, GError **error)
@@ -68,6 +71,9 @@ typedef struct {
 	CacheNode *node; /* pinned */
 	CacheCallback callback;
 	void *data;
+	guint looks;    /* that found it still open; from the first on a call is counted */
+	GSource *timer; /* until the next look */
+	bool cancelled; /* the upload under way was */
 } Discard;
 
 static bool may_locked(Cache *cache, const CacheNode *node, GError **error)
@@ -190,7 +196,7 @@ static void finish(Discard *discard)
 		cache_node_mark_clean_locked(cache, node);
 		cache_status_changed_locked(cache);
 		g_message("%s: the local changes were discarded", name);
-	} else {
+	} else if (discard->cancelled) {
 		cache_queue_consider_locked(cache, node);
 	}
 	cache_node_put_locked(cache, node);
@@ -207,6 +213,9 @@ static void finish(Discard *discard)
 	if (ok && cache->notify.inode)
 		cache->notify.inode(id, 0, 0, cache->notify.data);
 	discard->callback(error, discard->data);
+	cache_worker_cancel(&discard->timer);
+	if (discard->looks)
+		cache_call_end(cache);
 	g_free(discard);
 }
 
@@ -219,32 +228,60 @@ static void on_idle(Cache *cache, const GError *error, void *data)
 	finish(discard);
 }
 
-void cache_discard(Cache *cache, CacheId id, CacheCallback callback, void *data)
+static gboolean look_again(void *data);
+
+/* Is it open for writing, though that may be over already? The kernel tells of the last close()
+ * only after it has returned. */
+static bool closing_locked(Discard *discard)
 {
-	g_autoptr(GError) error = NULL;
-	bool waits = false;
+	const CacheNode *node = discard->node;
+	if (!node->writers || node->write_calls || node->changed || discard->looks == CLOSING_LOOKS)
+		return false;
+	if (!discard->looks && !cache_call_begin_locked(discard->cache))
+		return false;
+	discard->looks++;
+	cache_worker_cancel(&discard->timer);
+	discard->timer =
+		cache_worker_after(discard->cache, CLOSING_LOOK_MS, look_again, discard, NULL);
+	return true;
+}
+
+static void discard_begin(Discard *discard)
+{
+	Cache *cache = discard->cache;
+	CacheNode *node = discard->node;
 	g_mutex_lock(&cache->lock);
-	CacheNode *node = cache_node_get_locked(cache, id, &error);
-	if (node && !may_locked(cache, node, &error)) {
-		cache_node_put_locked(cache, node);
-		node = NULL;
-	}
-	Discard *discard = node ? g_new(Discard, 1) : NULL;
-	if (node) {
-		*discard = (Discard){cache, node, callback, data};
-		waits = node->job != NULL;
-	}
-	if (waits) {
+	bool waits = closing_locked(discard);
+	if (!waits && node->job && may_locked(cache, node, NULL)) {
 		/* What is sent already may have arrived: then there is nothing to discard. */
-		node->leaving = true;
+		node->leaving = discard->cancelled = waits = true;
 		cache_queue_cancel_locked(cache, node);
 		node->idle = cache_calls_add(node->idle, on_idle, discard);
 	}
 	g_mutex_unlock(&cache->lock);
-	if (!node)
-		callback(error, data);
-	else if (!waits)
+	if (!waits)
 		finish(discard);
+}
+
+static gboolean look_again(void *data)
+{
+	discard_begin(data);
+	return G_SOURCE_REMOVE;
+}
+
+void cache_discard(Cache *cache, CacheId id, CacheCallback callback, void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&cache->lock);
+	CacheNode *node = cache_node_get_locked(cache, id, &error);
+	g_mutex_unlock(&cache->lock);
+	if (!node) {
+		callback(error, data);
+		return;
+	}
+	Discard *discard = g_new0(Discard, 1);
+	*discard = (Discard){.cache = cache, .node = node, .callback = callback, .data = data};
+	discard_begin(discard);
 }
 
 /* --- forgetting --- */

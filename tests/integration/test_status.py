@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import select
+import threading
 
 import pytest
 
@@ -289,6 +290,21 @@ def test_discard_of_what_is_being_written(home, platform):
             command(home, "discard f")
     settled(home / "f")
     assert (platform.home / "f").read_bytes() == b"precious"
+
+
+def test_discard_of_what_is_being_closed(home, platform):
+    """close() returns before the daemon hears of it; whoever stays open is refused."""
+    platform.fault(method="POST", path="/refissh*", status=503, times=1000)
+    fd = os.open(home / "f", os.O_CREAT | os.O_WRONLY, 0o644)
+    os.write(fd, b"mistake")
+    os.close(os.dup(fd))  # flushes
+    with fails_with(errno.EBUSY):
+        command(home, "discard f")
+    closing = threading.Timer(0.3, os.close, (fd,))
+    closing.start()
+    command(home, "discard f")
+    closing.join()
+    assert not (home / "f").exists() and not (platform.home / "f").exists()
 
 
 def test_discard_of_a_folder_or_of_nothing(home):
