@@ -126,7 +126,7 @@ static bool on_answer(const GssXmlNode *item, guint generation, void *data, GErr
 {
 	Login *login = data;
 	if (login->answers[login->asked] == NULL)
-		login->answers[login->asked] = g_strdup(item->text->str);
+		login->answers[login->asked] = g_strdup(gss_xml_text(item));
 	return true;
 }
 

@@ -181,8 +181,8 @@ static bool on_item(const GssXmlNode *item, guint generation, void *data, GError
 	Verb *verb = data;
 	if (verb->list != NULL)
 		collect_images(item, verb->list);
-	if (verb->text == NULL && gss_xml_children(item) == 0 && item->text->len > 0)
-		verb->text = g_strdup(item->text->str);
+	if (verb->text == NULL && gss_xml_children(item) == 0 && *gss_xml_text(item) != '\0')
+		verb->text = g_strdup(gss_xml_text(item));
 	return true;
 }
 

@@ -66,35 +66,74 @@ static bool end_object(GssJsonList *list, GError **error)
 	return ok;
 }
 
-/* What is nested has nothing that anybody here wants, and is most of the bytes: a 0 stands for it.
- */
-static bool in_object(GssJsonList *list, char c, GError **error)
+/* One character that has a meaning where it stands; *keep: it is of the object's own members. */
+static bool step(GssJsonList *list, char *c, bool *keep, GError **error)
 {
-	bool kept = list->depth <= 1;
+	*keep = list->depth <= 1;
 	if (list->in_string) {
 		if (list->escaped)
 			list->escaped = false;
-		else if (c == '\\')
+		else if (*c == '\\')
 			list->escaped = true;
-		else if (c == '"')
+		else if (*c == '"')
 			list->in_string = false;
-	} else if (c == '"') {
+	} else if (*c == '"') {
 		list->in_string = true;
-	} else if (c == '{' || c == '[') {
+	} else if (*c == '{' || *c == '[') {
 		if (++list->depth == 2)
-			c = '0';
+			*c = '0';
 		else
-			kept = list->depth == 1;
+			*keep = list->depth == 1;
 		if (list->depth > GSS_JSON_DEPTH_MAX)
 			return malformed(error, "it is too deep");
-	} else if (c == '}' || c == ']') {
+	} else if (*c == '}' || *c == ']') {
 		list->depth--;
 	}
-	if (kept)
-		g_string_append_c(list->object, c);
-	if (++list->length > GSS_JSON_OBJECT_MAX)
-		return malformed(error, "an entry is too large");
-	return list->depth > 0 || end_object(list, error);
+	return true;
+}
+
+/* How many characters from here on have no meaning but their own. */
+static gsize plain(const GssJsonList *list, const char *text, gsize length)
+{
+	const char *p = text, *end = text + length;
+	if (list->escaped)
+		return 0;
+	if (list->in_string) {
+		while (p < end && *p != '"' && *p != '\\')
+			p++;
+	} else {
+		while (p < end && *p != '"' && *p != '{' && *p != '}' && *p != '[' && *p != ']')
+			p++;
+	}
+	return (gsize)(p - text);
+}
+
+/* What is nested has nothing that anybody here wants, and is most of the bytes: a 0 stands for it.
+ * *used: bytes, up to the end of the object if it ends here. */
+static bool in_object(GssJsonList *list, const char *text, gsize length, gsize *used,
+                      GError **error)
+{
+	for (*used = 0; *used < length;) {
+		gsize run = plain(list, text + *used, length - *used);
+		if (list->depth <= 1)
+			g_string_append_len(list->object, text + *used, (gssize)run);
+		*used += run;
+		list->length += run;
+		if (*used < length) {
+			char c = text[(*used)++];
+			bool keep;
+			if (!step(list, &c, &keep, error))
+				return false;
+			if (keep)
+				g_string_append_c(list->object, c);
+			list->length++;
+		}
+		if (list->length > GSS_JSON_OBJECT_MAX)
+			return malformed(error, "an entry is too large");
+		if (list->depth == 0)
+			return end_object(list, error);
+	}
+	return true;
 }
 
 static bool between(GssJsonList *list, char c, GError **error)
@@ -108,8 +147,9 @@ static bool between(GssJsonList *list, char c, GError **error)
 	case BEFORE_FIRST:
 	case BEFORE_NEXT:
 		if (c == '{') {
+			gsize used;
 			list->place = IN_OBJECT;
-			return in_object(list, c, error);
+			return in_object(list, &c, 1, &used, error);
 		}
 		if (c != ']' || list->place == BEFORE_NEXT)
 			return malformed(error, "it is no list of objects");
@@ -133,10 +173,11 @@ static bool between(GssJsonList *list, char c, GError **error)
 bool gss_json_list_feed(GssJsonList *list, const void *bytes, gsize length, GError **error)
 {
 	const char *text = bytes;
-	for (gsize i = 0; i < length; i++) {
-		bool ok = list->place == IN_OBJECT ? in_object(list, text[i], error)
-		                                   : between(list, text[i], error);
-		if (!ok)
+	for (gsize i = 0, used = 1; i < length; i += used) {
+		bool inside = list->place == IN_OBJECT;
+		used = 1;
+		if (!(inside ? in_object(list, text + i, length - i, &used, error)
+		             : between(list, text[i], error)))
 			return false;
 	}
 	return true;

@@ -7,64 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const element_names[GSS_VERBS] = {
-	[GSS_VERB_CREATE] = "createDescription", [GSS_VERB_READ] = "readDescription",
-	[GSS_VERB_UPDATE] = "updateDescription", [GSS_VERB_DELETE] = "deleteDescription",
-	[GSS_VERB_META] = "metaReadDescription",
-};
-
 static void wipe(void *data)
 {
 	gss_wipe(data);
-}
-
-static void form_unref(GssForm *form)
-{
-	if (form == NULL || !g_atomic_ref_count_dec(&form->references))
-		return;
-	g_free(form->method);
-	g_free(form->token_field);
-	g_ptr_array_unref(form->keys);
-	g_ptr_array_unref(form->values);
-	g_free(form);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(GssForm, form_unref)
-
-static bool same_texts(const GPtrArray *a, const GPtrArray *b)
-{
-	bool same = a->len == b->len;
-	for (guint i = 0; same && i < a->len; i++)
-		same = strcmp(a->pdata[i], b->pdata[i]) == 0;
-	return same;
-}
-
-static bool same_form(const GssForm *a, const GssForm *b)
-{
-	return g_strcmp0(a->method, b->method) == 0 &&
-	       g_strcmp0(a->token_field, b->token_field) == 0 && same_texts(a->keys, b->keys) &&
-	       same_texts(a->values, b->values);
-}
-
-static void description_clear(GssDescription *description)
-{
-	form_unref(description->form);
-	g_clear_pointer(&description->url, g_ref_string_release);
-}
-
-/* Takes form and URL of another description, if they are the same. */
-static void share(GssDescription *description, const GssDescription *other)
-{
-	if (other->form != NULL && other->form != description->form &&
-	    same_form(other->form, description->form)) {
-		g_atomic_ref_count_inc(&other->form->references);
-		form_unref(description->form);
-		description->form = other->form;
-	}
-	if (other->url != NULL && g_strcmp0(other->url, description->url) == 0) {
-		char *url = g_ref_string_acquire(other->url);
-		g_ref_string_release(description->url);
-		description->url = url;
-	}
 }
 
 GssResource *gss_resource_ref(GssResource *resource)
@@ -77,22 +22,40 @@ void gss_resource_unref(GssResource *resource)
 {
 	if (resource == NULL || !g_atomic_ref_count_dec(&resource->references))
 		return;
-	g_free(resource->name);
-	g_clear_pointer(&resource->uri, g_ref_string_release);
-	g_clear_pointer(&resource->address, g_ref_string_release);
-	for (guint i = 0; i < GSS_VERBS; i++)
-		description_clear(&resource->descriptions[i]);
+	gss_descriptions_unref(resource->descriptions);
+	g_free(resource->asked);
 	g_free(resource);
 }
 
 const char *gss_resource_name(const GssResource *resource)
 {
-	return resource->name;
+	return resource->texts;
 }
 
 const char *gss_resource_uri(const GssResource *resource)
 {
-	return resource->uri;
+	return resource->uri != 0 ? resource->texts + resource->uri : NULL;
+}
+
+bool gss_resource_equal(const GssResource *a, const GssResource *b)
+{
+	return a->type == b->type && a->query_for_name == b->query_for_name &&
+	       a->generation == b->generation && strcmp(a->texts, b->texts) == 0 &&
+	       g_strcmp0(gss_resource_uri(a), gss_resource_uri(b)) == 0 &&
+	       g_strcmp0(a->asked, b->asked) == 0 &&
+	       gss_descriptions_equal(a->descriptions, b->descriptions);
+}
+
+const char *gss_resource_address(const GssResource *resource)
+{
+	return resource->asked != NULL ? resource->asked : gss_resource_uri(resource);
+}
+
+const GssDescription *gss_resource_description(const GssResource *resource, GssVerb verb)
+{
+	const GssDescriptions *descriptions = resource->descriptions;
+	return descriptions != NULL && descriptions->of[verb].form != NULL ? &descriptions->of[verb]
+	                                                                   : NULL;
 }
 
 GssType gss_resource_type(const GssResource *resource)
@@ -103,49 +66,6 @@ GssType gss_resource_type(const GssResource *resource)
 bool gss_resource_query_for_name(const GssResource *resource)
 {
 	return resource->query_for_name;
-}
-
-static bool decode_header(GssForm *form, const GssXmlNode *node, GError **error)
-{
-	if (node->nil)
-		return true;
-	const char *key = gss_xml_child_text(node, "key");
-	const char *value = gss_xml_child_text(node, "value");
-	if (key == NULL)
-		return true;
-	if (form->keys->len >= GSS_DESCRIPTION_HEADERS_MAX)
-		return gss_fail(error, EPROTO, "a request description has more than %d headers",
-		                GSS_DESCRIPTION_HEADERS_MAX);
-	g_ptr_array_add(form->keys, g_strdup(key));
-	g_ptr_array_add(form->values, g_strdup(value != NULL ? value : ""));
-	return true;
-}
-
-static bool decode_description(const GssXmlNode *node, const char *what, GssDescription *ret,
-                               GError **error)
-{
-	const char *supported = gss_xml_child_text(node, "supported");
-	bool yes = false;
-	if (supported != NULL && !gss_xml_boolean(supported, "“supported”", &yes, error)) {
-		g_prefix_error(error, "%s: ", what);
-		return false;
-	}
-	g_autoptr(GssForm) form = g_new0(GssForm, 1);
-	g_atomic_ref_count_init(&form->references);
-	form->method = g_strdup(gss_xml_child_text(node, "httpMethod"));
-	form->token_field = g_strdup(gss_xml_child_text(node, "sessionTokenField"));
-	form->keys = g_ptr_array_new_with_free_func(g_free);
-	form->values = g_ptr_array_new_with_free_func(wipe);
-	for (guint i = 0; i < gss_xml_children(node); i++) {
-		const GssXmlNode *child = node->children->pdata[i];
-		if (strcmp(child->name, "headers") == 0 && !decode_header(form, child, error))
-			return false;
-	}
-	const char *url = gss_xml_child_text(node, "url");
-	*ret = (GssDescription){.form = g_steal_pointer(&form),
-	                        .url = url != NULL ? g_ref_string_new(url) : NULL,
-	                        .supported = yes};
-	return true;
 }
 
 static bool decode_type(const char *text, GssType *ret, GError **error)
@@ -169,39 +89,43 @@ static bool decode_type(const char *text, GssType *ret, GError **error)
 GssResource *gss_resource_decode(const GssXmlNode *node, const char *address, guint generation,
                                  const GssResource *like, GError **error)
 {
-	g_autoptr(GssResource) resource = g_new0(GssResource, 1);
-	g_atomic_ref_count_init(&resource->references);
-	const char *name = gss_xml_child_text(node, "visualName");
-	resource->name = g_strdup(name != NULL ? name : "");
-	/* An address that may not be sent is as good as none. */
-	const char *uri = gss_xml_child_text(node, "uniqueName");
-	if (uri != NULL && gss_uri_check(uri, NULL))
-		resource->uri = g_ref_string_new(uri);
-	if (address != NULL)
-		resource->address = g_ref_string_new(address);
-	else if (resource->uri != NULL)
-		resource->address = g_ref_string_acquire(resource->uri);
-	resource->generation = generation;
-	if (!decode_type(gss_xml_child_text(node, "type"), &resource->type, error))
+	GssType type = GSS_TYPE_NOTEXIST;
+	bool query_for_name = false;
+	if (!decode_type(gss_xml_child_text(node, "type"), &type, error))
 		return NULL;
 	const char *query = gss_xml_child_text(node, "queryForName");
-	if (query != NULL &&
-	    !gss_xml_boolean(query, "“queryForName”", &resource->query_for_name, error))
+	if (query != NULL && !gss_xml_boolean(query, "“queryForName”", &query_for_name, error))
 		return NULL;
-	for (guint i = 0; i < GSS_VERBS; i++) {
-		const GssXmlNode *child = gss_xml_child(node, element_names[i]);
-		if (child == NULL || child->nil)
-			continue;
-		GssDescription *description = &resource->descriptions[i];
-		if (!decode_description(child, element_names[i], description, error))
-			return NULL;
-		for (guint k = 0; k < i; k++)
-			share(description, &resource->descriptions[k]);
-		if (like != NULL)
-			share(description, &like->descriptions[i]);
-		resource->described = true;
+	const char *name = gss_xml_child_text(node, "visualName");
+	const char *uri = gss_xml_child_text(node, "uniqueName");
+	if (name == NULL)
+		name = "";
+	/* An address that may not be sent is as good as none. */
+	if (uri != NULL && !gss_uri_check(uri, NULL))
+		uri = NULL;
+	g_autoptr(GssDescriptions) descriptions = NULL;
+	if (!gss_descriptions_decode(node, name, like != NULL ? like->descriptions : NULL,
+	                             &descriptions, error))
+		return NULL;
+	gsize name_size = strlen(name) + 1, uri_size = uri != NULL ? strlen(uri) + 1 : 0;
+	if (name_size > G_MAXUINT32) {
+		gss_fail(error, EPROTO, "an entry has an endless name");
+		return NULL;
 	}
-	return g_steal_pointer(&resource);
+	GssResource *resource = g_malloc0(sizeof(GssResource) + name_size + uri_size);
+	g_atomic_ref_count_init(&resource->references);
+	resource->generation = generation;
+	resource->type = type;
+	resource->query_for_name = query_for_name;
+	resource->descriptions = g_steal_pointer(&descriptions);
+	memcpy(resource->texts, name, name_size);
+	if (uri != NULL) {
+		resource->uri = (guint32)name_size;
+		memcpy(resource->texts + name_size, uri, uri_size);
+	}
+	if (address != NULL && g_strcmp0(address, uri) != 0)
+		resource->asked = g_strdup(address);
+	return resource;
 }
 
 static bool is_token(const char *text)
@@ -298,9 +222,9 @@ void gss_prepared_clear(GssPrepared *prepared)
 bool gss_resource_prepare(const GssResource *resource, GssVerb verb, const char *token,
                           bool allow_http, GssPrepared *ret, GError **error)
 {
-	const GssDescription *description = &resource->descriptions[verb];
-	const char *what = element_names[verb];
-	if (description->form == NULL || !description->supported)
+	const GssDescription *description = gss_resource_description(resource, verb);
+	const char *what = gss_verb_name(verb);
+	if (description == NULL || !description->supported)
 		return gss_fail(error, EPERM, "the storage does not support this (%s)", what);
 	g_auto(GssPrepared) prepared = {.headers = g_ptr_array_new_with_free_func(wipe)};
 	prepared.method = known_method(description->form->method);
@@ -311,12 +235,14 @@ bool gss_resource_prepare(const GssResource *resource, GssVerb verb, const char 
 		return gss_fail(error, EPROTO, "%s: “%s” is no method that may be used", what,
 		                shown);
 	}
-	if (description->url == NULL || strlen(description->url) > GSS_URL_MAX)
+	g_autofree char *came = gss_description_url(description, resource->texts);
+	if (came == NULL || strlen(came) > GSS_URL_MAX)
 		return gss_fail(error, EPROTO, "%s: it has no URL, or a too long one", what);
-	const char *location = resource->uri != NULL ? resource->uri : resource->address;
+	const char *uri = gss_resource_uri(resource);
+	const char *location = uri != NULL ? uri : gss_resource_address(resource);
 	if (location != NULL)
 		location = strstr(location, "://") + 3;
-	g_autofree char *url = gss_url_encode(description->url, location, resource->name);
+	g_autofree char *url = gss_url_encode(came, location, resource->texts);
 	if (!gss_url_parse(&prepared.url, url, allow_http, EPROTO, error) ||
 	    !collect_headers(description, token, prepared.headers, error)) {
 		g_prefix_error(error, "%s: ", what);

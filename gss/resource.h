@@ -30,6 +30,9 @@ GssType gss_resource_type(const GssResource *resource);
 /* The true URI is known only after the resource was created (protocol, section 4). */
 bool gss_resource_query_for_name(const GssResource *resource);
 
+/* Is there no difference between what the service said of the one and of the other? */
+bool gss_resource_equal(const GssResource *a, const GssResource *b);
+
 /* What is known of one version of a file. `size` is proven or -1; the others as the storage gives
  * them: mtime in ns since the epoch or -1 (Last-Modified has a resolution of one second), etag
  * NULL when there is none. */

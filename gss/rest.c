@@ -50,9 +50,8 @@ static void abandon(void *step)
 static const char *subject(const Rest *rest)
 {
 	const GssResource *resource = rest->spec.resource;
-	if (resource->address != NULL)
-		return resource->address;
-	return resource->uri != NULL ? resource->uri : resource->name;
+	const char *address = gss_resource_address(resource);
+	return address != NULL ? address : gss_resource_name(resource);
 }
 
 /* Takes `error`. `answer` belongs to a transfer that lives on until this returns. */
@@ -87,7 +86,8 @@ static void on_resolved(GssResource *resource, const GError *error, void *data)
 /* The step becomes the resolving; ours again when it is done. */
 static void resolve(Rest *rest)
 {
-	gss_resolve_start(rest->call, rest->spec.resource->address, on_resolved, abandon, rest);
+	gss_resolve_start(rest->call, gss_resource_address(rest->spec.resource), on_resolved,
+	                  abandon, rest);
 }
 
 static void on_renewed(const GError *error, void *data)
@@ -96,7 +96,7 @@ static void on_renewed(const GError *error, void *data)
 	rest->wait = NULL;
 	if (error != NULL)
 		finish(rest, NULL, g_error_copy(error));
-	else if (rest->spec.resource->address != NULL)
+	else if (gss_resource_address(rest->spec.resource) != NULL)
 		resolve(rest);
 	else
 		send_request(rest);
@@ -177,14 +177,16 @@ static GError *status_error(const Rest *rest, const GssAnswer *answer)
 {
 	guint generation = 0;
 	g_autoptr(GPtrArray) secrets = g_ptr_array_new();
-	const GssForm *form = rest->spec.resource->descriptions[rest->spec.verb].form;
+	const GssDescription *description =
+		gss_resource_description(rest->spec.resource, rest->spec.verb);
+	const GPtrArray *values = description != NULL ? description->form->values : NULL;
 	const char *token = gss_session_token(rest->call->client->session, &generation);
 	if (token != NULL)
 		g_ptr_array_add(secrets, (void *)token);
-	for (guint i = 0; form != NULL && i < form->values->len; i++) {
+	for (guint i = 0; values != NULL && i < values->len; i++) {
 		/* A short value is no token, and masking it would spoil the message. */
-		if (strlen(form->values->pdata[i]) >= 8)
-			g_ptr_array_add(secrets, form->values->pdata[i]);
+		if (strlen(values->pdata[i]) >= 8)
+			g_ptr_array_add(secrets, values->pdata[i]);
 	}
 	g_ptr_array_add(secrets, NULL);
 	g_autofree char *said = rest->snippet != NULL
@@ -299,8 +301,8 @@ static void check_freshness(Rest *rest)
 	const GssResource *resource = rest->spec.resource;
 	guint generation = 0;
 	gss_session_token(rest->call->client->session, &generation);
-	bool fresh = resource->described && resource->generation == generation;
-	if (!fresh && resource->address != NULL)
+	bool fresh = resource->descriptions != NULL && resource->generation == generation;
+	if (!fresh && gss_resource_address(resource) != NULL)
 		resolve(rest);
 	else
 		send_request(rest);

@@ -268,7 +268,7 @@ static bool token_check(const char *token, GError **error)
 static bool keep_text(char **kept, const GssXmlNode *item)
 {
 	if (*kept == NULL)
-		*kept = g_strstrip(g_strdup(item->text->str));
+		*kept = g_strstrip(g_strdup(gss_xml_text(item)));
 	return true;
 }
 

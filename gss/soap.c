@@ -127,7 +127,7 @@ static char *fault_message(const GssXmlNode *fault)
 	if (detail == NULL)
 		detail = gss_xml_child(fault, "Detail");
 	const GssXmlNode *message = detail != NULL ? gss_xml_find(detail, "message") : NULL;
-	const char *text = message != NULL && message->text->len > 0 ? message->text->str : NULL;
+	const char *text = message != NULL && message->text != NULL ? message->text->str : NULL;
 	if (text == NULL)
 		text = gss_xml_child_text(fault, "faultstring");
 	if (text == NULL) {

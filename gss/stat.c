@@ -1,7 +1,7 @@
 /* gss/stat.c - gss_storage_stat(): the proven version of a file; see gss/storage.h.
  *
  * HEAD alone where it is known to answer sizes; a GET of one byte where it is known not to, or not
- * offered; both, and a comparison, where neither is known.
+ * offered; both at once, and a comparison, where neither is known.
  */
 #include "gss/stat-private.h"
 
@@ -16,10 +16,20 @@
 /* A storage that neither honours ranges nor says a length is read to the end, up to this. */
 #define COUNT_MAX (8 * 1024 * 1024)
 
+/* The HEAD beside a GET: a call of its own. */
 typedef struct {
 	GssCall call;
 	GssResource *resource;
+	gint64 length;
+	struct Stat *stat; /* NULL: it does not wait any more */
+} Head;
+
+typedef struct Stat {
+	GssCall call;
+	GssResource *resource;
 	GssVersion version;
+	Head *head; /* under way */
+	bool proven;
 	bool compare;       /* a HEAD was made, its verdict is open */
 	gint64 head_length; /* what it said, -1 nothing */
 	bool plain;         /* the GET is made without a range */
@@ -38,14 +48,24 @@ static void keep_resource(Stat *stat, GssResource *resource)
 	stat->resource = resource;
 }
 
-static void prove(Stat *stat, gint64 size)
+/* Complete, once GET and HEAD have both answered? */
+static void settle(Stat *stat)
 {
 	GssStorages *storages = stat->call.client->storages;
-	stat->version.size = size;
+	if (!stat->proven || stat->head != NULL)
+		return;
 	if (stat->compare)
-		gss_storages_compared(storages, stat->resource, stat->head_length, size);
+		gss_storages_compared(storages, stat->resource, stat->head_length,
+		                      stat->version.size);
 	gss_storages_proved(storages, stat->resource, &stat->version);
 	gss_call_complete(&stat->call, NULL);
+}
+
+static void prove(Stat *stat, gint64 size)
+{
+	stat->version.size = size;
+	stat->proven = true;
+	settle(stat);
 }
 
 static GssHeadVerdict on_probe_head(const GssAnswer *answer, void *data, GError **error)
@@ -151,10 +171,69 @@ static void on_meta(const GssAnswer *answer, GssResource *resource, const GError
 	probe(stat);
 }
 
+/* --- both at once --- */
+
+static void on_head(const GssAnswer *answer, GssResource *resource, const GError *error, void *data)
+{
+	Head *head = data;
+	head->length = error == NULL ? answer->length : -1;
+	gss_call_complete(&head->call, error);
+}
+
+static void head_run(GssCall *call)
+{
+	Head *head = (Head *)call;
+	gss_rest_start(call, &(GssRestSpec){
+				     .verb = GSS_VERB_META,
+				     .resource = head->resource,
+				     .done = on_head,
+				     .data = head,
+			     });
+}
+
+static void head_complete(GssCall *call, const GError *error)
+{
+	Head *head = (Head *)call;
+	Stat *stat = head->stat;
+	if (stat == NULL)
+		return;
+	stat->head = NULL;
+	/* An internal error, or a broken network, says nothing of the storage. */
+	stat->compare = error == NULL || (useless(call->client->storages, head->resource, error) &&
+	                                  error->code != EIO);
+	stat->head_length = head->length;
+	settle(stat);
+}
+
+static void head_clear(GssCall *call)
+{
+	gss_resource_unref(((Head *)call)->resource);
+}
+
+static void head_start(Stat *stat)
+{
+	static const GssCallClass class = {
+		.size = sizeof(Head),
+		.run = head_run,
+		.complete = head_complete,
+		.clear = head_clear,
+	};
+	Head *head =
+		gss_call_new(&class, stat->call.client, stat->call.owner, stat->call.cancellable);
+	head->resource = gss_resource_ref(stat->resource);
+	head->length = -1;
+	head->stat = stat;
+	stat->head = head;
+	gss_call_submit(&head->call);
+}
+
 static void stat_run(GssCall *call)
 {
 	Stat *stat = (Stat *)call;
-	if (gss_storages_kind(call->client->storages, stat->resource) == GSS_HEAD_WORD) {
+	GssHeadKind kind = gss_storages_kind(call->client->storages, stat->resource);
+	if (kind == GSS_HEAD_UNKNOWN)
+		head_start(stat);
+	if (kind != GSS_HEAD_SIZE) {
 		probe(stat);
 		return;
 	}
@@ -169,6 +248,8 @@ static void stat_run(GssCall *call)
 static void stat_complete(GssCall *call, const GError *error)
 {
 	Stat *stat = (Stat *)call;
+	if (stat->head != NULL)
+		stat->head->stat = NULL;
 	stat->callback(error == NULL ? &stat->version : NULL, error, stat->data);
 }
 

@@ -180,7 +180,7 @@ static bool boolean_item(const GssXmlNode *item, guint generation, void *data, G
 {
 	Verb *verb = data;
 	verb->answered = true;
-	return gss_xml_boolean(item->text->str, "the answer", &verb->value, error);
+	return gss_xml_boolean(gss_xml_text(item), "the answer", &verb->value, error);
 }
 
 static void boolean_complete(GssCall *call, const GError *error)

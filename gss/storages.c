@@ -63,12 +63,14 @@ void gss_storages_free(GssStorages *storages)
 
 static const char *own_uri(const GssResource *resource)
 {
-	return resource->uri != NULL ? resource->uri : resource->address;
+	const char *uri = gss_resource_uri(resource);
+	return uri != NULL ? uri : gss_resource_address(resource);
 }
 
 static char *storage_key(const GssResource *resource)
 {
-	const char *url = resource->descriptions[GSS_VERB_META].url;
+	const GssDescription *description = gss_resource_description(resource, GSS_VERB_META);
+	const char *url = description != NULL ? description->head : NULL;
 	const char *uri = own_uri(resource);
 	if (url == NULL || uri == NULL)
 		return NULL;

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define BYTES_MAX (64 * 1024 * 1024)    /* what comes after is not looked at */
+#define BYTES_MAX (256 * 1024 * 1024)   /* what comes after is not looked at */
 #define EXACT_DOUBLE 9007199254740992.0 /* 2^53 */
 
 typedef struct {

@@ -45,13 +45,13 @@ static void on_named(GssResource *resource, const GError *error, void *data)
 		              g_error_new(GSS_ERROR, EINPROGRESS,
 		                          "created, but its address is not known yet: %s",
 		                          error->message));
-	} else if (resource->type == GSS_TYPE_NOTEXIST || resource->uri == NULL) {
-		g_autofree char *shown = gss_quote(write->resource->address, -1, NULL);
+	} else if (resource->type == GSS_TYPE_NOTEXIST || gss_resource_uri(resource) == NULL) {
+		g_autofree char *shown = gss_quote(gss_resource_address(write->resource), -1, NULL);
 		gss_call_fail(&write->call,
 		              g_error_new(GSS_ERROR, EINPROGRESS,
 		                          "%s: created, but the service does not name it", shown));
 	} else {
-		write->uri = g_strdup(resource->uri);
+		write->uri = g_strdup(gss_resource_uri(resource));
 		gss_call_complete(&write->call, NULL);
 	}
 }
@@ -65,15 +65,16 @@ static void on_written(const GssAnswer *answer, GssResource *resource, const GEr
 		return;
 	}
 	bool ask = write->verb == GSS_VERB_CREATE && resource->query_for_name;
+	const char *uri = gss_resource_uri(resource), *address = gss_resource_address(resource);
 	const char *name = gss_answer_header(answer, "filename");
 	if (!ask) {
-		write->uri = g_strdup(resource->uri != NULL ? resource->uri : resource->address);
+		write->uri = g_strdup(uri != NULL ? uri : address);
 		gss_call_complete(&write->call, NULL);
 	} else if (name != NULL && gss_uri_check(name, NULL)) {
 		write->uri = g_strdup(name);
 		gss_call_complete(&write->call, NULL);
-	} else if (resource->address != NULL) {
-		gss_resolve_start(&write->call, resource->address, on_named, NULL, write);
+	} else if (address != NULL) {
+		gss_resolve_start(&write->call, address, on_named, NULL, write);
 	} else {
 		gss_call_fail(&write->call,
 		              g_error_new(GSS_ERROR, EPROTO, "created, but nothing says where"));

@@ -27,13 +27,19 @@ struct GssXml {
 void gss_xml_node_free(void *data)
 {
 	GssXmlNode *node = data;
-	g_free(node->name);
-	/* May be a token. */
-	explicit_bzero(node->text->str, node->text->len);
-	g_string_free(node->text, TRUE);
+	if (node->text != NULL) {
+		/* May be a token. */
+		explicit_bzero(node->text->str, node->text->len);
+		g_string_free(node->text, TRUE);
+	}
 	g_clear_pointer(&node->children, g_ptr_array_unref);
 	g_strfreev(node->attributes);
 	g_free(node);
+}
+
+const char *gss_xml_text(const GssXmlNode *node)
+{
+	return node->text != NULL ? node->text->str : "";
 }
 
 guint gss_xml_children(const GssXmlNode *node)
@@ -54,7 +60,7 @@ const GssXmlNode *gss_xml_child(const GssXmlNode *node, const char *name)
 const char *gss_xml_child_text(const GssXmlNode *node, const char *name)
 {
 	const GssXmlNode *child = gss_xml_child(node, name);
-	return child != NULL && !child->nil ? child->text->str : NULL;
+	return child != NULL && !child->nil ? gss_xml_text(child) : NULL;
 }
 
 const char *gss_xml_attribute(const GssXmlNode *node, const char *name)
@@ -158,9 +164,9 @@ static void build(GssXml *xml, const char *name, int count, const xmlChar **attr
 		refuse(xml, "an item has too many elements");
 		return;
 	}
-	GssXmlNode *node = g_new0(GssXmlNode, 1);
-	node->name = g_strdup(name);
-	node->text = g_string_new(NULL);
+	gsize length = strlen(name);
+	GssXmlNode *node = g_malloc0(sizeof(GssXmlNode) + length + 1);
+	memcpy(node->name, name, length);
 	if (xml->open->len > 0) {
 		GssXmlNode *parent = xml->open->pdata[xml->open->len - 1];
 		if (parent->children == NULL)
@@ -168,7 +174,7 @@ static void build(GssXml *xml, const char *name, int count, const xmlChar **attr
 		g_ptr_array_add(parent->children, node);
 	}
 	g_ptr_array_add(xml->open, node);
-	if (grow(xml, strlen(name)))
+	if (grow(xml, length))
 		take_attributes(xml, node, count, attributes);
 }
 
@@ -245,11 +251,15 @@ static void on_text(void *data, const xmlChar *text, int length)
 	if (xml->error != NULL || xml->open->len == 0)
 		return;
 	GssXmlNode *node = xml->open->pdata[xml->open->len - 1];
-	if (node->text->len + (gsize)length > GSS_XML_TEXT_MAX) {
+	if ((node->text != NULL ? node->text->len : 0) + (gsize)length > GSS_XML_TEXT_MAX) {
 		refuse(xml, "a text is too long");
 		return;
 	}
-	if (grow(xml, (gsize)length))
+	if (!grow(xml, (gsize)length))
+		return;
+	if (node->text == NULL)
+		node->text = g_string_new_len((const char *)text, length);
+	else
 		g_string_append_len(node->text, (const char *)text, length);
 }
 

@@ -24,13 +24,15 @@
 
 typedef struct GssXmlNode GssXmlNode;
 struct GssXmlNode {
-	char *name;          /* local name */
-	GString *text;       /* all text directly in it, never NULL */
+	GString *text;       /* all text directly in it; NULL when there is none */
 	GPtrArray *children; /* GssXmlNode, NULL when there are none */
 	char **attributes; /* name, value, name, value, …, NULL; those without a prefix; or NULL */
 	bool nil;          /* xsi:nil */
+	char name[];       /* local name */
 };
 
+/* All text directly in it, "" when there is none. */
+const char *gss_xml_text(const GssXmlNode *node);
 /* The first child of a name, or NULL. */
 const GssXmlNode *gss_xml_child(const GssXmlNode *node, const char *name);
 /* The text of the first child of a name; NULL when there is none or it is nil. */

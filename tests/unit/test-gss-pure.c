@@ -377,6 +377,107 @@ static void test_resources(void)
 	g_assert_null(gss_resource_uri(odd));
 }
 
+/* Resources of one listing: what is shared gives back what was said. */
+static void test_shared_descriptions(void)
+{
+	static const struct {
+		const char *name, *url;
+		bool shared; /* with the one before */
+	} all[] = {
+		{"first", "http://127.0.0.1/rest/home/first", false},
+		{"second", "http://127.0.0.1/rest/home/second", true},
+		{"home", "http://127.0.0.1/rest/home/home", true},
+		{"http", "http://127.0.0.1/rest/home/http", true},
+		{"a b", "http://127.0.0.1/rest/home/a b", true},
+		{"", "http://127.0.0.1/rest/home/", true},
+		{"p%q", "http://127.0.0.1/rest/home/p%25q", false},
+		{"c d", "http://127.0.0.1/rest/home/c%20d", true},
+		{"e f", "http://127.0.0.1/rest/home/e+f", false},
+		{"e f", "http://127.0.0.1/rest/home/e+f", true},
+		{"g", "http://127.0.0.1/rest/other/g", false},
+		{"h", "http://127.0.0.1/rest/other/h?name=h", false},
+		{"i", "http://127.0.0.1/rest/other/h?name=i", true},
+		{"j", "http://127.0.0.1/rest/other/j?name=j", false},
+		{"127", "http://127.0.0.1/opaque/42", false},
+		{"k", "http://127.0.0.1/opaque/42", true},
+		{"l", "http://127.0.0.1/opaque/43", false},
+		{"m", NULL, false},
+		{"n", NULL, true},
+	};
+	g_autoptr(GssResource) like = NULL;
+	for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
+		g_autofree char *url = all[i].url != NULL
+		                               ? g_strdup_printf("<url>%s</url>", all[i].url)
+		                               : g_strdup("");
+		g_autofree char *xml = g_strdup_printf(
+			"<r><readDescription>" HEADER(
+				"K", "v") "<httpMethod>GET</httpMethod>"
+					  "<supported>true</supported>%s</"
+		                          "readDescription><type>FILE</type>"
+					  "<uniqueName>s://h/%u</uniqueName><visualName>%s</"
+		                          "visualName></r>",
+			url, i, all[i].name);
+		g_autoptr(GBytes) bytes = g_bytes_new(xml, strlen(xml));
+		g_autoptr(GError) error = NULL;
+		GssXmlNode *node = gss_xml_parse(bytes, &error);
+		g_assert_no_error(error);
+		GssResource *resource = gss_resource_decode(node, NULL, 7, like, &error);
+		gss_xml_node_free(node);
+		g_assert_no_error(error);
+		g_assert_cmpstr(gss_resource_name(resource), ==, all[i].name);
+		const GssDescription *description =
+			gss_resource_description(resource, GSS_VERB_READ);
+		g_autofree char *back = gss_description_url(description, all[i].name);
+		g_assert_cmpstr(back, ==, all[i].url);
+		bool shared = like != NULL && like->descriptions == resource->descriptions;
+		g_test_message("%s %s", all[i].name, shared ? "shared" : "not shared");
+		g_assert_true(shared == all[i].shared);
+		/* The headers are the same in any case. */
+		g_assert_true(like == NULL ||
+		              description->form ==
+		                      gss_resource_description(like, GSS_VERB_READ)->form);
+		gss_resource_unref(like);
+		like = resource;
+	}
+	/* Any difference shows. */
+	static const char *const others[] = {
+		"<readDescription>" HEADER("K",
+	                                   "w") "<httpMethod>GET</httpMethod>"
+						"<supported>true</supported></readDescription>",
+		"<readDescription>" HEADER("L",
+	                                   "v") "<httpMethod>GET</httpMethod>"
+						"<supported>true</supported></readDescription>",
+		"<readDescription>" HEADER("K",
+	                                   "v") "<httpMethod>PUT</httpMethod>"
+						"<supported>true</supported></readDescription>",
+		"<readDescription>" HEADER("K",
+	                                   "v") "<httpMethod>GET</httpMethod>"
+						"<supported>false</supported></readDescription>",
+		"<readDescription>" HEADER("K", "v")
+			HEADER("K", "v") "<httpMethod>GET</httpMethod>"
+					 "<supported>true</supported></readDescription>",
+		"<readDescription><httpMethod>GET</httpMethod><supported>true</supported></"
+	        "readDescription>",
+		"<readDescription>" HEADER(
+			"K", "v") "<httpMethod>GET</httpMethod><supported>true"
+				  "</supported><url>http://127.0.0.1/o</url></readDescription>",
+		"<updateDescription>" HEADER("K",
+	                                     "v") "<httpMethod>GET</httpMethod>"
+						  "<supported>true</supported></updateDescription>",
+		"",
+	};
+	for (guint i = 0; i < G_N_ELEMENTS(others); i++) {
+		g_autofree char *xml = g_strdup_printf(
+			"<r>%s<type>FILE</type><visualName>o</visualName></r>", others[i]);
+		g_autoptr(GBytes) bytes = g_bytes_new(xml, strlen(xml));
+		GssXmlNode *node = gss_xml_parse(bytes, NULL);
+		g_autoptr(GssResource) other = gss_resource_decode(node, NULL, 7, like, NULL);
+		gss_xml_node_free(node);
+		g_assert_nonnull(other);
+		g_assert_true(other->descriptions != like->descriptions);
+	}
+}
+
 static void test_versions(void)
 {
 	char etag[] = "x";
@@ -410,6 +511,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/pure/quote", test_quote);
 	g_test_add_func("/gss/pure/faults", test_faults);
 	g_test_add_func("/gss/pure/descriptions", test_descriptions);
+	g_test_add_func("/gss/pure/descriptions/shared", test_shared_descriptions);
 	g_test_add_func("/gss/pure/resources", test_resources);
 	g_test_add_func("/gss/pure/versions", test_versions);
 	return g_test_run();

@@ -86,7 +86,7 @@ static void test_encode(void)
 		GssXmlNode *root = gss_xml_parse(request, &error);
 		g_assert_no_error(error);
 		const GssXmlNode *first = gss_xml_find(root, calls[i].arguments[0]);
-		g_assert_cmpstr(first->text->str, ==, parameters[0].value);
+		g_assert_cmpstr(gss_xml_text(first), ==, parameters[0].value);
 		gss_xml_node_free(root);
 	}
 	if (!any)
@@ -114,7 +114,7 @@ static bool on_item(const GssXmlNode *item, void *data, GError **error)
 	Seen *seen = data;
 	seen->count++;
 	const char *inner = gss_xml_child_text(item, "v");
-	g_string_append_printf(seen->texts, "%s%s;", item->nil ? "nil" : item->text->str,
+	g_string_append_printf(seen->texts, "%s%s;", item->nil ? "nil" : gss_xml_text(item),
 	                       inner != NULL ? inner : "");
 	return true;
 }
