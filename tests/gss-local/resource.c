@@ -31,16 +31,21 @@ typedef struct {
 static void name_member(Writer *w, const char *name)
 {
 	if (w->json)
-		g_string_append_printf(w->out, "%s\"%s\":", w->comma ? "," : "", name);
+		g_string_append(w->out, w->comma ? ",\"" : "\"");
 	else
-		g_string_append_printf(w->out, "<%s>", name);
+		g_string_append_c(w->out, '<');
+	g_string_append(w->out, name);
+	g_string_append(w->out, w->json ? "\":" : ">");
 	w->comma = true;
 }
 
 static void end_member(Writer *w, const char *name)
 {
-	if (!w->json)
-		g_string_append_printf(w->out, "</%s>", name);
+	if (w->json)
+		return;
+	g_string_append(w->out, "</");
+	g_string_append(w->out, name);
+	g_string_append_c(w->out, '>');
 }
 
 static void put_text(Writer *w, const char *name, const char *value)
@@ -103,12 +108,9 @@ static void put_headers(Writer *w, const GlLinks *links)
 	w->comma = true;
 }
 
-static void put_description(Writer *w, const char *name, const char *method, const GlPlace *place,
+static void put_description(Writer *w, const char *name, const char *method, const char *url,
                             const GlLinks *links)
 {
-	g_autofree char *url =
-		gl_place_url(place, links->host, links->settings.urls == GL_URLS_RAW);
-
 	open_struct(w, name);
 	put_headers(w, links);
 	put_text(w, "httpMethod", method);
@@ -137,27 +139,29 @@ static void put_resource(Writer *w, const GlPlace *place, const GlLinks *links, 
 	bool there = place->type == GL_FILE || place->type == GL_FOLDER;
 	bool describe = !minimal;
 	bool free_name = place->type == GL_FREE;
+	bool raw = links->settings.urls == GL_URLS_RAW;
+	g_autofree char *url = describe ? gl_place_url(place, links->host, raw) : NULL;
 
 	if (describe && free_name && !place->closed)
-		put_description(w, "createDescription", "POST", place, links);
+		put_description(w, "createDescription", "POST", url, links);
 	else if (describe && free_name)
 		put_unsupported(w, "createDescription");
 	if (describe && there && !place->fixed)
-		put_description(w, "deleteDescription", "DELETE", place, links);
+		put_description(w, "deleteDescription", "DELETE", url, links);
 	else if (describe && there)
 		put_unsupported(w, "deleteDescription");
 	if (describe && there)
-		put_description(w, "metaReadDescription", "HEAD", place, links);
+		put_description(w, "metaReadDescription", "HEAD", url, links);
 	put_bool(w, "queryForName", free_name && place->number_place != NULL);
 	if (describe && there)
-		put_description(w, "readDescription", "GET", place, links);
+		put_description(w, "readDescription", "GET", url, links);
 	put_text(w, "type",
 	         place->type == GL_FILE     ? "FILE"
 	         : place->type == GL_FOLDER ? "FOLDER"
 	                                    : "NOTEXIST");
 	put_text(w, "uniqueName", place->uri);
 	if (describe && place->type == GL_FILE)
-		put_description(w, "updateDescription", "PUT", place, links);
+		put_description(w, "updateDescription", "PUT", url, links);
 	else if (describe && place->type == GL_FOLDER)
 		put_unsupported(w, "updateDescription");
 	put_text(w, "visualName", place->name);

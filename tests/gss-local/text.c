@@ -32,21 +32,27 @@ char *gl_text_escape_segment(const char *name, bool raw)
 
 void gl_text_append_xml(GString *out, const char *text)
 {
-	g_autofree char *escaped = g_markup_escape_text(text, -1);
-	g_string_append(out, escaped);
+	/* Most have nothing to escape, and listings consist of them. */
+	bool plain = strpbrk(text, "&<>\"'") == NULL;
+	for (const char *c = text; plain && *c != '\0'; c++)
+		plain = (guchar)*c >= 0x20 && (guchar)*c < 0x7f;
+	g_autofree char *escaped = plain ? NULL : g_markup_escape_text(text, -1);
+	g_string_append(out, plain ? text : escaped);
 }
 
 void gl_text_append_json(GString *out, const char *text)
 {
 	g_string_append_c(out, '"');
+	const char *from = text;
 	for (const char *c = text; *c != '\0'; c++) {
-		if (*c == '"' || *c == '\\')
-			g_string_append_printf(out, "\\%c", *c);
-		else if ((guchar)*c < 0x20)
-			g_string_append_printf(out, "\\u%04x", (guchar)*c);
-		else
-			g_string_append_c(out, *c);
+		bool control = (guchar)*c < 0x20;
+		if (!control && *c != '"' && *c != '\\')
+			continue;
+		g_string_append_len(out, from, c - from);
+		from = c + 1;
+		g_string_append_printf(out, control ? "\\u%04x" : "\\%c", (guchar)*c);
 	}
+	g_string_append(out, from);
 	g_string_append_c(out, '"');
 }
 
