@@ -82,11 +82,12 @@ typedef struct {
 	const char *mountpoint; /* for the message that a second mount gets */
 	const char *user;       /* who we are on the platform, "" unknown; for names and logs */
 	guint64 size_limit;     /* bytes of disk for contents, 0: a quarter of the disk */
-	guint64 reserve;  /* bytes of the disk that stay free, 0: a twentieth, at most 2 GiB */
-	bool fsync_local; /* fsync means the local disk */
-	bool offline_cached; /* while GSS is out of reach, what was listed and held before is shown */
-	bool overwrite;   /* what somebody else changed on GSS meanwhile is replaced all the same */
-	bool read_only;   /* EROFS to every change (uploads pending from before still run) */
+	guint64 reserve;     /* bytes of the disk that stay free, 0: a twentieth, at most 2 GiB */
+	bool fsync_local;    /* fsync means the local disk */
+	bool offline_cached; /* while GSS is out of reach, what was listed and held before is shown
+	                      */
+	bool overwrite; /* what somebody else changed on GSS meanwhile is replaced all the same */
+	bool read_only; /* EROFS to every change (uploads pending from before still run) */
 	mode_t file_mode, folder_mode; /* permission bits of what comes from GSS: 0644, 0755 */
 } CacheOptions;
 
@@ -116,7 +117,8 @@ typedef struct {
 	guint64 refused;     /* those that GSS refuses to make */
 } CachePending;
 void cache_pending(Cache *cache, CachePending *ret);
-/* Calls back when nothing but parked files and refused deletions is pending (at once if so). After the unmount, to drain.
+/* Calls back when nothing but parked files and refused deletions is pending (at once if so). After
+ * the unmount, to drain.
  */
 typedef void (*CacheCallback)(const GError *error, void *data);
 void cache_drain(Cache *cache, CacheCallback callback, void *data);
@@ -180,6 +182,9 @@ typedef void (*CacheAttrCallback)(const CacheAttr *attr, const GError *error, vo
 
 void cache_lookup(Cache *cache, CacheId parent, const char *name, CacheAttrCallback callback,
                   void *data);
+/* The same if it needs no question to GSS; false: it does, and nothing is asked. `ahead`: those
+ * that follow will be looked up too. */
+bool cache_lookup_known(Cache *cache, CacheId parent, const char *name, bool ahead, CacheAttr *ret);
 void cache_forget(Cache *cache, CacheId id, guint64 count);
 /* One more reference, as lookup gives them; false: there is no such node any more. */
 bool cache_hold(Cache *cache, CacheId id);

@@ -7,50 +7,23 @@
 #include "gss/uri.h"
 
 typedef struct {
-	const char *name, *uri;
-	bool folder;
-	bool kept;             /* it is known here, and stays */
-	GssResource *resource; /* has name and URI; NULL past CACHE_SIBLINGS_MAX */
-	char texts[];          /* has them then */
-} Item;
-
-typedef struct {
 	Cache *cache;
 	CacheNode *folder; /* pinned */
 	char *uri;
-	GPtrArray *items; /* Item */
+	GPtrArray *resources; /* GssResource; once it is reconciled those that are shown, by name */
 	gint64 asked_at;
 	GError *error;
 	GPtrArray *outdated; /* names the kernel must forget */
 } Listing;
 
-static void item_free(void *data)
-{
-	Item *item = data;
-	g_clear_pointer(&item->resource, gss_resource_unref);
-	g_free(item);
-}
-
 static void on_item(GssResource *resource, void *data)
 {
 	Listing *listing = data;
-	GssType type = gss_resource_type(resource);
-	if (type == GSS_TYPE_NOTEXIST)
+	if (gss_resource_type(resource) == GSS_TYPE_NOTEXIST)
 		return;
-	const char *name = gss_resource_name(resource), *uri = gss_resource_uri(resource);
-	bool described = listing->items->len < CACHE_SIBLINGS_MAX;
-	gsize name_size = strlen(name) + 1, uri_size = uri ? strlen(uri) + 1 : 0;
-	Item *item = g_malloc0(sizeof(Item) + (described ? 0 : name_size + uri_size));
-	item->folder = type == GSS_TYPE_FOLDER;
-	if (described) {
-		item->resource = gss_resource_ref(resource);
-		item->name = name;
-		item->uri = uri;
-	} else {
-		item->name = memcpy(item->texts, name, name_size);
-		item->uri = uri ? memcpy(item->texts + name_size, uri, uri_size) : NULL;
-	}
-	g_ptr_array_add(listing->items, item);
+	g_mutex_lock(&listing->cache->lock);
+	g_ptr_array_add(listing->resources, cache_siblings_same_locked(listing->folder, resource));
+	g_mutex_unlock(&listing->cache->lock);
 }
 
 /* --- pruning --- */
@@ -114,19 +87,46 @@ static void gone_clear(void *data)
 }
 
 typedef struct {
-	GHashTable *shown, *touched; /* name -> Item; set of names */
-	GArray *gone;                /* Gone */
+	const GPtrArray *shown; /* GssResource, by name */
+	bool *known;            /* as many: it is known here, and stays */
+	GHashTable *touched;    /* set of names */
+	GArray *gone;           /* Gone */
 } Compare;
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(gss_resource_name(*(GssResource *const *)a),
+	              gss_resource_name(*(GssResource *const *)b));
+}
+
+static const GssResource *find(const GPtrArray *shown, const char *name, guint *ret_index)
+{
+	guint low = 0, high = shown->len;
+	while (low < high) {
+		guint middle = low + (high - low) / 2;
+		int order = strcmp(name, gss_resource_name(shown->pdata[middle]));
+		*ret_index = middle;
+		if (order == 0)
+			return shown->pdata[middle];
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return NULL;
+}
 
 static bool compare(const CacheRecord *record, void *data)
 {
 	const Compare *all = data;
-	Item *item = g_hash_table_lookup(all->shown, record->name);
+	guint index;
+	const GssResource *resource = find(all->shown, record->name, &index);
 	bool local = !record->uri || (!record->folder && record->generation != record->published);
-	bool same =
-		item && item->folder == record->folder && g_strcmp0(item->uri, record->uri) == 0;
-	if (item)
-		item->kept = local || same;
+	bool same = resource &&
+	            (gss_resource_type(resource) == GSS_TYPE_FOLDER) == record->folder &&
+	            g_strcmp0(gss_resource_uri(resource), record->uri) == 0;
+	if (resource)
+		all->known[index] = local || same;
 	if (!same && !local && !g_hash_table_contains(all->touched, record->name)) {
 		Gone gone = {record->id, g_strdup(record->name)};
 		g_array_append_val(all->gone, gone);
@@ -134,16 +134,19 @@ static bool compare(const CacheRecord *record, void *data)
 	return true;
 }
 
-static bool insert_child(Cache *cache, CacheNode *folder, const Item *item, GError **error)
+static bool insert_child(Cache *cache, CacheNode *folder, const GssResource *resource,
+                         GError **error)
 {
+	const char *name = gss_resource_name(resource), *uri = gss_resource_uri(resource);
+	bool is_folder = gss_resource_type(resource) == GSS_TYPE_FOLDER;
 	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
 	/* A folder that was mounted by itself before is the same folder. */
-	if (item->folder && cache_store_find_uri(cache->store, item->uri, &record, NULL) &&
+	if (is_folder && cache_store_find_uri(cache->store, uri, &record, NULL) &&
 	    record.parent == CACHE_PARENT_ROOT && record.folder && record.id != folder->r.id) {
 		CacheNode *node = cache_node_adopt_locked(cache, &record);
 		node->r.parent = folder->r.id;
 		g_free(node->r.name);
-		node->r.name = g_strdup(item->name);
+		node->r.name = g_strdup(name);
 		bool ok = cache_node_save_locked(cache, node, error);
 		node->pins--; /* stays in memory: nothing may be buried inside a transaction */
 		if (!node->pins && !node->refs) {
@@ -154,9 +157,9 @@ static bool insert_child(Cache *cache, CacheNode *folder, const Item *item, GErr
 		return ok;
 	}
 	cache_record_clear(&record);
-	cache_record_init(&record, folder->r.id, item->name, item->folder,
-	                  item->folder ? cache->folder_mode : cache->file_mode);
-	record.uri = g_strdup(item->uri);
+	cache_record_init(&record, folder->r.id, name, is_folder,
+	                  is_folder ? cache->folder_mode : cache->file_mode);
+	record.uri = g_strdup(uri);
 	return cache_store_insert(cache->store, &record, error);
 }
 
@@ -168,20 +171,40 @@ void cache_folder_gone_locked(Cache *cache, const char *uri)
 }
 
 /* May this entry be shown, and is it not one that a local change knows better? */
-static bool usable(Cache *cache, CacheNode *folder, const Item *item, gint64 asked_at)
+static bool usable(const Listing *listing, const GssResource *resource)
 {
+	Cache *cache = listing->cache;
+	CacheNode *folder = listing->folder;
+	const char *name = gss_resource_name(resource), *uri = gss_resource_uri(resource);
 	g_autoptr(GError) error = NULL;
-	if (!gss_name_check(item->name, &error) ||
-	    !gss_uri_check(item->uri ? item->uri : "", NULL)) {
+	if (!gss_name_check(name, &error) || !gss_uri_check(uri ? uri : "", NULL)) {
 		if (!folder->names_reported)
 			g_warning("%s: an entry that can't be shown is left out: %s", folder->r.uri,
 			          error ? error->message : "it has no valid URI");
 		folder->names_reported = true;
 		return false;
 	}
-	const gint64 *gone = g_hash_table_lookup(cache->gone, item->uri);
-	return !(gone && *gone >= asked_at) && !g_hash_table_contains(cache->hidden, item->uri) &&
-	       !g_hash_table_contains(folder->touched, item->name);
+	const gint64 *gone = g_hash_table_lookup(cache->gone, uri);
+	return !(gone && *gone >= listing->asked_at) &&
+	       !g_hash_table_contains(cache->hidden, uri) &&
+	       !g_hash_table_contains(folder->touched, name);
+}
+
+/* Leaves what is to be shown, by name; of two of one name the first. */
+static void sort_out_locked(Listing *listing)
+{
+	GPtrArray *all = listing->resources;
+	guint shown = 0;
+	g_ptr_array_sort(all, by_name); /* stable */
+	for (guint i = 0; i < all->len; i++) {
+		GssResource *resource = g_steal_pointer(&all->pdata[i]);
+		bool again = shown && by_name(&resource, &all->pdata[shown - 1]) == 0;
+		if (!again && usable(listing, resource))
+			all->pdata[shown++] = resource;
+		else
+			gss_resource_unref(resource);
+	}
+	g_ptr_array_set_size(all, (int)shown);
 }
 
 /* Each in a transaction of its own. */
@@ -204,16 +227,12 @@ static bool reconcile_locked(Listing *listing, GError **error)
 {
 	Cache *cache = listing->cache;
 	CacheNode *folder = listing->folder;
-	g_autoptr(GHashTable) shown = g_hash_table_new(g_str_hash, g_str_equal);
+	GPtrArray *shown = listing->resources;
+	sort_out_locked(listing);
+	g_autofree bool *known = g_new0(bool, shown->len);
 	g_autoptr(GArray) gone = g_array_new(FALSE, FALSE, sizeof(Gone));
 	g_array_set_clear_func(gone, gone_clear);
-	for (guint i = 0; i < listing->items->len; i++) {
-		Item *item = g_ptr_array_index(listing->items, i);
-		if (usable(cache, folder, item, listing->asked_at) &&
-		    !g_hash_table_contains(shown, item->name))
-			g_hash_table_insert(shown, (void *)item->name, item);
-	}
-	Compare all = {shown, folder->touched, gone};
+	Compare all = {shown, known, folder->touched, gone};
 	if (!cache_store_children(cache->store, folder->r.id, compare, &all, error))
 		return false;
 	remove_gone_locked(listing, gone);
@@ -222,16 +241,9 @@ static bool reconcile_locked(Listing *listing, GError **error)
 	if (!cache_store_begin(cache->store, error))
 		return false;
 	bool ok = true;
-	g_autoptr(GPtrArray) resources =
-		g_ptr_array_new_with_free_func((GDestroyNotify)gss_resource_unref);
-	for (guint i = 0; ok && i < listing->items->len; i++) {
-		Item *item = g_ptr_array_index(listing->items, i);
-		if (g_hash_table_lookup(shown, item->name) != item)
-			continue;
-		if (item->resource)
-			g_ptr_array_add(resources, g_steal_pointer(&item->resource));
+	for (guint i = 0; ok && i < shown->len; i++) {
 		g_autoptr(GError) failure = NULL;
-		if (!item->kept && !insert_child(cache, folder, item, &failure) &&
+		if (!known[i] && !insert_child(cache, folder, shown->pdata[i], &failure) &&
 		    failure->code != EEXIST) { /* EEXIST: kept, since something below it is dirty */
 			g_propagate_error(error, g_steal_pointer(&failure));
 			ok = false;
@@ -243,9 +255,96 @@ static bool reconcile_locked(Listing *listing, GError **error)
 	}
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	if (ok)
-		cache_siblings_set_locked(cache, folder, g_steal_pointer(&resources));
+		cache_siblings_set_locked(cache, folder, g_steal_pointer(&listing->resources));
 	return ok;
 }
+
+/* --- the folder's own description --- */
+
+typedef struct {
+	Cache *cache;
+	CacheNode *folder; /* pinned */
+	char *uri;
+	GssResource *resource;
+	GError *error;
+} Describing;
+
+static void described(void *data)
+{
+	Describing *describing = data;
+	Cache *cache = describing->cache;
+	CacheNode *folder = describing->folder;
+	g_mutex_lock(&cache->lock);
+	if (describing->resource)
+		cache_node_set_resource(folder, describing->resource);
+	folder->describing = false;
+	GSList *waiting = g_steal_pointer(&folder->described);
+	g_mutex_unlock(&cache->lock);
+	cache_calls_run(cache, waiting, describing->error);
+	g_mutex_lock(&cache->lock);
+	cache_node_put_locked(cache, folder);
+	g_mutex_unlock(&cache->lock);
+	g_clear_pointer(&describing->resource, gss_resource_unref);
+	g_clear_error(&describing->error);
+	g_free(describing->uri);
+	g_free(describing);
+	cache_call_end(cache);
+}
+
+/* On gss-net. */
+static void on_described(GssResource *resource, const GError *error, void *data)
+{
+	Describing *describing = data;
+	if (error)
+		describing->error = g_error_copy(error);
+	else if (gss_resource_type(resource) == GSS_TYPE_FOLDER)
+		describing->resource = gss_resource_ref(resource);
+	else
+		describing->error = g_error_new_literal(CACHE_ERROR, ENOTDIR, "no folder");
+	cache_worker_post(describing->cache, described, describing);
+}
+
+static void describe(void *data)
+{
+	Describing *describing = data;
+	Cache *cache = describing->cache;
+	gss_storage_resolve(cache->client, describing->uri, cache->stop, on_described, describing);
+}
+
+/* Has it a description of what its address is now? */
+static bool is_described(const CacheNode *folder)
+{
+	return folder->resource &&
+	       g_strcmp0(gss_resource_uri(folder->resource), folder->r.uri) == 0;
+}
+
+static bool describe_locked(Cache *cache, CacheNode *folder)
+{
+	if (folder->describing)
+		return true;
+	if (!folder->r.uri || !cache_call_begin_locked(cache))
+		return false;
+	Describing *describing = g_new(Describing, 1);
+	*describing = (Describing){.cache = cache,
+	                           .folder = cache_node_pin_locked(folder),
+	                           .uri = g_strdup(folder->r.uri)};
+	folder->describing = true;
+	cache_worker_post(cache, describe, describing);
+	return true;
+}
+
+bool cache_folder_describe_locked(Cache *cache, CacheNode *folder, CacheReady ready, void *data)
+{
+	if (is_described(folder))
+		return true;
+	if (describe_locked(cache, folder))
+		folder->described = cache_calls_add(folder->described, ready, data);
+	else
+		cache_ready_later(cache, ready, data, EIO, "GSS cannot be asked");
+	return false;
+}
+
+/* --- asking for a listing --- */
 
 static void finish(void *data)
 {
@@ -280,7 +379,7 @@ static void finish(void *data)
 	g_mutex_lock(&cache->lock);
 	cache_node_put_locked(cache, folder);
 	g_mutex_unlock(&cache->lock);
-	g_ptr_array_unref(listing->items);
+	g_clear_pointer(&listing->resources, g_ptr_array_unref);
 	g_ptr_array_unref(listing->outdated);
 	g_clear_error(&listing->error);
 	g_free(listing->uri);
@@ -324,17 +423,22 @@ bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady rea
 		return false;
 	}
 	Listing *listing = g_new0(Listing, 1);
-	*listing = (Listing){.cache = cache,
-	                     .folder = cache_node_pin_locked(folder),
-	                     .uri = g_strdup(folder->r.uri),
-	                     .items = g_ptr_array_new_with_free_func(item_free),
-	                     .outdated = g_ptr_array_new_with_free_func(g_free),
-	                     .asked_at = now};
+	*listing = (Listing){
+		.cache = cache,
+		.folder = cache_node_pin_locked(folder),
+		.uri = g_strdup(folder->r.uri),
+		.resources = g_ptr_array_new_with_free_func((GDestroyNotify)gss_resource_unref),
+		.outdated = g_ptr_array_new_with_free_func(g_free),
+		.asked_at = now};
 	folder->list_running = true;
 	cache->listing_now++;
 	folder->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	folder->listing = cache_calls_add(folder->listing, ready, data);
 	cache_late_arm_locked(cache, &folder->list_late, &folder->listing);
 	cache_worker_post(cache, ask, listing);
+	/* A full view would be at the folder's own address, which no listing tells of a folder that
+	 * is mounted by itself. */
+	if (!is_described(folder) && cache_siblings_want_view_locked(cache, folder))
+		describe_locked(cache, folder);
 	return false;
 }

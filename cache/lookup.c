@@ -12,7 +12,7 @@ typedef struct {
 	Cache *cache;
 	CacheNode *parent; /* pinned */
 	char *name;
-	bool refreshed, validated;
+	bool refreshed, viewed, validated;
 	guint tries;
 	GError *list_error, *attr_error;
 	CacheAttrCallback callback;
@@ -55,6 +55,14 @@ static void on_validated(Cache *cache, const GError *error, void *data)
 	} else if (error) {
 		lookup->attr_error = g_error_copy(error);
 	}
+	lookup_step(lookup);
+}
+
+/* The full view has come, or is not waited for any longer. */
+static void on_view(Cache *cache, const GError *error, void *data)
+{
+	Lookup *lookup = data;
+	lookup->viewed = true;
 	lookup_step(lookup);
 }
 
@@ -108,6 +116,9 @@ static void lookup_step(Lookup *lookup)
 	if (node->r.folder)
 		goto done;
 	bool known = node->r.size >= 0;
+	if (!lookup->viewed && !lookup->validated &&
+	    cache_siblings_await_locked(cache, lookup->parent, node, on_view, lookup))
+		goto waiting;
 	if (!lookup->validated && !(known && offline_locked(lookup)) &&
 	    !cache_attr_validate_locked(cache, node, CACHE_ATTR_LEASE_US, on_validated, lookup)) {
 		cache_siblings_view_locked(cache, lookup->parent, lookup->name);
@@ -166,6 +177,38 @@ void cache_lookup(Cache *cache, CacheId parent, const char *name, CacheAttrCallb
 	                   .callback = callback,
 	                   .data = data};
 	lookup_step(lookup);
+}
+
+bool cache_lookup_known(Cache *cache, CacheId parent, const char *name, bool ahead, CacheAttr *ret)
+{
+	CacheId outdated = 0;
+	bool known = false;
+	g_mutex_lock(&cache->lock);
+	gint64 now = g_get_monotonic_time();
+	CacheNode *folder = g_hash_table_lookup(cache->nodes, &parent);
+	bool may = folder && folder->list_until > now &&
+	           cache_siblings_known_locked(cache, folder, name);
+	CacheNode *node = may ? cache_node_find_locked(cache, parent, name, NULL) : NULL;
+	if (node) {
+		bool local = cache_node_dirty(node) || !node->r.uri;
+		if (!local)
+			cache_siblings_hand_down_locked(folder, node);
+		if (!local && cache_siblings_apply_locked(cache, folder, node))
+			outdated = node->r.id;
+		known = local || node->r.folder || (node->r.size >= 0 && node->attr_until > now);
+	}
+	if (known) {
+		node->refs++;
+		cache_node_attr(node, ret);
+		if (ahead)
+			cache_siblings_ahead_locked(cache, folder, name);
+	}
+	if (node)
+		cache_node_put_locked(cache, node);
+	g_mutex_unlock(&cache->lock);
+	if (outdated && cache->notify.inode)
+		cache->notify.inode(outdated, 0, 0, cache->notify.data);
+	return known;
 }
 
 void cache_forget(Cache *cache, CacheId id, guint64 count)

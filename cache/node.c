@@ -117,6 +117,9 @@ CacheNode *cache_node_get_locked(Cache *cache, CacheId id, GError **error)
 
 CacheNode *cache_node_find_locked(Cache *cache, gint64 parent, const char *name, GError **error)
 {
+	CacheNode *known = cache_siblings_node_locked(cache, parent, name);
+	if (known)
+		return cache_node_pin_locked(known);
 	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
 	if (!cache_store_find(cache->store, parent, name, &record, error))
 		return NULL;

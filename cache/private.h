@@ -217,6 +217,8 @@ struct CacheNode {
 	GHashTable *touched; /* names changed here while a listing is under way: it may not know */
 	CacheSiblings *siblings; /* NULL: not listed lately */
 	bool names_reported;     /* said once that names here can't be shown */
+	bool describing;         /* its own description is being asked for */
+	GSList *described;       /* CacheCall: wait for that */
 
 	/* file */
 	CacheContent *content; /* NULL: blob not open */
@@ -432,6 +434,9 @@ void cache_change_found_locked(Cache *cache, CacheNode *node, guint64 start, gui
 
 /* As cache_attr_validate_locked() for a folder's listing. */
 bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady ready, void *data);
+/* The folder's own description, as its node->resource. True: it is there. Else `ready` is called on
+ * the worker when it is, or with why it can't be had. */
+bool cache_folder_describe_locked(Cache *cache, CacheNode *folder, CacheReady ready, void *data);
 
 /* What was at `uri` was removed for good: a listing that was asked before does not count. */
 void cache_folder_gone_locked(Cache *cache, const char *uri);

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <string.h>
 
-#define SIBLINGS_TOTAL 16384 /* of all folders; those listed longest ago are forgotten */
-#define SIBLINGS_RUNNING 32  /* questions of one folder at a time: enough for all connections */
-#define SIBLINGS_AHEAD 256   /* files */
-#define VIEW_WORTH 8         /* files; for fewer the full view saves nothing */
-#define VIEW_TRIES 3         /* files with which it is compared before it is called wrong */
+#define SIBLINGS_MAX 131072   /* of one folder */
+#define SIBLINGS_TOTAL 131072 /* of all folders; those listed longest ago are forgotten */
+#define SIBLINGS_RUNNING 32   /* questions of one folder at a time: enough for all connections */
+#define SIBLINGS_AHEAD 256    /* files */
+#define VIEW_WORTH 8          /* files; for fewer the full view saves nothing */
+#define VIEW_TRIES 3          /* files with which it is compared before it is called wrong */
 #define VIEW_PATIENCE_US (2 * G_USEC_PER_SEC) /* nothing is asked ahead meanwhile */
+#define VIEW_WAIT_US (G_USEC_PER_SEC / 4)     /* and lookups wait for it, instead of asking */
 #define WORD_MAX 12 /* bytes; a size up to this may be the length of a word (gss/storages.c) */
 
 typedef struct {
@@ -29,20 +31,15 @@ struct CacheSiblings {
 	bool pumping; /* posted */
 	enum { VIEW_UNTRIED, VIEW_ASKED, VIEW_OVER } view;
 	guint files;
-	gint64 view_asked; /* monotonic us */
-	gint64 view_until; /* its sizes are believed until then; 0 not at all */
-	bool dates;        /* and its dates */
+	struct View *asking; /* VIEW_ASKED */
+	gint64 view_asked;   /* monotonic us */
+	gint64 view_until;   /* its sizes are believed until then; 0 not at all */
+	bool dates;          /* and its dates */
 };
 
 static void sibling_clear(void *data)
 {
 	gss_resource_unref(((Sibling *)data)->resource);
-}
-
-static int compare(const void *a, const void *b)
-{
-	return strcmp(gss_resource_name(*(GssResource *const *)a),
-	              gss_resource_name(*(GssResource *const *)b));
 }
 
 void cache_siblings_clear_locked(Cache *cache, CacheNode *folder)
@@ -54,34 +51,6 @@ void cache_siblings_clear_locked(Cache *cache, CacheNode *folder)
 	g_queue_unlink(&cache->listed, &siblings->link);
 	g_array_unref(siblings->all);
 	g_free(siblings);
-}
-
-void cache_siblings_set_locked(Cache *cache, CacheNode *folder, GPtrArray *resources)
-{
-	gint64 shown_until = folder->siblings ? folder->siblings->shown_until : 0;
-	cache_siblings_clear_locked(cache, folder);
-	g_ptr_array_sort(resources, compare);
-	CacheSiblings *siblings = g_new0(CacheSiblings, 1);
-	siblings->folder = folder;
-	siblings->serial = ++cache->listings;
-	siblings->shown_until = shown_until;
-	siblings->all = g_array_sized_new(FALSE, TRUE, sizeof(Sibling), resources->len);
-	g_array_set_clear_func(siblings->all, sibling_clear);
-	for (guint i = 0; i < resources->len; i++) {
-		Sibling sibling = {
-			.resource = g_steal_pointer(&resources->pdata[i]), .size = -1, .mtime = -1};
-		siblings->files += gss_resource_type(sibling.resource) == GSS_TYPE_FILE;
-		g_array_append_val(siblings->all, sibling);
-	}
-	g_ptr_array_set_free_func(resources, NULL);
-	g_ptr_array_unref(resources);
-	siblings->link.data = siblings;
-	g_queue_push_tail_link(&cache->listed, &siblings->link);
-	cache->listed_children += siblings->all->len;
-	folder->siblings = siblings;
-	while (cache->listed_children > SIBLINGS_TOTAL && cache->listed.head->data != siblings)
-		cache_siblings_clear_locked(cache,
-		                            ((CacheSiblings *)cache->listed.head->data)->folder);
 }
 
 static Sibling *find(CacheSiblings *siblings, const char *name, guint *ret_index)
@@ -101,6 +70,71 @@ static Sibling *find(CacheSiblings *siblings, const char *name, guint *ret_index
 			low = middle + 1;
 	}
 	return NULL;
+}
+
+GssResource *cache_siblings_same_locked(CacheNode *folder, GssResource *resource)
+{
+	guint index;
+	const Sibling *sibling = find(folder->siblings, gss_resource_name(resource), &index);
+	bool same = sibling && gss_resource_equal(sibling->resource, resource);
+	return gss_resource_ref(same ? sibling->resource : resource);
+}
+
+/* What was found out about a child that is what it was stays true as long as it did. *at: where the
+ * last one was found; they come by name. */
+static void carry_over(const CacheSiblings *before, guint *at, Sibling *sibling)
+{
+	const char *name = gss_resource_name(sibling->resource);
+	for (; before && *at < before->all->len; (*at)++) {
+		const Sibling *old = &g_array_index(before->all, Sibling, *at);
+		int order = strcmp(gss_resource_name(old->resource), name);
+		if (order > 0)
+			return;
+		if (order < 0 || old->resource != sibling->resource)
+			continue;
+		sibling->id = old->id;
+		sibling->attr_until = old->attr_until;
+	}
+}
+
+void cache_siblings_set_locked(Cache *cache, CacheNode *folder, GPtrArray *resources)
+{
+	const CacheSiblings *before = folder->siblings;
+	guint count = MIN(resources->len, SIBLINGS_MAX);
+	CacheSiblings *siblings = g_new0(CacheSiblings, 1);
+	siblings->folder = folder;
+	siblings->serial = ++cache->listings;
+	siblings->shown_until = before ? before->shown_until : 0;
+	siblings->all = g_array_sized_new(FALSE, TRUE, sizeof(Sibling), count);
+	g_array_set_clear_func(siblings->all, sibling_clear);
+	for (guint i = 0, at = 0; i < count; i++) {
+		Sibling sibling = {
+			.resource = g_steal_pointer(&resources->pdata[i]), .size = -1, .mtime = -1};
+		siblings->files += gss_resource_type(sibling.resource) == GSS_TYPE_FILE;
+		carry_over(before, &at, &sibling);
+		g_array_append_val(siblings->all, sibling);
+	}
+	g_ptr_array_unref(resources);
+	cache_siblings_clear_locked(cache, folder);
+	siblings->link.data = siblings;
+	g_queue_push_tail_link(&cache->listed, &siblings->link);
+	cache->listed_children += siblings->all->len;
+	folder->siblings = siblings;
+	while (cache->listed_children > SIBLINGS_TOTAL && cache->listed.head->data != siblings)
+		cache_siblings_clear_locked(cache,
+		                            ((CacheSiblings *)cache->listed.head->data)->folder);
+}
+
+CacheNode *cache_siblings_node_locked(Cache *cache, gint64 parent, const char *name)
+{
+	guint index;
+	const CacheNode *folder = g_hash_table_lookup(cache->nodes, &parent);
+	const Sibling *sibling = folder ? find(folder->siblings, name, &index) : NULL;
+	CacheNode *node =
+		sibling && sibling->id ? g_hash_table_lookup(cache->nodes, &sibling->id) : NULL;
+	/* It may have moved since. */
+	bool there = node && node->r.parent == parent && strcmp(node->r.name, name) == 0;
+	return there ? node : NULL;
 }
 
 void cache_siblings_hand_down_locked(CacheNode *folder, CacheNode *child)
@@ -209,6 +243,13 @@ static bool settled_locked(Cache *cache, const CacheSiblings *siblings, guint in
 	return node && (cache_node_dirty(node) || node->attr_until > now);
 }
 
+bool cache_siblings_known_locked(Cache *cache, CacheNode *folder, const char *name)
+{
+	guint index;
+	return find(folder->siblings, name, &index) &&
+	       settled_locked(cache, folder->siblings, index, g_get_monotonic_time());
+}
+
 static void ask_locked(Cache *cache, CacheNode *folder, guint index)
 {
 	CacheSiblings *siblings = folder->siblings;
@@ -252,10 +293,12 @@ static void pump(void *data)
 
 /* --- the full view --- */
 
-typedef struct {
+typedef struct View {
 	Cache *cache;
 	CacheNode *folder; /* pinned */
 	guint serial;
+	GSList *waiting;       /* CacheCall: lookups of other files */
+	GSource *timer;        /* they wait no longer */
 	guint witness;         /* index of the file with which it is compared */
 	GssResource *resource; /* the witness's: tells the storage */
 	guint tries;
@@ -279,6 +322,7 @@ static void view_end(View *view, GssViewKind kind)
 	CacheSiblings *siblings = viewed(view);
 	if (siblings) {
 		siblings->view = VIEW_OVER;
+		siblings->asking = NULL;
 		siblings->view_until = believed ? siblings->view_asked + CACHE_ATTR_LEASE_US : 0;
 		siblings->dates = kind == GSS_VIEW_DATES;
 		if (siblings->next < siblings->end)
@@ -286,8 +330,11 @@ static void view_end(View *view, GssViewKind kind)
 	}
 	if (view->proving)
 		cache->view_proving = false;
+	cache_worker_cancel(&view->timer);
+	GSList *waiting = g_steal_pointer(&view->waiting);
 	cache_node_put_locked(cache, view->folder);
 	g_mutex_unlock(&cache->lock);
+	cache_calls_run(cache, waiting, NULL);
 	cache_learned_save(cache);
 	gss_resource_unref(view->resource);
 	g_clear_error(&view->error);
@@ -444,19 +491,18 @@ static void on_item(const char *name, const char *uri, gint64 size, gint64 mtime
 	g_mutex_unlock(&view->cache->lock);
 }
 
-/* On gss-net, or the worker. */
-static void on_folder(GssResource *folder, const GError *error, void *data)
+static void on_described(Cache *cache, const GError *error, void *data)
 {
 	View *view = data;
-	if (error || gss_resource_type(folder) != GSS_TYPE_FOLDER) {
-		g_autoptr(GError) other = g_error_new_literal(CACHE_ERROR, ENOTDIR, "no folder");
-		on_viewed(error ? error : other, view);
-		return;
-	}
-	g_mutex_lock(&view->cache->lock);
-	cache_node_set_resource(view->folder, folder);
-	g_mutex_unlock(&view->cache->lock);
-	gss_storage_view(view->cache->client, folder, view->cache->stop, on_item, on_viewed, view);
+	g_autoptr(GssResource) folder = NULL;
+	g_mutex_lock(&cache->lock);
+	if (!error && view->folder->resource)
+		folder = gss_resource_ref(view->folder->resource);
+	g_mutex_unlock(&cache->lock);
+	if (folder)
+		gss_storage_view(cache->client, folder, cache->stop, on_item, on_viewed, view);
+	else
+		view_end(view, GSS_VIEW_LATER);
 }
 
 static void view_ask(void *data)
@@ -465,23 +511,17 @@ static void view_ask(void *data)
 	Cache *cache = view->cache;
 	GssViewKind kind = gss_storage_view_kind(cache->client, view->resource);
 	bool worth = kind != GSS_VIEW_NO && kind != GSS_VIEW_LATER;
-	g_autoptr(GssResource) folder = NULL;
-	g_autofree char *uri = NULL;
 	g_mutex_lock(&cache->lock);
 	if (kind == GSS_VIEW_UNKNOWN) { /* one folder is enough to find it out */
 		worth = view->proving = !cache->view_proving;
 		cache->view_proving = true;
 	}
-	uri = g_strdup(view->folder->r.uri);
-	if (view->folder->resource && g_strcmp0(gss_resource_uri(view->folder->resource), uri) == 0)
-		folder = gss_resource_ref(view->folder->resource);
+	bool known = worth && cache_folder_describe_locked(cache, view->folder, on_described, view);
 	g_mutex_unlock(&cache->lock);
-	if (!worth || !uri)
+	if (!worth)
 		view_end(view, GSS_VIEW_LATER);
-	else if (folder)
-		on_folder(folder, NULL, view);
-	else
-		gss_storage_resolve(cache->client, uri, cache->stop, on_folder, view);
+	else if (known)
+		on_described(cache, NULL, view);
 }
 
 static void view_start_locked(Cache *cache, CacheNode *folder, guint witness)
@@ -497,8 +537,41 @@ static void view_start_locked(Cache *cache, CacheNode *folder, guint witness)
 	               .witness = witness,
 	               .resource = gss_resource_ref(sibling->resource)};
 	siblings->view = VIEW_ASKED;
+	siblings->asking = view;
 	siblings->view_asked = g_get_monotonic_time();
 	cache_worker_post(cache, view_ask, view);
+}
+
+static gboolean on_view_late(void *data)
+{
+	View *view = data;
+	Cache *cache = view->cache;
+	g_mutex_lock(&cache->lock);
+	GSList *waiting = g_steal_pointer(&view->waiting);
+	cache_worker_cancel(&view->timer);
+	g_mutex_unlock(&cache->lock);
+	cache_calls_run(cache, waiting, NULL);
+	return G_SOURCE_REMOVE;
+}
+
+bool cache_siblings_await_locked(Cache *cache, CacheNode *folder, const CacheNode *child,
+                                 CacheReady ready, void *data)
+{
+	CacheSiblings *siblings = folder->siblings;
+	View *view = siblings ? siblings->asking : NULL;
+	gint64 now = g_get_monotonic_time();
+	guint index;
+	if (!view || child->attr_until > now || child->validate_running || child->opens ||
+	    !find(siblings, child->r.name, &index))
+		return false;
+	gint64 rest = siblings->view_asked + VIEW_WAIT_US - now;
+	if (rest <= 0)
+		return false;
+	if (!view->timer)
+		view->timer = cache_worker_after(cache, (guint)(rest / 1000) + 1, on_view_late,
+		                                 view, NULL);
+	view->waiting = cache_calls_add(view->waiting, ready, data);
+	return true;
 }
 
 bool cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *child)
@@ -522,6 +595,16 @@ bool cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *chi
 	child->attr_until = MIN(child->attr_until, siblings->view_until);
 	gss_storage_view_believed(cache->client, sibling->resource, &version);
 	return outdated;
+}
+
+bool cache_siblings_want_view_locked(Cache *cache, CacheNode *folder)
+{
+	const CacheSiblings *siblings = folder->siblings;
+	if (!siblings || !siblings->all->len)
+		return true;
+	const Sibling *sibling = &g_array_index(siblings->all, Sibling, 0);
+	GssViewKind kind = gss_storage_view_kind(cache->client, sibling->resource);
+	return kind != GSS_VIEW_NO && kind != GSS_VIEW_LATER;
 }
 
 void cache_siblings_view_locked(Cache *cache, CacheNode *folder, const char *name)

@@ -24,20 +24,30 @@ typedef struct Cache Cache;
 typedef struct CacheNode CacheNode;
 typedef struct CacheSiblings CacheSiblings;
 typedef struct GssResource GssResource;
+typedef void (*CacheReady)(Cache *cache, const GError *error, void *data);
 
-#define CACHE_SIBLINGS_MAX 12288 /* children of one folder of which a description is kept */
-
-/* After a listing: what it said of the children that are shown; takes over the GPtrArray of
- * GssResource. */
+/* After a listing: what it said of the children that are shown, by name and each once; takes over
+ * the GPtrArray of GssResource. */
 void cache_siblings_set_locked(Cache *cache, CacheNode *folder, GPtrArray *resources);
+/* What the last listing said, a new reference, if `resource`, of a new one, says the same; else
+ * another reference to that. So two listings of one folder take the memory of one. */
+GssResource *cache_siblings_same_locked(CacheNode *folder, GssResource *resource);
 /* Forgets it; also before the folder's node is freed. */
 void cache_siblings_clear_locked(Cache *cache, CacheNode *folder);
 
+/* The child, if it is in memory and easily found; a look into the journal less. Not pinned. */
+CacheNode *cache_siblings_node_locked(Cache *cache, gint64 parent, const char *name);
 /* A child was found: it gets what is known of it here. */
 void cache_siblings_hand_down_locked(CacheNode *folder, CacheNode *child);
 /* The same for what the full view of the folder says of its version. True: what the kernel has of
  * it is outdated. */
 bool cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *child);
+/* Its attributes are not known, but what is asked for may tell those of all: `ready` is called when
+ * it has, or takes too long. False: there is nothing to wait for. */
+bool cache_siblings_await_locked(Cache *cache, CacheNode *folder, const CacheNode *child,
+                                 CacheReady ready, void *data);
+/* Can a lookup of the child `name` be answered without a question? */
+bool cache_siblings_known_locked(Cache *cache, CacheNode *folder, const char *name);
 /* The child goes from memory: what is known of it stays here. */
 void cache_siblings_take_back_locked(Cache *cache, const CacheNode *child);
 /* The name was changed locally: what was asked about it before is not true any more. */
@@ -48,5 +58,7 @@ void cache_siblings_shown_locked(CacheNode *folder);
 /* A program asks for attributes of the child `name` that must be fetched: is there a way to get
  * those of all? */
 void cache_siblings_view_locked(Cache *cache, CacheNode *folder, const char *name);
+/* May a full view of the folder be asked for before long? */
+bool cache_siblings_want_view_locked(Cache *cache, CacheNode *folder);
 /* A program has been told the attributes of the child `name`: the next ones are asked for. */
 void cache_siblings_ahead_locked(Cache *cache, CacheNode *folder, const char *name);

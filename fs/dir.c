@@ -1,4 +1,5 @@
 /* Names and folders. */
+#include "fs/entries.h"
 #include "fs/ops.h"
 #include "fs/virtual.h"
 
@@ -210,49 +211,48 @@ void fs_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fs_reply_open(reply, &dir->base, fi);
 }
 
-/* A READDIR being filled. Offsets count entries from 1: what follows the entry at n has offset n.
- */
-typedef struct {
-	fuse_req_t req;
-	char *buffer;
-	gsize size, used;
-	guint64 from, position;
-	bool full;
-} Filler;
+/* Names without attributes in a READDIRPLUS. Who wants those of the first few has asked for them
+ * when he comes for the next, which are known by then. */
+#define UNKNOWN_MAX 16
 
-static void add(Filler *filler, const char *name, uint64_t ino, bool folder)
+/* Its attributes, if they are known. Whoever reads on has looked names up: then those of what
+ * follows are asked for. */
+static bool add_known(FsEntries *entries, const FsDir *dir, const CacheEntry *entry)
 {
-	struct stat st = {.st_ino = ino, .st_mode = folder ? S_IFDIR : S_IFREG};
+	const FsStorage *storage = dir->folder.storage;
+	struct fuse_entry_param known;
+	CacheAttr attr;
 
-	if (filler->full || filler->position++ < filler->from)
-		return;
-	gsize need =
-		fuse_add_direntry(filler->req, filler->buffer + filler->used,
-	                          filler->size - filler->used, name, &st, (off_t)filler->position);
-	if (need > filler->size - filler->used)
-		filler->full = true;
-	else
-		filler->used += need;
+	if (!entries->reply->plus || !fs_entries_fits(entries, entry->name) ||
+	    !cache_lookup_known(storage->cache, dir->folder.id, entry->name, entries->from > 0,
+	                        &attr))
+		return false;
+	fs_entry(storage, &attr, &known);
+	fs_entries_add_known(entries, entry->name, attr.id, &known);
+	return true;
 }
 
-static void add_listing(Filler *filler, const FsDir *dir)
+static void add_listing(FsEntries *entries, const FsDir *dir)
 {
 	const FsStorage *storage = dir->folder.storage;
 	guint count = cache_listing_size(dir->listing);
-	guint first = 0;
+	guint first = 0, unknown = 0;
 
 	/* Straight to where the last READDIR ended. */
-	if (filler->from > filler->position) {
-		first = (guint)MIN(filler->from - filler->position, count);
-		filler->position += first;
+	if (entries->from > entries->position) {
+		first = (guint)MIN(entries->from - entries->position, count);
+		fs_entries_skip(entries, first);
 	}
-	for (guint i = first; i < count && !filler->full; i++) {
+	for (guint i = first; i < count && !entries->full && unknown < UNKNOWN_MAX; i++) {
 		CacheEntry entry;
 		cache_listing_get(dir->listing, i, &entry);
-		if (fs_virtual_class(dir->base.mount, &dir->folder, entry.name) != NULL)
-			filler->position++; /* hidden behind the control file of that name */
-		else
-			add(filler, entry.name, fs_mount_ino(storage, entry.id), entry.folder);
+		if (fs_virtual_class(dir->base.mount, &dir->folder, entry.name) != NULL) {
+			fs_entries_skip(entries, 1); /* behind the control file of that name */
+		} else if (!add_known(entries, dir, &entry)) {
+			fs_entries_add(entries, entry.name, fs_mount_ino(storage, entry.id),
+			               entry.folder);
+			unknown += entries->reply->plus;
+		}
 	}
 }
 
@@ -260,24 +260,25 @@ static void add_listing(Filler *filler, const FsDir *dir)
 static void answer(FsReply *reply, const FsDir *dir, guint64 from)
 {
 	const FsMount *mount = reply->mount;
-	g_autofree char *buffer = g_malloc(reply->size);
-	Filler filler = {.req = reply->req, .buffer = buffer, .size = reply->size, .from = from};
 	const FsStorage *storage = dir->folder.storage;
+	FsEntries entries;
 
-	add(&filler, ".", storage != NULL ? fs_mount_ino(storage, dir->folder.id) : FS_ROOT_INO,
-	    true);
-	add(&filler, "..", FS_ROOT_INO, true);
+	fs_entries_init(&entries, reply, reply->size, from);
+	fs_entries_add(&entries, ".",
+	               storage != NULL ? fs_mount_ino(storage, dir->folder.id) : FS_ROOT_INO, true);
+	fs_entries_add(&entries, "..", FS_ROOT_INO, true);
 	const FsVirtualClass *class;
 	for (guint i = 0; (class = fs_virtual_listed(mount, &dir->folder, i)) != NULL; i++)
-		add(&filler, class->name, FS_VIRTUAL_BIT, S_ISDIR(class->mode));
+		fs_entries_add(&entries, class->name, FS_VIRTUAL_BIT, S_ISDIR(class->mode));
 	for (guint i = 0; storage == NULL && i < mount->storages->len; i++) {
 		const FsStorage *child = mount->storages->pdata[i];
 		if (child->root != 0)
-			add(&filler, child->name, fs_mount_ino(child, child->root), true);
+			fs_entries_add(&entries, child->name, fs_mount_ino(child, child->root),
+			               true);
 	}
 	if (dir->listing != NULL)
-		add_listing(&filler, dir);
-	fs_reply_buf(reply, buffer, filler.used);
+		add_listing(&entries, dir);
+	fs_entries_send(&entries);
 }
 
 static void on_listing(CacheListing *listing, const GError *error, void *data)
@@ -298,11 +299,9 @@ static void on_listing(CacheListing *listing, const GError *error, void *data)
 	fs_handle_unref(&dir->base);
 }
 
-void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
-                   struct fuse_file_info *fi)
+static void read_dir(FsReply *reply, fuse_ino_t ino, size_t size, off_t offset,
+                     const struct fuse_file_info *fi)
 {
-	FsReply *reply = fs_reply_new(req);
-
 	if (fs_ino_is_virtual(ino)) {
 		FsHandle *handle = (FsHandle *)(uintptr_t)fi->fh;
 		fs_handle_ref(handle);
@@ -315,6 +314,7 @@ void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 
 	fs_handle_ref(&dir->base);
 	reply->handle = &dir->base;
+	reply->storage = dir->folder.storage;
 	reply->size = size;
 	/* From the start: what is there now, as rewinddir(3) demands. Later: the snapshot of that
 	 * moment, so that removing while listing skips nothing. */
@@ -328,6 +328,21 @@ void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 	answer(reply, dir, (guint64)offset);
 	g_mutex_unlock(&dir->lock);
 	fs_handle_unref(&dir->base);
+}
+
+void fs_op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                   struct fuse_file_info *fi)
+{
+	read_dir(fs_reply_new(req), ino, size, offset, fi);
+}
+
+void fs_op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+                       struct fuse_file_info *fi)
+{
+	FsReply *reply = fs_reply_new(req);
+
+	reply->plus = true;
+	read_dir(reply, ino, size, offset, fi);
 }
 
 void fs_op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

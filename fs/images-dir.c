@@ -1,6 +1,7 @@
 #include "fs/images-dir.h"
 
 #include "fs/control.h"
+#include "fs/entries.h"
 #include "fs/field.h"
 
 #include <errno.h>
@@ -347,21 +348,15 @@ static void images_opendir(const FsVirtual *node, FsReply *reply, struct fuse_fi
 static void images_readdir(FsHandle *handle, FsReply *reply, guint64 offset, gsize size)
 {
 	const GPtrArray *images = ((Dir *)handle)->listing->images;
-	g_autofree char *buffer = g_malloc(size);
-	gsize used = 0;
+	FsEntries entries;
 
-	for (guint64 i = offset; i < images->len + 2; i++) {
+	fs_entries_init(&entries, reply, size, offset);
+	for (guint64 i = 0; i < images->len + 2 && !entries.full; i++) {
 		const Image *image = i >= 2 ? images->pdata[i - 2] : NULL;
 		const char *name = image != NULL ? image->name : i == 0 ? "." : "..";
-		struct stat st = {.st_ino = FS_VIRTUAL_BIT | (i + 1),
-		                  .st_mode = image != NULL ? S_IFREG : S_IFDIR};
-		gsize need = fuse_add_direntry(reply->req, buffer + used, size - used, name, &st,
-		                               (off_t)i + 1);
-		if (need > size - used)
-			break;
-		used += need;
+		fs_entries_add(&entries, name, FS_VIRTUAL_BIT | (i + 1), image == NULL);
 	}
-	fs_reply_buf(reply, buffer, used);
+	fs_entries_send(&entries);
 }
 
 const FsVirtualClass fs_images_dir_class = {

@@ -27,18 +27,18 @@ void fs_ops_negotiate(struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_ATOMIC_O_TRUNC, true);
 	want(conn, FUSE_CAP_PARALLEL_DIROPS, true);
 	want(conn, FUSE_CAP_ASYNC_READ, true);
-	/* Neither of the two. A changed size then drops the file's pages together with the answer that
-	 * tells it: with EXPLICIT_INVAL_DATA the page of the old end stays, its rest read as zeros, until
-	 * our notification comes, and `tail -f` reads between the two. With AUTO_INVAL_DATA an mtime that
-	 * merely became known would cost the page cache; that the content of an unchanged size changed,
-	 * fs/notify.h and the next open tell. */
+	/* Neither of the two. A changed size then drops the file's pages together with the answer
+	 * that tells it: with EXPLICIT_INVAL_DATA the page of the old end stays, its rest read as
+	 * zeros, until our notification comes, and `tail -f` reads between the two. With
+	 * AUTO_INVAL_DATA an mtime that merely became known would cost the page cache; that the
+	 * content of an unchanged size changed, fs/notify.h and the next open tell. */
 	want(conn, FUSE_CAP_EXPLICIT_INVAL_DATA, false);
 	want(conn, FUSE_CAP_AUTO_INVAL_DATA, false);
 	/* With it the kernel would own size and mtime. */
 	want(conn, FUSE_CAP_WRITEBACK_CACHE, false);
-	/* Not used: an entry whose size is not proven can carry no attributes, and proving it costs
-	 * a request each; `ls -l` asks for those in parallel. */
-	want(conn, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO, false);
+	/* The kernel asks for attributes with the names where it looked names up meanwhile. What is
+	 * not known comes without. */
+	want(conn, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO, true);
 	/* The kernel clears set-user-ID bits itself, through setattr. */
 	want(conn, FUSE_CAP_HANDLE_KILLPRIV, false);
 	/* No NFS: nodes can't be found by number after the kernel forgot them. */
@@ -66,6 +66,7 @@ const struct fuse_lowlevel_ops fs_ops = {
 	.fsync = fs_op_fsync,
 	.opendir = fs_op_opendir,
 	.readdir = fs_op_readdir,
+	.readdirplus = fs_op_readdirplus,
 	.releasedir = fs_op_releasedir,
 	.fsyncdir = fs_op_fsyncdir,
 	.statfs = fs_op_statfs,

@@ -59,7 +59,7 @@ static bool claim_locked(FsReplies *replies, FsReply *reply)
 
 static void done_locked(FsReplies *replies)
 {
-	if (--replies->answering == 0)
+	if (--replies->answering == 0 && replies->over)
 		g_cond_broadcast(&replies->idle);
 }
 

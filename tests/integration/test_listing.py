@@ -1,6 +1,12 @@
 """What a listing costs: questions about sizes, asked ahead, together, and once."""
 
+import contextlib
 import os
+import pathlib
+import re
+import shutil
+import stat
+import time
 
 import pytest
 
@@ -219,6 +225,100 @@ def test_a_view_is_not_told_of_what_changes_here(mount, platform):
     with fails_with(2):
         os.stat(home / "a" / "f0006")
     until(lambda: os.stat(home / "a" / "f0007").st_size == 107)
+
+
+def test_stats_wait_for_the_view_that_answers_them(mount, platform):
+    fill(platform.home / "a", 300)
+    home = mount()
+    platform.fault(method="GET", path="*/files/home/a", delay=120)
+    os.listdir(home / "a")
+    check(home / "a", 300)
+    assert counted(platform, "rest.view") == 1
+    assert counted(platform, "rest.HEAD") < 30, "one at a time they would be many in that time"
+
+
+def test_stats_do_not_wait_for_a_view_that_does_not_come(mount, platform):
+    fill(platform.home / "a", 40)
+    home = mount()
+    platform.fault(method="GET", path="*/files/home/a", hold="before")
+    os.listdir(home / "a")
+    check(home / "a", 40)
+    assert counted(platform, "rest.HEAD") == 40
+    platform.control("/release")
+
+
+def test_a_mounted_folder_is_described_beside_its_listing(mount, platform):
+    """So a full view needs one request after the listing, and not two."""
+    fill(platform.home, 40)
+    home = mount()
+    os.listdir(home.path)
+    platform.wait("gss.getResourceInformation", 1)
+    idle(platform)
+    assert counted(platform, "rest.GET") == counted(platform, "rest.HEAD") == 0
+
+
+# ---- attributes that come with the names ----
+
+
+def walk(folder):
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.stat() for entry in entries}
+
+
+def wakings(home):
+    """How often threads of the daemon have waited for something; at least once a request."""
+    count = 0
+    for status in pathlib.Path(f"/proc/{home.pid}/task").glob("*/status"):
+        with contextlib.suppress(OSError):
+            count += int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", status.read_text()).group(1))
+    return count
+
+
+def test_stats_come_with_the_names(mount, platform):
+    count = 3000
+    fill(platform.home / "a", count)
+    home = mount()
+    for _ in range(2):
+        before = wakings(home)
+        found = walk(home / "a")
+        took = wakings(home) - before
+        assert {name: (st.st_size, st.st_mtime) for name, st in found.items()} == \
+            {f"f{i:04}": (100 + i, 1_600_000_000 + i) for i in range(count)}
+        if SANITIZE == "none":
+            assert took < count / 4, "a request for each would be as many"
+        time.sleep(1.5)  # longer than the kernel remembers
+
+
+def test_names_with_attributes_tell_local_changes(mount, platform):
+    fill(platform.home / "a", 400)
+    home = mount()
+    at = home / "a"
+    assert len(walk(at)) == 400
+    platform.fault(method="PUT", path="/refissh*", status=503, times=1000)
+    platform.fault(method="POST", path="/refissh*", status=503, times=1000)
+    (at / "f0300").write_text("mine")
+    os.truncate(at / "f0301", 7)
+    os.unlink(at / "f0302")
+    os.rename(at / "f0303", at / "moved")
+    (at / "new").write_text("newer")
+    (at / "sub").mkdir()
+    for _ in range(2):
+        found = walk(at)
+        assert len(found) == 401
+        sizes = [found[name].st_size for name in ("f0300", "f0301", "moved", "new", "f0399")]
+        assert sizes == [4, 7, 403, 5, 499]
+        assert "f0302" not in found and "f0303" not in found and stat.S_ISDIR(found["sub"].st_mode)
+        time.sleep(1.5)
+    # What teammates do shows up when the leases are over, or at once when somebody asks for it.
+    (platform.home / "a" / "f0310").write_bytes(b"theirs")
+    os.unlink(platform.home / "a" / "f0311")
+    (home / ".status").write_text("refresh\n")
+    time.sleep(1.5)
+    found = walk(at)
+    assert len(found) == 400 and "f0311" not in found and found["f0310"].st_size == 6
+    platform.control("/reset")
+    shutil.rmtree(at)
+    assert not at.exists()
 
 
 # ---- what HEAD answers ----

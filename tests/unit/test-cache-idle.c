@@ -142,6 +142,33 @@ static void test_what_is_used_stays(Fixture *f, const void *data)
 	await_few(f, LIMIT + LIMIT / 8 + 1);
 }
 
+static void list_again(Fixture *f)
+{
+	g_mutex_lock(&f->cache->lock);
+	CacheNode *home = cache_node_get_locked(f->cache, f->home, NULL);
+	home->list_until = 0;
+	cache_node_put_locked(f->cache, home);
+	g_mutex_unlock(&f->cache->lock);
+}
+
+/* A new listing that says the same takes nothing away: neither memory nor what is known. */
+static void test_listed_anew(Fixture *f, const void *data)
+{
+	CacheId ids[FILES];
+	make_all(f, ids);
+	look_at_all(f, ids);
+	await_few(f, LIMIT + LIMIT / 8 + 1);
+	g_assert_false(in_memory(f, ids[0]));
+	list_again(f);
+	look_at_all(f, ids);
+	control(f, "/fault?method=HEAD&path=/refissh*&status=503&times=1000", "");
+	control(f, "/fault?method=GET&path=/refissh*&status=503&times=1000", "");
+	for (int round = 0; round < 2; round++) {
+		list_again(f);
+		look_at_all(f, ids);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -153,5 +180,6 @@ int main(int argc, char **argv)
 	ADD_FEW("lookups-are-kept", test_lookups_are_kept);
 	ADD_FEW("content-is-found-again", test_content_is_found_again);
 	ADD_FEW("what-is-used-stays", test_what_is_used_stays);
+	ADD_FEW("listed-anew", test_listed_anew);
 	return g_test_run();
 }
