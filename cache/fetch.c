@@ -346,20 +346,19 @@ static gboolean on_retry(void *data)
 static void on_looked(Cache *cache, const GError *error, void *data)
 {
 	CacheContent *content = data;
-	if (error) {
-		g_mutex_lock(&content->io);
-		GSList *failed = g_steal_pointer(&content->readers);
-		g_mutex_unlock(&content->io);
-		g_autoptr(GError) told = told_error(error);
-		answer_all(cache, content, failed, told);
-	}
+	g_autoptr(GError) told = error ? told_error(error) : NULL;
+	g_mutex_lock(&content->io);
+	content->looking = false;
+	GSList *failed = error ? g_steal_pointer(&content->readers) : NULL;
+	g_mutex_unlock(&content->io);
+	answer_all(cache, content, failed, told);
 	kick(cache, content);
 	cache_content_put(content);
 }
 
 /* The version is another one. What is there now is asked for, which also corrects what the kernel
  * believes: a file that only grew, or of which nothing was read yet, goes on. Of a file that was
- * changed here the old version cannot be had any more: false. */
+ * changed here the old version cannot be had any more: false. `content` is looking. */
 static bool look_anew(Cache *cache, CacheNode *node, CacheContent *content)
 {
 	g_mutex_lock(&cache->lock);
@@ -367,9 +366,27 @@ static bool look_anew(Cache *cache, CacheNode *node, CacheContent *content)
 	bool asked =
 		!cache_attr_validate_locked(cache, node, 0, on_looked, cache_content_ref(content));
 	g_mutex_unlock(&cache->lock);
-	if (!asked)
-		cache_content_put(content);
-	return asked;
+	if (asked)
+		return true;
+	g_mutex_lock(&content->io);
+	content->looking = false;
+	g_mutex_unlock(&content->io);
+	cache_content_put(content);
+	return false;
+}
+
+static const GssVersion *wanted_version_locked(const CacheNode *node)
+{
+	return node->r.moved_from ? &node->r.from : &node->r.remote;
+}
+
+/* What it expected is known to be over: that it found so is no failure. */
+static bool is_superseded(CacheTransfer *transfer)
+{
+	g_mutex_lock(&transfer->cache->lock);
+	bool same = gss_version_equal(wanted_version_locked(transfer->node), &transfer->expected);
+	g_mutex_unlock(&transfer->cache->lock);
+	return !same;
 }
 
 static GError *early_end(const CacheTransfer *transfer)
@@ -388,18 +405,21 @@ static void on_done(const GError *error, void *data)
 	g_autoptr(GError) early = NULL;
 	if (!error && !transfer->partial && transfer->pos < transfer->end)
 		error = early = early_end(transfer);
-	bool cancelled = error && error->code == ECANCELED;
-	bool fails = error && !cancelled;
+	bool outdated = error && is_outdated(error->code);
+	bool superseded = outdated && is_superseded(transfer);
 	g_mutex_lock(&content->io);
 	content->transfers = g_slist_remove(content->transfers, transfer);
+	bool fails =
+		error && error->code != ECANCELED && !superseded && !(outdated && content->looking);
 	bool again = fails && content->tries < MAX_TRIES;
 	guint delay = RETRY_MS << content->tries;
 	if (fails)
 		content->tries = again ? content->tries + 1 : 0;
+	if (again && outdated)
+		content->looking = true;
 	g_mutex_unlock(&content->io);
 
-	bool looking =
-		again && is_outdated(error->code) && look_anew(cache, transfer->node, content);
+	bool looking = again && outdated && look_anew(cache, transfer->node, content);
 	bool retry = again && !looking && passes(error->code);
 	if (fails && !looking && !retry) {
 		g_autoptr(GError) told = told_error(error);
@@ -517,7 +537,7 @@ static CacheTransfer *transfer_new_locked(Cache *cache, CacheContent *content,
 {
 	CacheNode *node = reader->node;
 	const char *uri = node->r.moved_from ? node->r.moved_from : node->r.uri;
-	const GssVersion *version = node->r.moved_from ? &node->r.from : &node->r.remote;
+	const GssVersion *version = wanted_version_locked(node);
 	guint64 size = version->size >= 0 ? (guint64)version->size : reader->size;
 	if (!uri || from >= size || g_atomic_int_get(&content->discard) ||
 	    !cache_call_begin_locked(cache))
@@ -540,7 +560,7 @@ static bool want_io(Cache *cache, CacheContent *content, const CacheReader *read
 {
 	guint64 from;
 	if (!missing_io(content, reader->offset, reader->end, patience, &from) ||
-	    g_slist_length(content->transfers) >= MAX_TRANSFERS)
+	    content->looking || g_slist_length(content->transfers) >= MAX_TRANSFERS)
 		return true;
 	CacheTransfer *transfer = transfer_new_locked(cache, content, reader, from);
 	if (!transfer)

@@ -332,6 +332,7 @@ struct CacheContent {
 	GSList *readers;    /* CacheReader */
 	guint64 limit;      /* downloads fill nothing from here on: it was cut off locally */
 	guint tries;        /* failures in a row */
+	bool looking;       /* GSS is asked which version is there: nothing is fetched meanwhile */
 	CacheRanges ranges; /* what this file's answers said; unknown: as the storage */
 	guint64 unsaved;    /* bytes that came since the extents were journaled */
 	GSource *saving;    /* they will be; guarded by Cache.lock */

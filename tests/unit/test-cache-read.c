@@ -475,6 +475,42 @@ static void test_grows_while_read(Fixture *f, const void *data)
 	cache_file_release(file);
 }
 
+typedef struct {
+	CacheFile *file;
+	guint64 offset;
+} Piece;
+
+static void *read_piece(void *data)
+{
+	const Piece *piece = data;
+	assert_reads(piece->file, piece->offset, 4 * KIB, 0);
+	return NULL;
+}
+
+/* GSS takes its time to tell what has become of a file that grew, and more and more readers come:
+ * they wait for that answer, and do not find the same out each for themselves. */
+static void test_grown_many_readers(Fixture *f, const void *data)
+{
+	make_there(f, "log", 16 * MIB, 0);
+	CacheFile *file = open_there(f, "log", NULL);
+	assert_reads(file, 0, 128 * KIB, 0);
+	append_there(f, "log", 16 * MIB, 16 * MIB + 1000, 0);
+	control(f, "/fault?method=HEAD&path=*log&hold=before", "");
+	guint64 before = requests(f);
+	Piece pieces[16];
+	GThread *threads[G_N_ELEMENTS(pieces)];
+	for (guint i = 0; i < G_N_ELEMENTS(pieces); i++) {
+		pieces[i] = (Piece){file, (15 - i / 2) * MIB};
+		threads[i] = g_thread_new("reader", read_piece, &pieces[i]);
+		g_usleep(20000);
+	}
+	g_assert_cmpuint(requests(f) - before, <=, 3);
+	control(f, "/release", "");
+	for (guint i = 0; i < G_N_ELEMENTS(pieces); i++)
+		g_thread_join(threads[i]);
+	cache_file_release(file);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -499,5 +535,6 @@ int main(int argc, char **argv)
 	ADD("read/longer-other-beginning", test_longer_other_beginning);
 	ADD("read/longer-zeros", test_longer_zeros);
 	ADD("read/grows-while-read", test_grows_while_read);
+	ADD("read/grown-many-readers", test_grown_many_readers);
 	return g_test_run();
 }
