@@ -108,7 +108,8 @@ static void add_fault(GlRequest *request, const GByteArray *body)
 	g_autoptr(GBytes) bytes = g_bytes_new(body->data, body->len);
 	g_autoptr(GHashTable) parameters = parse_query(request->query, &error);
 
-	if (parameters != NULL && gl_faults_add(request->server->faults, parameters, bytes, &error))
+	if (parameters != NULL && gl_faults_add(request->server->faults, parameters, bytes,
+	                                        gl_halt_ticket(request->server->halt), &error))
 		reply_state(request);
 	else
 		refuse(request, error);

@@ -140,13 +140,15 @@ static GPatternSpec *pattern(GHashTable *parameters, const char *name, const cha
 	return text == NULL ? NULL : g_pattern_spec_new(text);
 }
 
-bool gl_faults_add(GlFaults *faults, GHashTable *parameters, GBytes *body, GError **error)
+bool gl_faults_add(GlFaults *faults, GHashTable *parameters, GBytes *body, guint64 ticket,
+                   GError **error)
 {
 	Fault *fault = g_new0(Fault, 1);
 	GlPlan *plan = &fault->plan;
 	const char *text = g_hash_table_lookup(parameters, "body");
 
 	fault->times = 1;
+	plan->ticket = ticket;
 	if (!check_names(parameters, error) ||
 	    !number(parameters, "times", G_MAXINT, &fault->times, error) ||
 	    !number(parameters, "skip", G_MAXINT, &fault->skip, error) ||

@@ -25,11 +25,12 @@ struct timespec gl_halt_deadline(guint milliseconds);
 /* Sleeps; false when the server ended meanwhile. */
 bool gl_halt_sleep(GlHalt *halt, guint milliseconds);
 
-/* Holding requests: waits until a gl_halt_release() after the ticket was drawn, or the end of the server (then
- * false). Whoever tells that a request is held draws the ticket first: the release may come at once. */
+/* Holding requests: waits until a gl_halt_release() after the ticket was drawn, or the end of the
+ * server (then false). The ticket is drawn when the fault is lined up, so that a release may come
+ * before the request that it is meant for. */
 guint64 gl_halt_ticket(GlHalt *halt);
 bool gl_halt_hold(GlHalt *halt, guint64 ticket);
-/* Lets everybody who is held at this moment go on. */
+/* Lets everybody go on who has a ticket. */
 void gl_halt_release(GlHalt *halt);
 
 /* Counts work in the background (registrations); gl_halt_drain() waits until none is left. */

@@ -107,6 +107,13 @@ def test_held_requests(server, method, where):
         assert answers[0][2] == b"x" * 100_000
 
 
+def test_a_release_before_the_request_that_it_is_meant_for(server):
+    on_disk(server, "f").write_bytes(b"x")
+    server.fault(method="GET", hold="before")
+    server.control("/release")
+    assert server.request("GET", home("f"))[2] == b"x" and server.counters()["held"] == 1
+
+
 @pytest.mark.parametrize("method, meanwhile", [("POST", "POST"), ("PUT", "DELETE")])
 def test_an_upload_that_was_overtaken(server, method, meanwhile):
     """What was legal when the upload began is not when it ends: 405, and nothing is overwritten."""
