@@ -109,7 +109,7 @@ static void add_fault(GlRequest *request, const GByteArray *body)
 	g_autoptr(GHashTable) parameters = parse_query(request->query, &error);
 
 	if (parameters != NULL && gl_faults_add(request->server->faults, parameters, bytes,
-	                                        gl_halt_ticket(request->server->halt), &error))
+	                                        gl_halt_epoch(request->server->halt), &error))
 		reply_state(request);
 	else
 		refuse(request, error);

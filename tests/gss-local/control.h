@@ -6,8 +6,8 @@
  *   POST /_control                sets switches: name=value, joined by & (escaped), or one a line
  *                                 (not escaped)
  *   POST /_control/fault?QUERY    lines up a one-shot fault, see below
- *   POST /_control/release        lets requests go on that are held, or would be, by a fault that
- *                                 was lined up before
+ *   POST /_control/release        lets all held requests go on; where there are none, those that
+ *                                 would be, by a fault that is lined up already
  *   POST /_control/reset          no faults, counters 0, an empty log, the switches as on the
  *                                 command line
  *   POST /_control/revoke         all tokens are dead

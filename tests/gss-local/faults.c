@@ -140,7 +140,7 @@ static GPatternSpec *pattern(GHashTable *parameters, const char *name, const cha
 	return text == NULL ? NULL : g_pattern_spec_new(text);
 }
 
-bool gl_faults_add(GlFaults *faults, GHashTable *parameters, GBytes *body, guint64 ticket,
+bool gl_faults_add(GlFaults *faults, GHashTable *parameters, GBytes *body, guint64 epoch,
                    GError **error)
 {
 	Fault *fault = g_new0(Fault, 1);
@@ -148,7 +148,7 @@ bool gl_faults_add(GlFaults *faults, GHashTable *parameters, GBytes *body, guint
 	const char *text = g_hash_table_lookup(parameters, "body");
 
 	fault->times = 1;
-	plan->ticket = ticket;
+	plan->epoch = epoch;
 	if (!check_names(parameters, error) ||
 	    !number(parameters, "times", G_MAXINT, &fault->times, error) ||
 	    !number(parameters, "skip", G_MAXINT, &fault->skip, error) ||

@@ -18,7 +18,7 @@ typedef enum { GL_NEVER, GL_BEFORE, GL_DURING, GL_AFTER } GlWhen;
 typedef struct {
 	guint delay;    /* milliseconds before the work */
 	GlWhen hold;    /* wait there until somebody says go */
-	guint64 ticket; /* for that: since when, see halt.h */
+	guint64 epoch;  /* for that, see halt.h */
 	GlWhen cut;     /* the connection */
 	guint status;   /* 0: as it comes */
 	bool process;   /* do the work although the answer is replaced */
@@ -33,7 +33,7 @@ void gl_faults_free(GlFaults *faults);
 
 /* Lines up a fault, described by the parameters (see control.h): method, path, operation (globs),
  * times, skip, and what happens. `body` (may be NULL) is the canned answer. EINVAL. */
-bool gl_faults_add(GlFaults *faults, GHashTable *parameters, GBytes *body, guint64 ticket,
+bool gl_faults_add(GlFaults *faults, GHashTable *parameters, GBytes *body, guint64 epoch,
                    GError **error);
 void gl_faults_clear(GlFaults *faults);
 /* How often lined-up faults may still strike. */

@@ -9,7 +9,9 @@ struct GlHalt {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool stopping;
-	guint64 releases; /* grows with every release; a held request waits for a change */
+	guint held;       /* requests */
+	guint64 releases; /* grows with every release of theirs; they wait for a change */
+	guint64 epoch;    /* grows with every release that found none */
 	guint background;
 };
 
@@ -72,20 +74,30 @@ bool gl_halt_sleep(GlHalt *halt, guint milliseconds)
 	return slept;
 }
 
+guint64 gl_halt_epoch(GlHalt *halt)
+{
+	pthread_mutex_lock(&halt->lock);
+	guint64 epoch = halt->epoch;
+	pthread_mutex_unlock(&halt->lock);
+	return epoch;
+}
+
 guint64 gl_halt_ticket(GlHalt *halt)
 {
 	pthread_mutex_lock(&halt->lock);
 	guint64 ticket = halt->releases;
+	halt->held++;
 	pthread_mutex_unlock(&halt->lock);
 	return ticket;
 }
 
-bool gl_halt_hold(GlHalt *halt, guint64 ticket)
+bool gl_halt_hold(GlHalt *halt, guint64 ticket, guint64 epoch)
 {
 	pthread_mutex_lock(&halt->lock);
-	while (!halt->stopping && halt->releases == ticket)
+	while (!halt->stopping && halt->releases == ticket && halt->epoch == epoch)
 		pthread_cond_wait(&halt->changed, &halt->lock);
 	bool released = !halt->stopping;
+	halt->held--;
 	pthread_mutex_unlock(&halt->lock);
 	return released;
 }
@@ -93,7 +105,10 @@ bool gl_halt_hold(GlHalt *halt, guint64 ticket)
 void gl_halt_release(GlHalt *halt)
 {
 	pthread_mutex_lock(&halt->lock);
-	halt->releases++;
+	if (halt->held > 0)
+		halt->releases++;
+	else
+		halt->epoch++;
 	pthread_cond_broadcast(&halt->changed);
 	pthread_mutex_unlock(&halt->lock);
 }

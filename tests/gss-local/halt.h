@@ -25,12 +25,14 @@ struct timespec gl_halt_deadline(guint milliseconds);
 /* Sleeps; false when the server ended meanwhile. */
 bool gl_halt_sleep(GlHalt *halt, guint milliseconds);
 
-/* Holding requests: waits until a gl_halt_release() after the ticket was drawn, or the end of the
- * server (then false). The ticket is drawn when the fault is lined up, so that a release may come
- * before the request that it is meant for. */
+/* Holding requests. A release lets all of them go on that are held; one that finds none counts for
+ * those that are to be held by faults of the epoch that it ends. */
+guint64 gl_halt_epoch(GlHalt *halt);
+/* From now on the request is held: who tells of it draws the ticket first, for the release may come
+ * at once. Each ticket is to be used. */
 guint64 gl_halt_ticket(GlHalt *halt);
-bool gl_halt_hold(GlHalt *halt, guint64 ticket);
-/* Lets everybody go on who has a ticket. */
+/* Waits for a release. False: the server ended. */
+bool gl_halt_hold(GlHalt *halt, guint64 ticket, guint64 epoch);
 void gl_halt_release(GlHalt *halt);
 
 /* Counts work in the background (registrations); gl_halt_drain() waits until none is left. */

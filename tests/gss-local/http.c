@@ -127,8 +127,9 @@ static bool hold_here(GlRequest *request, GlWhen when)
 	if (request->plan.hold != when)
 		return true;
 	request->plan.hold = GL_NEVER;
+	guint64 ticket = gl_halt_ticket(request->server->halt);
 	gl_stats_count(request->server->stats, "held", 1);
-	return gl_halt_hold(request->server->halt, request->plan.ticket);
+	return gl_halt_hold(request->server->halt, ticket, request->plan.epoch);
 }
 
 bool gl_request_plan(GlRequest *request, const char *operation, bool storage)
@@ -190,7 +191,7 @@ static enum MHD_Result answer(GlRequest *request)
 	                   .bandwidth = request->private ? 0 : request->settings.bandwidth,
 	                   .cut = plan->cut == GL_DURING,
 	                   .hold = plan->hold == GL_DURING,
-	                   .ticket = plan->ticket};
+	                   .epoch = plan->epoch};
 
 	if (plan->status != 0 || plan->body != NULL || plan->headers != NULL)
 		replace_reply(request);

@@ -35,7 +35,7 @@ static const char control[] =
 	"                                 operation (globs), times, skip, delay, hold, status, "
 	"type,\n"
 	"                                 headers, cut, process; the body is a canned answer\n"
-	"  POST /_control/release         let held requests go on, and those that would be\n"
+	"  POST /_control/release         let held requests go on, or those that would be\n"
 	"  POST /_control/reset           no faults, counters 0, log empty, switches as at the "
 	"start\n"
 	"  POST /_control/revoke          all tokens are dead\n"

@@ -138,8 +138,9 @@ static ssize_t pump_read(void *data, uint64_t position, char *buffer, size_t siz
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (position >= pump->middle && pump->manner.hold) {
 		pump->manner.hold = false;
+		guint64 ticket = gl_halt_ticket(pump->manner.halt);
 		gl_stats_count(pump->manner.stats, "held", 1);
-		if (!gl_halt_hold(pump->manner.halt, pump->manner.ticket))
+		if (!gl_halt_hold(pump->manner.halt, ticket, pump->manner.epoch))
 			return MHD_CONTENT_READER_END_WITH_ERROR;
 	}
 	if (position < pump->middle)

@@ -49,7 +49,7 @@ typedef struct {
 	guint bandwidth; /* bytes a second, 0: unlimited */
 	bool cut;        /* break the connection in the middle of the body */
 	bool hold;       /* wait there for gl_halt_release() */
-	guint64 ticket;  /* since when */
+	guint64 epoch;   /* for that */
 } GlManner;
 
 /* Hands the answer over. The body bytes that went out are added to `*sent`, which must live until

@@ -178,12 +178,21 @@ static void test_moved_unknown_theirs(Fixture *f, const void *data)
 	assert_there(f, "f", "THE SECOND");
 }
 
+/* A new file “f” whose body has left us to its end and is not answered: it may come at any time,
+ * and has not come yet. (Until it has left to its end, nothing can come.) */
+static void give_all(Fixture *f, const char *text)
+{
+	control(f, "/fault?method=POST&path=*/f&hold=after", "");
+	make(f, "f", text);
+	await_counter(f, "held", 1);
+	g_autofree char *path = place(f, "f");
+	g_assert_cmpint(unlink(path), ==, 0);
+}
+
 /* Given up with its body sent: it comes after the name was removed, and goes again. */
 static void test_late_arrival(Fixture *f, const void *data)
 {
-	control(f, "/fault?method=POST&path=*/f&hold=before", "");
-	make(f, "f", "late");
-	await_counter(f, "held", 1);
+	give_all(f, "late");
 	delete (f, "f");
 	drain(f); /* looked for once */
 	put_there(f, "f", "late");
@@ -194,9 +203,7 @@ static void test_late_arrival(Fixture *f, const void *data)
 
 static void test_late_arrival_after_restart(Fixture *f, const void *data)
 {
-	control(f, "/fault?method=POST&path=*/f&hold=before", "");
-	make(f, "f", "late");
-	await_counter(f, "held", 1);
+	give_all(f, "late");
 	delete (f, "f");
 	kill_cache(f, NULL);
 	put_there(f, "f", "late");
@@ -206,9 +213,7 @@ static void test_late_arrival_after_restart(Fixture *f, const void *data)
 /* What comes is somebody else's: it stays, and is seen. */
 static void test_late_arrival_theirs(Fixture *f, const void *data)
 {
-	control(f, "/fault?method=POST&path=*/f&hold=before", "");
-	make(f, "f", "late");
-	await_counter(f, "held", 1);
+	give_all(f, "late");
 	delete (f, "f");
 	put_there(f, "f", "them");
 	int before = counter(f, "gss.getResourceInformation");
@@ -253,9 +258,7 @@ static void test_create_delete_create(Fixture *f, const void *data)
 /* A creating request in flight, renamed, killed: the old name goes when it has come. */
 static void test_moved_in_flight_killed(Fixture *f, const void *data)
 {
-	control(f, "/fault?method=POST&path=*/f&hold=before", "");
-	make(f, "f", "content");
-	await_counter(f, "held", 1);
+	give_all(f, "content");
 	move(f, "f", "g");
 	kill_cache(f, NULL);
 	drain(f);
