@@ -25,7 +25,7 @@ typedef struct {
 	gint64 not_before;
 	bool running, dropped;
 	bool replaced; /* the journal has a newer one for its URI */
-	bool quiet;    /* a watch that has seen nothing */
+	bool quiet;    /* a watch that has seen nothing: nobody waits for it */
 	GssResource *resource;
 	GError *error;
 	bool made, kept;
@@ -324,6 +324,9 @@ static void on_resolved(GssResource *resource, const GError *error, void *data)
 		end(removal, error);
 		return;
 	}
+	g_mutex_lock(&removal->cache->lock);
+	removal->quiet = false;
+	g_mutex_unlock(&removal->cache->lock);
 	g_clear_pointer(&removal->resource, gss_resource_unref);
 	CACHE_CRASH_POINT("removal.found");
 	removal->resource = gss_resource_ref(resource);

@@ -201,6 +201,25 @@ static void test_late_arrival(Fixture *f, const void *data)
 	control(f, "/release", "");
 }
 
+/* From the moment on at which it is seen somebody waits for its removal. */
+static void test_late_arrival_in_the_end(Fixture *f, const void *data)
+{
+	give_all(f, "late");
+	delete (f, "f");
+	drain(f); /* looked for once */
+	control(f, "/fault?method=HEAD&path=*/f&hold=before&times=100", "");
+	control(f, "/fault?method=GET&path=*/f&hold=before&times=100", "");
+	put_there(f, "f", "late");
+	await_counter(f, "held", 2);
+	CachePending pending;
+	cache_pending(f->cache, &pending);
+	g_assert_cmpuint(pending.removals, ==, 1);
+	control(f, "/reset", "");
+	control(f, "/release", "");
+	drain(f);
+	assert_gone(f, "f");
+}
+
 static void test_late_arrival_after_restart(Fixture *f, const void *data)
 {
 	give_all(f, "late");
@@ -731,6 +750,7 @@ int main(int argc, char **argv)
 	ADD("race/moved-unknown", test_moved_unknown);
 	ADD("race/moved-unknown-theirs", test_moved_unknown_theirs);
 	ADD("race/late-arrival", test_late_arrival);
+	ADD("race/late-arrival-in-the-end", test_late_arrival_in_the_end);
 	ADD("race/late-arrival-after-restart", test_late_arrival_after_restart);
 	ADD("race/late-arrival-theirs", test_late_arrival_theirs);
 	ADD("race/create-delete-create", test_create_delete_create);
