@@ -44,7 +44,7 @@ gint64 gss_date_parse(const char *text)
 			return number / 1000 < SECONDS_MAX ? number * (NS_PER_S / 1000) : -1;
 		return number * NS_PER_S;
 	}
-	gint64 ns = iso_date(trimmed);
+	gint64 ns = g_ascii_isdigit(*trimmed) ? iso_date(trimmed) : -1;
 	if (ns >= 0)
 		return ns;
 	time_t seconds = curl_getdate(trimmed, NULL);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "gss/http.h"
-#include "gss/url.h"
 
 typedef struct {
 	GQueue waiting; /* GssTransfer */
@@ -49,8 +48,8 @@ struct GssTransfer {
 	bool final; /* the head of the final answer was seen */
 	bool enough;
 	guint64 received; /* body bytes */
-	/* Of a large body: libcurl hands it over in pieces of 16 KiB, the receiver gets them
-	 * joined, at the latest when libcurl has nothing more at hand. */
+	/* libcurl hands a body over in pieces of 16 KiB, the receiver gets them joined, at the
+	 * latest when libcurl has nothing more at hand. */
 	char *gathered;
 	gsize gathered_bytes;
 	guint redirects;

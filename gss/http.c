@@ -289,7 +289,10 @@ GssTransfer *gss_http_send(GssHttp *http, const GssRequest *request)
 	transfer->http = http;
 	transfer->link.data = transfer;
 	transfer->request = *request;
-	transfer->url.url = g_strdup(request->url);
+	if (request->parsed != NULL)
+		gss_url_copy(&transfer->url, request->parsed);
+	else
+		transfer->url.url = g_strdup(request->url);
 	if (request->cancellable != NULL)
 		transfer->cancellable = g_object_ref(request->cancellable);
 	for (guint i = 0; request->headers != NULL && request->headers[i] != NULL; i++) {
@@ -301,6 +304,7 @@ GssTransfer *gss_http_send(GssHttp *http, const GssRequest *request)
 	}
 	/* The caller's memory: not to be looked at again. */
 	transfer->request.url = NULL;
+	transfer->request.parsed = NULL;
 	transfer->request.headers = NULL;
 	transfer->request.cancellable = NULL;
 	enqueue(transfer);

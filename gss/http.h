@@ -20,6 +20,7 @@
 #pragma once
 
 #include "gss/client.h"
+#include "gss/url.h"
 
 #include <curl/curl.h>
 
@@ -59,6 +60,7 @@ typedef enum {
 typedef struct {
 	const char *method; /* GET HEAD POST PUT DELETE; static */
 	const char *url;
+	const GssUrl *parsed;       /* instead of `url`, by who has it already */
 	const char *const *headers; /* "Key: value", NULL-terminated; may be NULL */
 	GssLane lane;
 	bool urgent;               /* passes the queue of its lane */

@@ -165,19 +165,19 @@ static bool is_framing(const char *key)
 
 static bool add_header(GPtrArray *headers, const char *key, const char *value, GError **error)
 {
-	g_autofree char *shown = gss_quote(key, -1, NULL);
-	if (!is_token(key))
+	if (!is_token(key)) {
+		g_autofree char *shown = gss_quote(key, -1, NULL);
 		return gss_fail(error, EPROTO, "“%s” is no name of a header", shown);
+	}
 	if (is_framing(key))
 		return gss_fail(error, EPROTO, "it sets the header %s, which is not its to set",
-		                shown);
+		                key);
 	if (strlen(value) > GSS_HEADER_VALUE_MAX)
-		return gss_fail(error, EPROTO, "the header %s is too long", shown);
+		return gss_fail(error, EPROTO, "the header %s is too long", key);
 	for (const guchar *p = (const guchar *)value; *p != '\0'; p++) {
 		if ((*p < 0x20 && *p != '\t') || *p == 0x7f)
 			return gss_fail(error, EPROTO,
-			                "the header %s has a line break or control character",
-			                shown);
+			                "the header %s has a line break or control character", key);
 	}
 	/* To libcurl "Key:" means no such header, "Key;" an empty one. */
 	bool empty = value[strspn(value, " \t")] == '\0';

@@ -263,11 +263,10 @@ static void send_request(Rest *rest)
 		g_string_free(rest->snippet, TRUE);
 		rest->snippet = NULL;
 	}
-	g_autofree char *url = g_strdup(prepared.url.url);
 	if (spec->query != NULL) {
-		g_free(url);
-		url = g_strconcat(prepared.url.url, strchr(prepared.url.url, '?') ? "&" : "?",
-		                  spec->query, NULL);
+		g_autofree char *bare = g_steal_pointer(&prepared.url.url);
+		prepared.url.url =
+			g_strconcat(bare, strchr(bare, '?') ? "&" : "?", spec->query, NULL);
 	}
 	g_auto(GStrv) headers = all_headers(&prepared, rest->headers);
 	rest->accepted = false;
@@ -276,7 +275,7 @@ static void send_request(Rest *rest)
 		client->http,
 		&(GssRequest){
 			.method = spec->method != NULL ? spec->method : prepared.method,
-			.url = url,
+			.parsed = &prepared.url,
 			.headers = (const char *const *)headers,
 			.lane = spec->lane,
 			.modifying = spec->modifying,

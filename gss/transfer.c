@@ -8,7 +8,9 @@
 #include <string.h>
 
 #define LARGE_BUFFER (512L * 1024)
-#define GATHER_BYTES ((gsize)256 * 1024)
+#define SMALL_BUFFER (64L * 1024)
+#define LARGE_GATHER ((gsize)256 * 1024)
+#define SMALL_GATHER ((gsize)64 * 1024)
 #define IDLE_CONNECTION_MAX_S 30L /* older ones are likelier closed by the peer than useful */
 
 #define SET(easy, option, value)                                                                  \
@@ -215,14 +217,15 @@ bool gss_transfer_hand_over(GssTransfer *transfer)
 static bool take_body(GssTransfer *transfer, const char *bytes, gsize length)
 {
 	const GssRequest *request = &transfer->request;
-	if (request->lane != GSS_LANE_LARGE)
-		return request->body(bytes, length, request->data, &transfer->error);
-	if (transfer->gathered_bytes + length > GATHER_BYTES && !gss_transfer_hand_over(transfer))
+	bool large = request->lane == GSS_LANE_LARGE;
+	gsize room = large ? LARGE_GATHER : SMALL_GATHER;
+	bool one_piece = !large && transfer->answer.length <= CURL_MAX_WRITE_SIZE;
+	if (transfer->gathered_bytes + length > room && !gss_transfer_hand_over(transfer))
 		return false;
-	if (length > GATHER_BYTES)
+	if (one_piece || length > room)
 		return request->body(bytes, length, request->data, &transfer->error);
 	if (transfer->gathered == NULL)
-		transfer->gathered = g_malloc(GATHER_BYTES);
+		transfer->gathered = g_malloc(room);
 	memcpy(transfer->gathered + transfer->gathered_bytes, bytes, length);
 	transfer->gathered_bytes += length;
 	return true;
@@ -325,10 +328,10 @@ static void set_method(GssTransfer *transfer)
 	 * never tried again behind our back. */
 	if (request->modifying && request->has_body && request->length == 0)
 		SET(easy, CURLOPT_FRESH_CONNECT, 1L);
-	if (request->lane == GSS_LANE_LARGE) {
-		SET(easy, CURLOPT_BUFFERSIZE, LARGE_BUFFER);
+	bool large = request->lane == GSS_LANE_LARGE;
+	SET(easy, CURLOPT_BUFFERSIZE, large ? LARGE_BUFFER : SMALL_BUFFER);
+	if (large)
 		SET(easy, CURLOPT_UPLOAD_BUFFERSIZE, LARGE_BUFFER);
-	}
 }
 
 static void set_rules(GssTransfer *transfer)
@@ -356,11 +359,17 @@ static void set_rules(GssTransfer *transfer)
 		SET(easy, CURLOPT_PROXY, "");
 }
 
+static bool take_apart(GssTransfer *transfer, GError **error)
+{
+	if (transfer->url.host != NULL)
+		return true;
+	g_autofree char *url = g_steal_pointer(&transfer->url.url);
+	return gss_url_parse(&transfer->url, url, transfer->http->allow_http, EPROTO, error);
+}
+
 bool gss_transfer_prepare(GssTransfer *transfer, GError **error)
 {
-	g_autofree char *url = g_steal_pointer(&transfer->url.url);
-	gss_url_clear(&transfer->url);
-	if (!gss_url_parse(&transfer->url, url, transfer->http->allow_http, EPROTO, error))
+	if (!take_apart(transfer, error))
 		return false;
 	forget_answer(transfer);
 	transfer->easy = curl_easy_init();

@@ -45,26 +45,33 @@ static bool has_control(const char *text)
 	return false;
 }
 
+static bool refuse(const char *text, int code, const char *why, GError **error)
+{
+	g_autofree char *shown = gss_quote(text, -1, NULL);
+	return gss_fail(error, code, "URL “%s” %s", shown, why);
+}
+
 bool gss_url_parse(GssUrl *ret, const char *text, bool allow_http, int code, GError **error)
 {
 	if (strlen(text) > GSS_URL_MAX)
 		return gss_fail(error, code, "URL is longer than %d bytes", GSS_URL_MAX);
-	g_autofree char *shown = gss_quote(text, -1, NULL);
 	if (has_control(text))
-		return gss_fail(error, code, "URL “%s” has a control character", shown);
+		return refuse(text, code, "has a control character", error);
 	g_autoptr(CURLU) parsed = curl_url();
 	if (parsed == NULL)
 		g_error("out of memory");
 	CURLUcode result = curl_url_set(parsed, CURLUPART_URL, text,
 	                                CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
-	if (result != CURLUE_OK)
+	if (result != CURLUE_OK) {
+		g_autofree char *shown = gss_quote(text, -1, NULL);
 		return gss_fail(error, code, "“%s” is no URL: %s", shown,
 		                curl_url_strerror(result));
+	}
 	const char *authority = strstr(text, "://");
 	g_autofree char *scheme = part(parsed, CURLUPART_SCHEME, 0);
 	if (scheme == NULL || authority == NULL ||
 	    (g_ascii_strcasecmp(scheme, "https") != 0 && g_ascii_strcasecmp(scheme, "http") != 0))
-		return gss_fail(error, code, "URL “%s” is neither https nor http", shown);
+		return refuse(text, code, "is neither https nor http", error);
 	g_autofree char *user = part(parsed, CURLUPART_USER, 0);
 	g_autofree char *password = part(parsed, CURLUPART_PASSWORD, 0);
 	if (user != NULL || password != NULL)
@@ -73,13 +80,13 @@ bool gss_url_parse(GssUrl *ret, const char *text, bool allow_http, int code, GEr
 	g_autofree char *port = part(parsed, CURLUPART_PORT, CURLU_DEFAULT_PORT);
 	/* libcurl takes one slash too many or too few for a slip of the pen. */
 	if (authority[3] == '/' || host == NULL || *host == '\0' || port == NULL)
-		return gss_fail(error, code, "URL “%s” names no host", shown);
+		return refuse(text, code, "names no host", error);
 	bool loopback = is_loopback(host);
 	if (g_ascii_strcasecmp(scheme, "http") == 0 && !loopback && !allow_http)
-		return gss_fail(error, code,
-		                "URL “%s” would send secrets without encryption (http "
-		                "to another machine); use https, or allow_http",
-		                shown);
+		return refuse(text, code,
+		              "would send secrets without encryption (http to another machine); "
+		              "use https, or allow_http",
+		              error);
 	gss_url_clear(ret);
 	*ret = (GssUrl){.url = g_strdup(text),
 	                .scheme = g_ascii_strdown(scheme, -1),
@@ -87,6 +94,16 @@ bool gss_url_parse(GssUrl *ret, const char *text, bool allow_http, int code, GEr
 	                .port = g_steal_pointer(&port),
 	                .loopback = loopback};
 	return true;
+}
+
+void gss_url_copy(GssUrl *to, const GssUrl *from)
+{
+	gss_url_clear(to);
+	*to = (GssUrl){.url = g_strdup(from->url),
+	               .scheme = g_strdup(from->scheme),
+	               .host = g_strdup(from->host),
+	               .port = g_strdup(from->port),
+	               .loopback = from->loopback};
 }
 
 bool gss_url_same_origin(const GssUrl *a, const GssUrl *b)

@@ -25,6 +25,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GssUrl, gss_url_clear)
  * unless `allow_http`; user names and passwords in it; control characters. */
 bool gss_url_parse(GssUrl *ret, const char *text, bool allow_http, int code, GError **error);
 
+void gss_url_copy(GssUrl *to, const GssUrl *from);
 bool gss_url_same_origin(const GssUrl *a, const GssUrl *b);
 
 /* Encodes what may not stand in a URL and leaves %XX alone; '#' is encoded too, since an address of
