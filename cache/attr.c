@@ -1,5 +1,6 @@
 /* Attributes: what is known of a file's version, for how long, and what users set. */
 #include "cache/growth.h"
+#include "cache/transfer.h"
 
 #include <errno.h>
 
@@ -16,6 +17,7 @@ typedef struct {
 	char *uri;             /* and generation: what was asked about */
 	guint64 generation;
 	CacheGrowth *growth; /* NULL: not known to be the old version with something added */
+	bool postponed;      /* a body of the old version is still to come, whole */
 	bool stale_resource; /* the resource was from before: ask anew if it does not work */
 } Question;
 
@@ -84,7 +86,7 @@ static void save_soon_locked(Cache *cache, CacheNode *node)
 }
 
 /* What is held stays, what was read along with the comparison comes in addition. */
-static void grow_locked(Cache *cache, CacheNode *node, const CacheGrowth *growth)
+static void grow_locked(CacheNode *node, const CacheGrowth *growth)
 {
 	CacheContent *content = node->content;
 	if (!content)
@@ -95,31 +97,104 @@ static void grow_locked(Cache *cache, CacheNode *node, const CacheGrowth *growth
 	if (n > 0) {
 		cache_extents_add(&content->resident, growth->offset, growth->offset + n);
 		content->unsaved += n;
+		content->tries = 0;
 	}
 	g_mutex_unlock(&content->io);
 }
 
-bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
-                             const CacheGrowth *growth)
+/* --- what GSS says --- */
+
+/* Downloads that are under way bring the version before. */
+static void supersede(CacheContent *content)
+{
+	g_mutex_lock(&content->io);
+	content->serial++;
+	g_mutex_unlock(&content->io);
+}
+
+static bool tells_more(const GssVersion *known, const GssVersion *version)
+{
+	return (known->mtime < 0 && version->mtime >= 0) || (!known->etag && version->etag);
+}
+
+static CacheOutdated refine_locked(Cache *cache, CacheNode *node, const GssVersion *version)
+{
+	CacheRecord *r = &node->r;
+	bool dated = r->remote.mtime < 0 && version->mtime >= 0 &&
+	             (node->viewed || !r->generation) && !cache_node_dirty(node);
+	gss_version_add(&r->remote, version);
+	if (dated)
+		r->mtime = r->ctime = version->mtime;
+	save_soon_locked(cache, node);
+	return dated ? CACHE_OTHER_ATTR : CACHE_SAME;
+}
+
+void cache_attr_refine_locked(Cache *cache, CacheNode *node, const GssVersion *version)
+{
+	CacheRecord *r = &node->r;
+	if (r->moved_from && tells_more(&r->from, version)) {
+		gss_version_add(&r->from, version);
+		save_soon_locked(cache, node);
+	} else if (!r->moved_from && tells_more(&r->remote, version)) {
+		refine_locked(cache, node, version);
+		node->viewed = false;
+	}
+}
+
+/* The same version, as far as what was known of it could tell. Bytes that are held may be of one
+ * before it. */
+static CacheOutdated same_locked(Cache *cache, CacheNode *node, const GssVersion *version,
+                                 CacheSource source)
+{
+	g_autoptr(GError) error = NULL;
+	bool more = tells_more(&node->r.remote, version);
+	bool held = node->r.blob && !(node->content && cache_content_empty(node->content));
+	if (more && source == CACHE_FROM_VIEW && (held || node->kernel_valid))
+		return CACHE_SAME;
+	/* Who has it open goes on: it was looked at when it was opened. */
+	bool doubtful = more && !node->opens && (held || node->kernel_valid);
+	if (doubtful && !cache_content_drop_locked(cache, node, &error)) {
+		g_warning("%s: %s", cache->path, error->message);
+		node->attr_until = 0;
+		return CACHE_SAME;
+	}
+	if (doubtful)
+		node->kernel_valid = false;
+	CacheOutdated outdated = more ? refine_locked(cache, node, version) : CACHE_SAME;
+	node->viewed = source == CACHE_FROM_VIEW && (more || node->viewed);
+	return doubtful ? CACHE_OTHER_CONTENT : outdated;
+}
+
+/* Lets go of what is held of the old version; who has read of it learns that it is gone. */
+static bool replace_locked(Cache *cache, CacheNode *node)
+{
+	g_autoptr(GError) error = NULL;
+	if (!cache_content_drop_locked(cache, node, &error)) {
+		g_warning("%s: %s", cache->path, error->message);
+		node->attr_until = 0;
+		return false;
+	}
+	node->lineage++;
+	node->read = false;
+	return true;
+}
+
+CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
+                                      const CacheGrowth *growth, CacheSource source)
 {
 	CacheRecord *r = &node->r;
 	node->attr_until = g_get_monotonic_time() + CACHE_ATTR_LEASE_US;
 	if (r->size >= 0 && gss_version_equal(&r->remote, version))
-		return false;
+		return same_locked(cache, node, version, source);
 	bool was_known = r->size >= 0;
 	g_autoptr(GError) error = NULL;
-	/* Of an open file that nothing is held of nothing was read. */
-	bool empty = node->content && cache_content_empty(node->content);
-	if (growth) {
-		grow_locked(cache, node, growth);
-	} else if (!empty) {
-		if (!cache_content_drop_locked(cache, node, &error)) {
-			g_warning("%s: %s", cache->path, error->message);
-			node->attr_until = 0;
-			return false;
-		}
-		node->lineage++;
-	}
+	bool kept = growth || (node->content && cache_content_empty(node->content) && !node->read);
+	if (node->content)
+		supersede(node->content);
+	if (growth)
+		grow_locked(node, growth);
+	else if (!kept && !replace_locked(cache, node))
+		return CACHE_SAME;
 	if (version->mtime >= 0)
 		r->mtime = r->ctime = version->mtime;
 	else if (was_known)
@@ -128,13 +203,39 @@ bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *ve
 	node->flushed_size = version->size;
 	gss_version_copy(&r->remote, version);
 	g_clear_pointer(&r->remote_hash, g_free);
+	node->viewed = source == CACHE_FROM_VIEW;
 	/* Of a file that has grown the kernel drops its pages itself, with the size. */
 	node->kernel_valid &= growth != NULL;
-	if (!was_known)
+	if (!was_known || (kept && !growth))
 		save_soon_locked(cache, node);
 	else if (!cache_node_save_locked(cache, node, &error))
 		g_warning("%s: %s", cache->path, error->message);
-	return was_known;
+	return !was_known ? CACHE_SAME : growth ? CACHE_OTHER_ATTR : CACHE_OTHER_CONTENT;
+}
+
+/* --- asking --- */
+
+/* From now on nothing of the version before is fetched, until it is known what this one is. False:
+ * a whole body of it is on its way, which is waited for. */
+static bool look(CacheContent *content)
+{
+	bool coming = false;
+	g_mutex_lock(&content->io);
+	for (GSList *l = content->transfers; l; l = l->next)
+		coming |= ((const CacheTransfer *)l->data)->whole && content->readers;
+	if (!coming) {
+		content->serial++;
+		content->looking++;
+	}
+	g_mutex_unlock(&content->io);
+	return !coming;
+}
+
+static void stop_looking(CacheContent *content)
+{
+	g_mutex_lock(&content->io);
+	content->looking--;
+	g_mutex_unlock(&content->io);
 }
 
 static void finish(void *data)
@@ -144,7 +245,8 @@ static void finish(void *data)
 	CacheNode *node = question->node;
 	CacheId id = node->r.id;
 	g_mutex_lock(&cache->lock);
-	bool outdated = false, vanished = false;
+	CacheOutdated outdated = CACHE_SAME;
+	bool vanished = false;
 	gint64 parent = node->r.parent;
 	g_autofree char *name = g_strdup(node->r.name);
 	/* A local change that began meanwhile wins. */
@@ -154,11 +256,11 @@ static void finish(void *data)
 		if (question->gone) {
 			forget_name_locked(cache, node);
 			vanished = true;
-		} else if (!question->error) {
+		} else if (!question->error && !question->postponed) {
 			if (node->content != question->content)
 				g_clear_pointer(&question->growth, cache_growth_free);
 			outdated = cache_attr_apply_locked(cache, node, &question->version,
-			                                   question->growth);
+			                                   question->growth, CACHE_FROM_FILE);
 		}
 	}
 	if (question->gone && same && !question->error)
@@ -172,11 +274,14 @@ static void finish(void *data)
 	cache_learned_save(cache);
 	cache_calls_run(cache, waiting, question->error);
 	if (outdated && cache->notify.inode)
-		cache->notify.inode(id, 0, question->growth ? -1 : 0, cache->notify.data);
+		cache->notify.inode(id, 0, outdated == CACHE_OTHER_ATTR ? -1 : 0,
+		                    cache->notify.data);
 	if (vanished && parent > 0 && cache->notify.entry)
 		cache->notify.entry(parent, name, cache->notify.data);
 
 	if (question->content) {
+		stop_looking(question->content);
+		cache_fetch_kick(cache, question->content);
 		if (question->growth)
 			cache_content_save_soon(question->content);
 		cache_content_put(question->content);
@@ -219,6 +324,11 @@ static void weigh(void *data)
 	if (longer) {
 		resource = gss_resource_ref(node->resource);
 		question->content = cache_content_open_locked(cache, node, &error);
+	}
+	if (question->content && !look(question->content)) {
+		question->postponed = true;
+		g_clear_pointer(&question->content, cache_content_unref);
+		node->attr_until = 0;
 	}
 	g_mutex_unlock(&cache->lock);
 	if (question->content)
@@ -283,6 +393,14 @@ static void ask(void *data)
 		gss_storage_stat(cache->client, resource, cache->stop, on_version, question);
 	else
 		gss_storage_resolve(cache->client, uri, cache->stop, on_resolved, question);
+}
+
+gint64 cache_attr_lease_locked(const CacheNode *node, bool changes)
+{
+	/* What the change begins from must be told from what others put there meanwhile. */
+	if (changes && node->viewed && node->r.remote.mtime < 0)
+		return 0;
+	return node->opens ? CACHE_OPEN_LEASE_US : CACHE_ATTR_LEASE_US;
 }
 
 bool cache_attr_validate_locked(Cache *cache, CacheNode *node, gint64 lease, CacheReady ready,
@@ -379,8 +497,13 @@ static void on_valid(Cache *cache, const GError *error, void *data)
 {
 	Request *request = data;
 	g_autoptr(GError) failure = NULL;
-	if (error && request->node->r.size >= 0 && cache_offline(cache, error))
+	g_mutex_lock(&cache->lock);
+	const CacheNode *node = request->node;
+	/* Who has it open goes on seeing what they opened. */
+	bool gone_open = error && error->code == ENOENT && node->opens && !request->mask;
+	if (gone_open || (error && node->r.size >= 0 && cache_offline(cache, error)))
 		error = NULL;
+	g_mutex_unlock(&cache->lock);
 	if (!error) {
 		g_mutex_lock(&cache->lock);
 		if (!set_locked(cache, request->node, request->mask, &request->wanted, &failure))
@@ -406,7 +529,7 @@ void cache_setattr(Cache *cache, CacheId id, CacheSetMask mask, const CacheAttr 
 		.cache = cache, .node = node, .mask = mask, .callback = callback, .data = data};
 	if (attr)
 		request->wanted = *attr;
-	gint64 lease = node->opens ? CACHE_OPEN_LEASE_US : CACHE_ATTR_LEASE_US;
+	gint64 lease = cache_attr_lease_locked(node, mask & CACHE_SET_SIZE);
 	bool valid = cache_attr_validate_locked(cache, node, lease, on_valid, request);
 	g_mutex_unlock(&cache->lock);
 	if (valid)

@@ -1,5 +1,5 @@
 /* The façade: opening, starting, stopping, closing. */
-#include "cache/private.h"
+#include "cache/transfer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -375,7 +375,7 @@ void cache_stop(Cache *cache)
 {
 	g_autoptr(GError) error =
 		g_error_new_literal(CACHE_ERROR, ECANCELED, "gssfs is being unmounted");
-	GSList *publishers = NULL, *contents = NULL;
+	GSList *publishers = NULL, *contents = NULL, *cancel = NULL;
 	g_mutex_lock(&cache->lock);
 	CACHE_CRASH_POINT("stop.begun");
 	cache->stopping = true;
@@ -399,6 +399,11 @@ void cache_stop(Cache *cache)
 		publishers =
 			g_slist_concat(publishers, cache_publishers_take_locked(node, G_MAXUINT64));
 	}
+	/* Also those of contents that no node has any more. */
+	for (GList *l = cache->transfers.head; l; l = l->next) {
+		const CacheTransfer *transfer = l->data;
+		cancel = g_slist_prepend(cancel, g_object_ref(transfer->cancellable));
+	}
 	GSList *calls = g_slist_concat(g_steal_pointer(&cache->drainers),
 	                               g_steal_pointer(&cache->removal_waiters));
 	calls = g_slist_concat(cache_space_stop_locked(cache), calls);
@@ -411,6 +416,9 @@ void cache_stop(Cache *cache)
 		cache_content_put(l->data);
 	}
 	g_slist_free(contents);
+	for (GSList *l = cancel; l; l = l->next)
+		g_cancellable_cancel(l->data);
+	g_slist_free_full(cancel, g_object_unref);
 	g_mutex_lock(&cache->lock);
 	while (cache->calls)
 		g_cond_wait(&cache->calls_done, &cache->lock);

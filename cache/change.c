@@ -112,6 +112,7 @@ void cache_change_found_locked(Cache *cache, CacheNode *node, guint64 start, gui
 static bool cut(CacheContent *content, guint64 old_size, guint64 size, GError **error)
 {
 	g_mutex_lock(&content->io);
+	content->written = true;
 	if (size < old_size) {
 		cache_extents_remove(&content->resident, size, G_MAXINT64);
 		content->limit = MIN(content->limit, size);

@@ -75,6 +75,7 @@ static CacheFile *open_locked(Cache *cache, CacheNode *node, int flags, bool *re
 	cache_content_unref(content);
 	*ret_keep = node->kernel_valid && !(flags & O_TRUNC);
 	node->kernel_valid = true;
+	node->read |= *ret_keep;
 	CacheFile *file = file_new_locked(cache, node, flags);
 	if ((flags & O_TRUNC) && !file->writer)
 		cache_queue_consider_locked(cache, node);
@@ -109,7 +110,8 @@ void cache_file_open(Cache *cache, CacheId id, int flags, CacheOpenCallback call
 	}
 	OpenRequest *request = g_new(OpenRequest, 1);
 	*request = (OpenRequest){cache, node, flags, callback, data};
-	gint64 lease = node->opens ? CACHE_OPEN_LEASE_US : CACHE_ATTR_LEASE_US;
+	bool changes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	gint64 lease = cache_attr_lease_locked(node, changes);
 	bool valid = cache_attr_validate_locked(cache, node, lease, on_valid, request);
 	g_mutex_unlock(&cache->lock);
 	if (valid)
@@ -216,6 +218,8 @@ void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCal
 	CacheWanted wanted = {.offset = MIN(offset, size), .end = MIN(offset + length, size)};
 	wanted.window = cache_fetch_note(&file->ahead, wanted.offset, wanted.end);
 	wanted.next = file->ahead.next;
+	/* Bytes that are still to come are noted when they have. */
+	file->node->read |= content && !cache_content_empty(content);
 	g_mutex_unlock(&cache->lock);
 	if (!content) {
 		callback(NULL, error, data);
@@ -239,6 +243,7 @@ static bool begin_locked(CacheFile *file, guint64 offset, gsize length, CacheSpa
 	if (!content)
 		return false;
 	g_mutex_lock(&content->io);
+	content->written = true;
 	cache_extents_add(&content->claimed, offset, offset + length);
 	/* Beyond the end: what lies between is zeros, a hole of the blob. */
 	if ((gint64)offset > node->r.size)
@@ -452,8 +457,10 @@ void cache_file_release(CacheFile *file)
 	CACHE_CRASH_POINT("file.releasing");
 	node->opens--;
 	node->writers -= file->writer;
-	if (!node->opens)
+	if (!node->opens) {
 		cache_rename_keep_no_more_locked(node);
+		node->read = false;
+	}
 	if (node->content && node->content->grown)
 		cache_space_measure_locked(cache, node->content);
 	/* The descriptor is worth keeping only while somebody uses it. */

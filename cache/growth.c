@@ -6,8 +6,7 @@
 
 #define TAIL_BYTES (64 * 1024)
 #define HEAD_BYTES 4096
-#define NEW_BYTES (256 * 1024)         /* read along with the comparison */
-#define WHOLE_BYTES (64 * 1024 * 1024) /* compared where the storage ignores ranges */
+#define NEW_BYTES (256 * 1024) /* read along with the comparison */
 
 typedef struct {
 	Cache *cache;
@@ -58,14 +57,17 @@ static bool on_begin(const GssBody *body, void *data, GError **error)
 	GssVersion *version = &check->growth->version;
 	check->pos = body->offset;
 	bool shorter = body->version->size >= 0 && body->version->size <= (gint64)check->size;
-	if (shorter || (!body->partial && check->end > WHOLE_BYTES))
+	if (shorter)
 		return stop(check, true, error);
 	if (check->beginning)
 		return true;
-	gint64 size = version->size;
+	g_auto(GssVersion) asked = GSS_VERSION_INIT;
+	gss_version_copy(&asked, version);
 	gss_version_copy(version, body->version);
 	if (version->size < 0)
-		version->size = size;
+		version->size = asked.size;
+	if (gss_version_equal(version, &asked))
+		gss_version_add(version, &asked);
 	return true;
 }
 

@@ -41,7 +41,8 @@ typedef struct CacheContent CacheContent;
 typedef struct CacheWorker CacheWorker;
 typedef struct CacheSyncer CacheSyncer;
 typedef struct CacheJob CacheJob;
-typedef struct CacheGrowth CacheGrowth; /* cache/growth.h */
+typedef struct CacheGrowth CacheGrowth;     /* cache/growth.h */
+typedef struct CacheTransfer CacheTransfer; /* cache/transfer.h */
 
 /* Does a GET with Range bring the range (206), or the whole body (200)? */
 typedef enum {
@@ -79,7 +80,7 @@ typedef struct {
 typedef struct {
 	gint64 began_at, last_at; /* monotonic us: when its first and its last file were queued */
 	guint files;
-	GSource *timer;           /* while it holds uploads back */
+	GSource *timer; /* while it holds uploads back */
 } CacheBurst;
 
 /* The state of cache/idle.c, guarded by Cache.lock. */
@@ -113,8 +114,8 @@ struct Cache {
 	bool stopping;
 	guint calls; /* network questions under way; cache_stop() waits for 0 */
 	GCond calls_done;
-	guint parting;      /* nodes without a name that leave something on GSS to be removed */
-	GHashTable *nodes;  /* CacheId -> CacheNode */
+	guint parting;     /* nodes without a name that leave something on GSS to be removed */
+	GHashTable *nodes; /* CacheId -> CacheNode */
 	CacheIdle idle;
 	guint listing_now;  /* folders being listed */
 	GHashTable *gone;   /* URI -> gint64, monotonic us: removed meanwhile; what was asked before
@@ -156,6 +157,7 @@ struct Cache {
 	guint removals_ended; /* how many were made, or parked */
 	guint removing;       /* under way */
 	GSource *removal_timer;
+	GQueue transfers;        /* CacheTransfer, by their links */
 	GSource *evict_timer;    /* cache/evict.c */
 	GSList *removal_waiters; /* CacheCall: told when a removal was made */
 	CacheRoom room;
@@ -196,9 +198,9 @@ void cache_missed(Cache *cache, int heard);
 void cache_late_clear_locked(Cache *cache, CacheLate *late, const GError *error);
 
 struct CacheNode {
-	CacheRecord r; /* the journaled part; r.size is current also before it is journaled */
-	guint64 refs;  /* the kernel's lookups */
-	guint pins;    /* users inside of the cache */
+	CacheRecord r;   /* the journaled part; r.size is current also before it is journaled */
+	guint64 refs;    /* the kernel's lookups */
+	guint pins;      /* users inside of the cache */
 	GList idle_link; /* in Cache.idle.nodes, while it has data */
 	GssResource *resource; /* what GSS said last; NULL unknown */
 	gint64 attr_until;     /* monotonic us: until then size and date need no question */
@@ -224,7 +226,9 @@ struct CacheNode {
 	CacheContent *content; /* NULL: blob not open */
 	guint opens, writers;
 	bool kernel_valid; /* the kernel's pages are of this content */
-	guint lineage;     /* grows when another version replaces bytes that may have been read */
+	bool read;         /* whoever has it open may have seen bytes of it */
+	bool viewed;   /* what is known comes from a full view, which may tell less than the file */
+	guint lineage; /* grows when another version replaces bytes that may have been read */
 	guint64 flushed_size; /* acknowledged size: a write below it may tear */
 	bool changed;         /* something is not journaled yet */
 	int write_errno;      /* a write was lost: not whole */
@@ -332,7 +336,10 @@ struct CacheContent {
 	GSList *readers;    /* CacheReader */
 	guint64 limit;      /* downloads fill nothing from here on: it was cut off locally */
 	guint tries;        /* failures in a row */
-	bool looking;       /* GSS is asked which version is there: nothing is fetched meanwhile */
+	guint looking;      /* GSS is asked which version is there: nothing is fetched meanwhile */
+	guint serial;       /* grows when it begins to stand for another version */
+	bool weak;          /* the last answer had nothing that tells versions of one size apart */
+	bool written;       /* changed here: not all that it holds is GSS's */
 	CacheRanges ranges; /* what this file's answers said; unknown: as the storage */
 	guint64 unsaved;    /* bytes that came since the extents were journaled */
 	GSource *saving;    /* they will be; guarded by Cache.lock */
@@ -387,6 +394,11 @@ void cache_fetch_all(Cache *cache, CacheNode *node, CacheContent *content, guint
 /* The file was cut to `size`: nobody waits for more. Looks on the worker whom that serves. Also to
  * be called when a write has ended for which somebody waits. */
 void cache_fetch_look_again(Cache *cache, CacheContent *content);
+/* For the transfers: answers whose bytes are there; tells all others an error; sees to it that
+ * everybody who waits has a transfer to wait for. No lock held. */
+void cache_fetch_serve(Cache *cache, CacheContent *content);
+void cache_fetch_fail(Cache *cache, CacheContent *content, const GError *error);
+void cache_fetch_kick(Cache *cache, CacheContent *content);
 void cache_fetch_cut_io(CacheContent *content, guint64 size);
 /* Takes back what cache_fetch_all() was asked by `data`; it is answered with ECANCELED, from the
  * worker. */
@@ -408,10 +420,25 @@ void cache_verdict_ranges(Cache *cache, CacheRanges ranges);
 bool cache_attr_validate_locked(Cache *cache, CacheNode *node, gint64 lease, CacheReady ready,
                                 void *data);
 
+typedef enum {
+	CACHE_FROM_FILE, /* GSS was asked about this file */
+	CACHE_FROM_VIEW, /* about its folder */
+} CacheSource;
+/* What of the kernel's view is outdated. */
+typedef enum {
+	CACHE_SAME,
+	CACHE_OTHER_ATTR,
+	CACHE_OTHER_CONTENT,
+} CacheOutdated;
 /* Takes over what GSS says of a clean file; `growth` (may be NULL): what is held is its beginning.
- * True if the kernel's view is outdated. */
-bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
-                             const CacheGrowth *growth);
+ */
+CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
+                                      const CacheGrowth *growth, CacheSource source);
+/* An answer with bytes of the version that is known says more of it. */
+void cache_attr_refine_locked(Cache *cache, CacheNode *node, const GssVersion *version);
+/* For how long what is known of an open file is good enough; `changes`: for who is about to change
+ * it. */
+gint64 cache_attr_lease_locked(const CacheNode *node, bool changes);
 /* Journals now what waits for it. */
 void cache_attr_save_locked(Cache *cache);
 /* Journals what was learned of the storage, if it is new. On the worker, no lock held. */

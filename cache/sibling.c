@@ -591,7 +591,8 @@ bool cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *chi
 	/* Whether what is held is its beginning must be asked. */
 	if (child->r.blob && !gss_version_equal(&child->r.remote, &version))
 		return false;
-	bool outdated = cache_attr_apply_locked(cache, child, &version, NULL);
+	bool outdated = cache_attr_apply_locked(cache, child, &version, NULL, CACHE_FROM_VIEW) ==
+	                CACHE_OTHER_CONTENT;
 	child->attr_until = MIN(child->attr_until, siblings->view_until);
 	gss_storage_view_believed(cache->client, sibling->resource, &version);
 	return outdated;

@@ -268,6 +268,14 @@ void gss_version_copy(GssVersion *to, const GssVersion *from)
 	*to = (GssVersion){.size = from->size, .mtime = from->mtime, .etag = etag};
 }
 
+void gss_version_add(GssVersion *known, const GssVersion *version)
+{
+	if (known->mtime < 0)
+		known->mtime = version->mtime;
+	if (!known->etag)
+		known->etag = g_strdup(version->etag);
+}
+
 bool gss_version_equal(const GssVersion *a, const GssVersion *b)
 {
 	if (a->size < 0 || a->size != b->size)

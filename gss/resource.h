@@ -45,6 +45,8 @@ typedef struct {
 #define GSS_VERSION_INIT ((GssVersion){.size = -1, .mtime = -1, .etag = NULL})
 void gss_version_clear(GssVersion *version); /* frees etag, resets to GSS_VERSION_INIT */
 void gss_version_copy(GssVersion *to, const GssVersion *from); /* clears `to` first */
+/* Takes over what `known`, which is the same version, does not tell. */
+void gss_version_add(GssVersion *known, const GssVersion *version);
 /* Do all fields that both sides know agree (and both know the size)? */
 bool gss_version_equal(const GssVersion *a, const GssVersion *b);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GssVersion, gss_version_clear)

@@ -1,0 +1,290 @@
+"""A file on GSS is replaced, grows or goes away while it is read: never a mixture of two versions, never a stale one."""
+
+import contextlib
+import errno
+import os
+import random
+import subprocess
+import threading
+import time
+
+import pytest
+
+from world import SLOW, fails_with, random_bytes, settled, state, until
+
+MIB = 1 << 20
+DATE = 1600000000
+
+
+def put(folder, name, content, date=None):
+    """Somebody else's new version, in the place of what was there."""
+    new = folder / ".new"
+    new.write_bytes(content)
+    if date is not None:
+        os.utime(new, (date, date))
+    os.rename(new, folder / name)
+
+
+def fill(folder, count, size):
+    folder.mkdir()
+    for i in range(count):
+        put(folder, f"f{i:02}", b"a" * (size + i), DATE + i)
+
+
+def look(home, name="d"):
+    """`ls -l`, which learns sizes from the full view; and what it set off has ended."""
+    for entry in os.scandir(home / name):
+        entry.stat()
+
+
+@contextlib.contextmanager
+def opened(path, flags=os.O_RDONLY):
+    fd = os.open(path, flags)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+class Reading(threading.Thread):
+    """Reads a file to its end in the background."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.path = path
+        self.content = self.error = None
+        self.start()
+
+    def run(self):
+        try:
+            self.content = self.path.read_bytes()
+        except OSError as error:
+            self.error = error
+
+    def wait(self):
+        self.join(60 * SLOW)
+        assert not self.is_alive()
+        return self
+
+
+# The view tells sizes only, or dates as well; in both cases less than HEAD and GET do.
+VIEWS = {"shifted": DATE + 5000, "on": DATE + 10}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_of_one_size_after_a_view(world, view):
+    platform = world.server("--etag", "on", "--view-full", view)
+    fill(platform.home / "d", 40, 1000)
+    home = world.mount(platform)
+    look(home)
+    file = home / "d" / "f10"
+    assert file.read_bytes() == b"a" * 1010
+    until(lambda: os.stat(file).st_mtime == DATE + 10)
+    put(platform.home / "d", "f10", b"b" * 1010, VIEWS[view])
+    until(lambda: file.read_bytes() == b"b" * 1010)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_open_and_replaced_by_one_of_one_size(world, view):
+    platform = world.server("--etag", "on", "--view-full", view)
+    fill(platform.home / "d", 40, 6 * MIB)
+    home = world.mount(platform)
+    look(home)
+    with opened(home / "d" / "f10") as fd:
+        assert os.pread(fd, 4096, 0) == b"a" * 4096
+        put(platform.home / "d", "f10", b"B" * (6 * MIB + 10), VIEWS[view])
+        with fails_with(errno.EIO):
+            os.pread(fd, 4096, 5 * MIB)
+
+
+def test_changed_after_a_view_without_dates(world):
+    """Whoever writes begins from what is there, not from what a view told of it."""
+    platform = world.server("--etag", "on", "--view-full", "shifted")
+    fill(platform.home / "d", 40, 2 * MIB)
+    home = world.mount(platform)
+    look(home)
+    size = 2 * MIB + 7
+    with opened(home / "d" / "f07", os.O_WRONLY | os.O_TRUNC) as fd:
+        put(platform.home / "d", "f07", b"T" * size)
+        os.pwrite(fd, b"m" * size, 0)
+    until(lambda: any("conflict" in n for n in os.listdir(platform.home / "d")))
+    assert (platform.home / "d" / "f07").read_bytes() == b"T" * size
+
+
+def test_a_download_of_before_it_grew(world):
+    """What was on its way when the file was replaced by a longer one is none of that one's content."""
+    platform = world.server("--etag", "on", "--view-full", "off")
+    beginning = random_bytes(2 * MIB)
+    put(platform.home, "a", beginning + b"X" * (14 * MIB))
+    home = world.mount(platform)
+    os.stat(home / "a")
+    platform.fault(method="GET", path="*/a", hold="during", times=1)
+    with opened(home / "a") as fd:
+        os.pread(fd, 4096, 0)
+        platform.wait("held")
+        time.sleep(0.5)
+        put(platform.home, "a", beginning + b"Y" * (14 * MIB) + b"Z" * 10)
+        until(lambda: os.fstat(fd).st_size == 16 * MIB + 10)
+        platform.control("/release")
+        for offset in (2 * MIB, 3 * MIB, 5 * MIB, 15 * MIB):
+            assert os.pread(fd, 1, offset) in (b"Y", b""), offset
+    assert (home / "a").read_bytes() == beginning + b"Y" * (14 * MIB) + b"Z" * 10
+    assert state(home / "a") == "clean"
+
+
+def test_what_was_read_and_evicted(world):
+    """That nothing of a file is held does not mean that nothing of it was read."""
+    platform = world.server("--etag", "on")
+    for name in "abcd":
+        put(platform.home, name, name.encode() * (24 * MIB))
+    home = world.mount(platform, "it4i_anselm://home", "cache_size=64M")
+    with opened(home / "a") as fd:
+        assert os.pread(fd, MIB, 0) == b"a" * MIB
+        # The kernel's own read-ahead is not the question.
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        for name in "bcd":
+            (home / name).read_bytes()
+        put(platform.home, "a", b"B" * (24 * MIB))
+        until(lambda: os.stat(home / "a").st_mtime_ns == os.stat(platform.home / "a").st_mtime_ns // 10**9 * 10**9)
+        with fails_with(errno.EIO):
+            os.pread(fd, 4096, 20 * MIB)
+
+
+@pytest.mark.parametrize("ranges", ["on", "off"])
+def test_written_in_place_while_a_body_moves(world, ranges):
+    platform = world.server("--range", ranges, "--view-full", "off")
+    put(platform.home, "a", b"A" * (3 * MIB), DATE)
+    home = world.mount(platform)
+    os.stat(home / "a")
+    platform.fault(method="GET", path="*/a", hold="during", times=1)
+    reading = Reading(home / "a")
+    platform.wait("held")
+    with open(platform.home / "a", "r+b") as file:
+        file.write(b"B" * (3 * MIB))
+    time.sleep(0.3)
+    platform.control("/release")
+    reading.wait()
+    assert reading.error is not None and reading.error.errno == errno.EIO or \
+        reading.content == b"B" * (3 * MIB), set(reading.content)
+    until(lambda: (home / "a").read_bytes() == b"B" * (3 * MIB))
+
+
+@pytest.mark.parametrize("ranges", ["on", "off"])
+def test_sent_once_more_without_validators(world, ranges):
+    """Where only the content tells: what comes again must be what is held."""
+    platform = world.server("--range", ranges, "--last-modified", "off", "--view-full", "off")
+    put(platform.home, "a", b"A" * (3 * MIB))
+    home = world.mount(platform)
+    os.stat(home / "a")
+    platform.fault(method="GET", path="*/a", cut="during", times=1)
+    platform.fault(method="GET", path="*/a", hold="before", times=1)
+    reading = Reading(home / "a")
+    platform.wait("held")
+    put(platform.home, "a", b"B" * (3 * MIB))
+    platform.control("/release")
+    reading.wait()
+    assert reading.content in (None, b"B" * (3 * MIB)), set(reading.content)
+
+
+@pytest.mark.parametrize("ranges", ["on", "off"])
+def test_grows_faster_than_it_can_be_asked_about(world, ranges):
+    platform = world.server("--range", ranges, "--latency", "20")
+    put(platform.home, "log", b"x" * 1000)
+    home = world.mount(platform)
+    os.listdir(home.path)
+    ended = threading.Event()
+
+    def grow():
+        with open(platform.home / "log", "ab", buffering=0) as log:
+            while not ended.wait(0.008):
+                log.write(b"a line\n")
+
+    growing = threading.Thread(target=grow)
+    growing.start()
+    try:
+        for _ in range(4):
+            content = (home / "log").read_bytes()
+            assert len(content) >= 1000 and content == (platform.home / "log").read_bytes()[:len(content)]
+            time.sleep(0.3)
+    finally:
+        ended.set()
+        growing.join()
+
+
+@pytest.mark.slow
+def test_a_large_log_is_followed_without_ranges(world):
+    platform = world.server("--range", "off", "--view-full", "off")
+    put(platform.home, "log", b"0123456789abcde\n" * (65 * MIB // 16))
+    home = world.mount(platform)
+    (home / "log").read_bytes()
+    out = world.path / "followed"
+    with open(out, "wb") as file:
+        tail = subprocess.Popen(["tail", "-s", "0.2", "-n", "1", "-f", str(home / "log")], stdout=file,
+                                stderr=subprocess.STDOUT)
+    try:
+        until(lambda: out.read_bytes() == b"0123456789abcde\n")
+        with open(platform.home / "log", "ab") as log:
+            log.write(b"NEW LINE\n")
+        until(lambda: out.read_bytes().endswith(b"e\nNEW LINE\n"))
+    finally:
+        tail.kill()
+        tail.wait()
+
+
+def test_what_is_given_up_holds_nobody(world):
+    """The download of a version that nobody wants any more keeps neither the lane nor the unmount."""
+    platform = world.server("--range", "off", "--view-full", "off", "--bandwidth", str(MIB))
+    put(platform.home, "a", b"A" * (100 * MIB))
+    home = world.mount(platform)
+    with opened(home / "a") as fd:
+        os.pread(fd, 1, 0)
+        put(platform.home, "a", b"B" * (100 * MIB - 5))
+        until(lambda: os.fstat(fd).st_size == 100 * MIB - 5)
+    began = time.monotonic()
+    assert home.unmount() == 0
+    assert time.monotonic() - began < 10 * SLOW
+
+
+def test_ranges_that_work_after_all(world):
+    """That the storage ignored a range once does not make everybody wait for whole bodies."""
+    platform = world.server("--range", "off", "--view-full", "off")
+    put(platform.home, "small", b"s" * 100_000)
+    put(platform.home, "large", random.Random(1).randbytes(24 * MIB))
+    home = world.mount(platform)
+    with opened(home / "small") as fd:
+        os.pread(fd, 1, 50_000)
+    platform.set(range="on", bandwidth=2 * MIB)
+    with opened(home / "large") as fd:
+        began = time.monotonic()
+        assert os.pread(fd, 4096, 22 * MIB) == (platform.home / "large").read_bytes()[22 * MIB:22 * MIB + 4096]
+        assert time.monotonic() - began < 4 * SLOW
+
+
+def test_open_and_removed(home, platform):
+    """fstat of what one has open works, as on any file system."""
+    put(platform.home, "a", b"content")
+    until(lambda: os.stat(home / "a").st_size == 7)
+    with opened(home / "a") as fd:
+        assert os.read(fd, 7) == b"content"
+        (platform.home / "a").unlink()
+        until(lambda: not os.path.lexists(home / "a"))
+        time.sleep(2.2)
+        assert os.fstat(fd).st_size == 7
+        assert os.pread(fd, 7, 0) == b"content"
+
+
+def test_kept_whole_without_ranges(world):
+    """The rest of a whole body that is short comes also when its reader has closed."""
+    platform = world.server("--range", "off", "--view-full", "off")
+    content = random_bytes(8 * MIB)
+    put(platform.home, "a", content)
+    home = world.mount(platform)
+    platform.fault(method="GET", path="*/a", hold="during", times=1)
+    with opened(home / "a") as fd:
+        os.pread(fd, 1, 0)
+    platform.control("/release")
+    until(lambda: sum(b.stat().st_blocks * 512 for b in (world.path / "cache").glob("*/blobs/*")) >= 8 * MIB)
+    before = platform.counters().get("rest.GET", 0)
+    assert (home / "a").read_bytes() == content
+    assert platform.counters().get("rest.GET", 0) == before
+    settled(home / "a")
