@@ -2,7 +2,8 @@
  * a folder have a full view?
  *
  * The verdicts are those of a storage, that is a backend and the host its descriptions point to.
- * What was found missing is tried again after a week. Any thread; memory is bounded.
+ * What was found missing is tried again after a week; that HEAD answers sizes is proven again after
+ * a week in which no GET agreed with one. Any thread; memory is bounded.
  */
 #pragma once
 
@@ -22,8 +23,15 @@ GssStorages *gss_storages_new(void);
 void gss_storages_free(GssStorages *storages);
 
 GssHeadKind gss_storages_kind(GssStorages *storages, const GssResource *resource);
+/* Where HEAD is known to answer sizes: may this one be what it says? A size that could be the
+ * length of a word must be what a GET told of the same file with the same date or ETag. */
+bool gss_storages_believable(GssStorages *storages, const GssResource *resource,
+                             const GssVersion *version);
+/* It was not, and a GET told something else: HEAD is not known any more to answer sizes. */
+void gss_storages_doubt_head(GssStorages *storages, const GssResource *resource);
 
-/* A HEAD said `length` (-1: nothing) of a file of which a GET proved `size`. */
+/* A HEAD said `length` (-1: nothing) of a file of which a GET proved `size`. A word is recognised
+ * at once; any other length that is wrong of two files in a row is as useless. */
 void gss_storages_compared(GssStorages *storages, const GssResource *resource, gint64 length,
                            gint64 size);
 /* `version` was believed because of a HEAD, or of a view. */

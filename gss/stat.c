@@ -2,6 +2,10 @@
  *
  * HEAD alone where it is known to answer sizes; a GET of one byte where it is known not to, or not
  * offered; both at once, and a comparison, where neither is known.
+ *
+ * What HEAD was known for may end on any day: an error of it, or a length that may be that of a
+ * word, is no answer. GET has the last word, also on whether there is a file at all, and about that
+ * only together with the service.
  */
 #include "gss/stat-private.h"
 
@@ -31,7 +35,9 @@ typedef struct Stat {
 	Head *head; /* under way */
 	bool proven;
 	bool compare;       /* a HEAD was made, its verdict is open */
+	bool doubted;       /* a HEAD that is known to answer sizes was not believed */
 	gint64 head_length; /* what it said, -1 nothing */
+	GError *missing;    /* while the service is asked whether it knows of that */
 	bool plain;         /* the GET is made without a range */
 	bool counting;
 	gint64 counted;
@@ -57,6 +63,8 @@ static void settle(Stat *stat)
 	if (stat->compare)
 		gss_storages_compared(storages, stat->resource, stat->head_length,
 		                      stat->version.size);
+	if (stat->doubted && stat->head_length != stat->version.size)
+		gss_storages_doubt_head(storages, stat->resource);
 	gss_storages_proved(storages, stat->resource, &stat->version);
 	gss_call_complete(&stat->call, NULL);
 }
@@ -86,6 +94,19 @@ static bool on_probe_body(const void *bytes, gsize length, void *data, GError **
 	return true;
 }
 
+/* The storage does not have it. Does the service agree? */
+static void on_named(GssResource *resource, const GError *error, void *data)
+{
+	Stat *stat = data;
+	g_autoptr(GError) missing = g_steal_pointer(&stat->missing);
+	if (error != NULL || gss_resource_type(resource) == GSS_TYPE_NOTEXIST)
+		gss_call_complete(&stat->call, error != NULL ? error : missing);
+	else
+		gss_call_fail(&stat->call, g_error_new(GSS_ERROR, EIO,
+		                                       "%s; but the service says that it is there",
+		                                       missing->message));
+}
+
 static void on_probed(const GssAnswer *answer, GssResource *resource, const GError *error,
                       void *data)
 {
@@ -104,6 +125,11 @@ static void on_probed(const GssAnswer *answer, GssResource *resource, const GErr
 			stat->plain = true;
 			probe(stat);
 		}
+	} else if (g_error_matches(error, GSS_ERROR, ENOENT) && answer != NULL &&
+	           gss_resource_address(resource) != NULL) {
+		stat->missing = g_error_copy(error);
+		gss_resolve_start(&stat->call, gss_resource_address(resource), on_named, NULL,
+		                  stat);
 	} else if (error != NULL) {
 		gss_call_complete(&stat->call, error);
 	} else if (answer->status == 206 && ranged && first == 0 && size >= 0) {
@@ -136,14 +162,14 @@ static void probe(Stat *stat)
 				    });
 }
 
-static bool useless(GssStorages *storages, const GssResource *resource, const GError *error)
+/* Is it one of a HEAD that cannot be used, so that a GET may fare better? */
+static bool useless(const GError *error)
 {
-	if (error->code == EPERM)
-		return true;
-	bool odd = error->code == ENOENT || error->code == EINVAL || error->code == EIO ||
-	           error->code == EPROTO;
-	return odd && error->domain == GSS_ERROR &&
-	       gss_storages_kind(storages, resource) == GSS_HEAD_UNKNOWN;
+	static const int codes[] = {EPERM, EACCES, ENOENT, EINVAL, EIO, EPROTO};
+	bool odd = false;
+	for (guint i = 0; i < G_N_ELEMENTS(codes); i++)
+		odd |= g_error_matches(error, GSS_ERROR, codes[i]);
+	return odd;
 }
 
 static void on_meta(const GssAnswer *answer, GssResource *resource, const GError *error, void *data)
@@ -151,23 +177,22 @@ static void on_meta(const GssAnswer *answer, GssResource *resource, const GError
 	Stat *stat = data;
 	GssStorages *storages = stat->call.client->storages;
 	keep_resource(stat, resource);
-	/* A storage without HEAD, or one whose HEAD cannot be used, is one whose HEAD says nothing:
-	 * a GET tells. */
-	if (error != NULL && !useless(storages, resource, error)) {
+	if (error != NULL && !useless(error)) {
 		gss_call_complete(&stat->call, error);
 		return;
 	}
-	gint64 length = error != NULL ? -1 : answer->length;
-	if (length >= 0 && gss_storages_kind(storages, resource) == GSS_HEAD_SIZE) {
+	if (error == NULL) {
 		gss_version_from_answer(&stat->version, answer);
-		stat->version.size = length;
-		gss_storages_believed(storages, resource, &stat->version, false);
-		gss_call_complete(&stat->call, NULL);
-		return;
+		stat->version.size = answer->length;
+		if (gss_storages_believable(storages, resource, &stat->version)) {
+			gss_storages_believed(storages, resource, &stat->version, false);
+			gss_call_complete(&stat->call, NULL);
+			return;
+		}
 	}
-	/* An internal error may be one of this moment. */
-	stat->compare = error == NULL || error->code != EIO;
-	stat->head_length = length;
+	stat->doubted = true;
+	stat->head_length = stat->version.size;
+	stat->plain = stat->head_length == 0; /* an empty file has no first byte */
 	probe(stat);
 }
 
@@ -199,8 +224,7 @@ static void head_complete(GssCall *call, const GError *error)
 		return;
 	stat->head = NULL;
 	/* An internal error, or a broken network, says nothing of the storage. */
-	stat->compare = error == NULL || (useless(call->client->storages, head->resource, error) &&
-	                                  error->code != EIO);
+	stat->compare = error == NULL || (useless(error) && error->code != EIO);
 	stat->head_length = head->length;
 	settle(stat);
 }
@@ -258,6 +282,7 @@ static void stat_clear(GssCall *call)
 	Stat *stat = (Stat *)call;
 	gss_resource_unref(stat->resource);
 	gss_version_clear(&stat->version);
+	g_clear_error(&stat->missing);
 }
 
 void gss_storage_stat(GssClient *client, GssResource *resource, GCancellable *cancellable,

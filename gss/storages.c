@@ -8,11 +8,13 @@
 
 #define VERDICTS_MAX 256
 #define BELIEVED_MAX 4096
+#define PROVEN_MAX 4096
 /* A HEAD that agrees on a size as small as a word (FILE, FOLDER, NOTEXIST, with a line end or
  * quotes) or on nothing proves nothing. */
 #define WORD_MAX 12
 #define ETAG_MAX 1024
-#define REFUSAL_S (7 * 24 * 3600) /* what was missing is tried again after this time */
+#define DAY_S (24 * 3600)
+#define VERDICT_S (7 * DAY_S) /* what was found is looked at again after this time */
 #define PAUSE (60 * G_USEC_PER_SEC)
 #define HOST_MAX 512
 
@@ -21,6 +23,7 @@ typedef struct {
 	GssViewKind view;
 	gint64 head_at, view_at; /* seconds since the epoch */
 	gint64 pause_until;      /* monotonic us */
+	guint refuted; /* hash of the URI of which HEAD said something else than GET, 0 none */
 } Verdict;
 
 typedef struct {
@@ -32,6 +35,7 @@ struct GssStorages {
 	GMutex lock;          /* guards all; nothing is called under it */
 	GHashTable *verdicts; /* "backend\nhost" → Verdict */
 	GHashTable *believed; /* URI → Believed */
+	GHashTable *proven;   /* URI → GssVersion, of sizes up to WORD_MAX that a GET told */
 	guint serial;
 };
 
@@ -42,12 +46,19 @@ static void believed_free(void *data)
 	g_free(believed);
 }
 
+static void version_free(void *data)
+{
+	gss_version_clear(data);
+	g_free(data);
+}
+
 GssStorages *gss_storages_new(void)
 {
 	GssStorages *storages = g_new0(GssStorages, 1);
 	g_mutex_init(&storages->lock);
 	storages->verdicts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	storages->believed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, believed_free);
+	storages->proven = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, version_free);
 	return storages;
 }
 
@@ -57,6 +68,7 @@ void gss_storages_free(GssStorages *storages)
 		return;
 	g_hash_table_unref(storages->verdicts);
 	g_hash_table_unref(storages->believed);
+	g_hash_table_unref(storages->proven);
 	g_mutex_clear(&storages->lock);
 	g_free(storages);
 }
@@ -88,7 +100,7 @@ static gint64 now_s(void)
 static bool expired(gint64 at)
 {
 	gint64 age = now_s() - at;
-	return age < 0 || age > REFUSAL_S;
+	return age < 0 || age > VERDICT_S;
 }
 
 /* NULL: nothing is known, or the resource says no storage. */
@@ -117,34 +129,71 @@ GssHeadKind gss_storages_kind(GssStorages *storages, const GssResource *resource
 	g_mutex_lock(&storages->lock);
 	const Verdict *verdict = verdict_locked(storages, resource);
 	GssHeadKind kind = verdict != NULL ? verdict->head : GSS_HEAD_UNKNOWN;
-	if (kind == GSS_HEAD_WORD && expired(verdict->head_at))
+	if (kind != GSS_HEAD_UNKNOWN && expired(verdict->head_at))
 		kind = GSS_HEAD_UNKNOWN;
 	g_mutex_unlock(&storages->lock);
 	return kind;
 }
 
+/* Do they agree in all that both have, and have both a date or both an ETag? */
+static bool same_version(const GssVersion *a, const GssVersion *b)
+{
+	bool validated = (a->mtime >= 0 && b->mtime >= 0) || (a->etag != NULL && b->etag != NULL);
+	return validated && gss_version_equal(a, b);
+}
+
+bool gss_storages_believable(GssStorages *storages, const GssResource *resource,
+                             const GssVersion *version)
+{
+	const char *uri = own_uri(resource);
+	if (version->size < 0 || gss_storages_kind(storages, resource) != GSS_HEAD_SIZE)
+		return false;
+	if (version->size > WORD_MAX)
+		return true;
+	g_mutex_lock(&storages->lock);
+	const GssVersion *proven = uri != NULL ? g_hash_table_lookup(storages->proven, uri) : NULL;
+	bool same = proven != NULL && same_version(proven, version);
+	g_mutex_unlock(&storages->lock);
+	return same;
+}
+
+void gss_storages_doubt_head(GssStorages *storages, const GssResource *resource)
+{
+	g_mutex_lock(&storages->lock);
+	Verdict *verdict = verdict_locked(storages, resource);
+	/* Another file may have taught more meanwhile. */
+	if (verdict != NULL && verdict->head == GSS_HEAD_SIZE) {
+		verdict->head = GSS_HEAD_UNKNOWN;
+		storages->serial++;
+	}
+	g_mutex_unlock(&storages->lock);
+}
+
 void gss_storages_compared(GssStorages *storages, const GssResource *resource, gint64 length,
                            gint64 size)
 {
-	GssHeadKind kind = GSS_HEAD_UNKNOWN;
-	if (length == size && size > WORD_MAX)
-		kind = GSS_HEAD_SIZE;
-	else if (length != size && length <= WORD_MAX)
-		kind = GSS_HEAD_WORD;
-	/* Two large sizes that differ are a file that grows. */
 	char *key = storage_key(resource);
-	if (kind == GSS_HEAD_UNKNOWN || key == NULL) {
+	if (key == NULL || (length == size && size <= WORD_MAX)) {
 		g_free(key);
 		return;
 	}
-	g_debug("HEAD on %s answers %s", strchr(key, '\n') + 1,
-	        kind == GSS_HEAD_SIZE ? "sizes" : "no sizes");
 	g_mutex_lock(&storages->lock);
 	Verdict *verdict = make_verdict_locked(storages, key);
-	verdict->head = kind;
-	verdict->head_at = now_s();
-	storages->serial++;
+	guint before = verdict->refuted;
+	GssHeadKind kind = length == size ? GSS_HEAD_SIZE : GSS_HEAD_WORD;
+	verdict->refuted = length == size ? 0 : MAX(g_str_hash(own_uri(resource)), 1);
+	/* Two large sizes that differ may be a file that grows. */
+	if (length != size && length > WORD_MAX && (before == 0 || before == verdict->refuted))
+		kind = GSS_HEAD_UNKNOWN;
+	if (kind != GSS_HEAD_UNKNOWN) {
+		verdict->head = kind;
+		verdict->head_at = now_s();
+		storages->serial++;
+	}
 	g_mutex_unlock(&storages->lock);
+	if (kind != GSS_HEAD_UNKNOWN)
+		g_debug("%s: HEAD answers %s", own_uri(resource),
+		        kind == GSS_HEAD_SIZE ? "sizes" : "no sizes");
 }
 
 GssViewKind gss_storages_view_kind(GssStorages *storages, const GssResource *resource)
@@ -205,10 +254,37 @@ static bool refuted(const Believed *believed, const GssVersion *version)
 	const GssVersion *old = &believed->version;
 	if (old->size == version->size)
 		return false;
-	/* A view has no ETag, and not every storage has dates. */
-	if (believed->view)
-		return old->mtime < 0 || version->mtime < 0 || old->mtime == version->mtime;
-	return old->mtime == version->mtime && g_strcmp0(old->etag, version->etag) == 0;
+	/* A view has no ETag, not every storage has dates, and a HEAD that tells the length of
+	 * something else has neither. */
+	bool date = old->mtime < 0 || version->mtime < 0 || old->mtime == version->mtime;
+	return date && (old->etag == NULL || version->etag == NULL ||
+	                strcmp(old->etag, version->etag) == 0);
+}
+
+/* A short length that HEAD tells is compared with it. */
+static void keep_proven_locked(GssStorages *storages, const char *uri, const GssVersion *version)
+{
+	if (version->size > WORD_MAX) {
+		g_hash_table_remove(storages->proven, uri);
+		return;
+	}
+	GssVersion *copy = g_new(GssVersion, 1);
+	*copy = GSS_VERSION_INIT;
+	gss_version_copy(copy, version);
+	if (g_hash_table_size(storages->proven) >= PROVEN_MAX)
+		g_hash_table_remove_all(storages->proven);
+	g_hash_table_replace(storages->proven, g_strdup(uri), copy);
+}
+
+/* Agreements keep a verdict young; it is journaled once a day for that. */
+static void confirm_locked(GssStorages *storages, const GssResource *resource)
+{
+	Verdict *verdict = verdict_locked(storages, resource);
+	gint64 now = now_s();
+	if (verdict == NULL || verdict->head != GSS_HEAD_SIZE || now - verdict->head_at <= DAY_S)
+		return;
+	verdict->head_at = now;
+	storages->serial++;
 }
 
 void gss_storages_proved(GssStorages *storages, const GssResource *resource,
@@ -218,7 +294,11 @@ void gss_storages_proved(GssStorages *storages, const GssResource *resource,
 	if (uri == NULL || version->size < 0)
 		return;
 	g_mutex_lock(&storages->lock);
+	keep_proven_locked(storages, uri, version);
 	const Believed *believed = g_hash_table_lookup(storages->believed, uri);
+	if (believed != NULL && !believed->view && version->size > WORD_MAX &&
+	    believed->version.size == version->size)
+		confirm_locked(storages, resource);
 	Verdict *verdict = believed != NULL && refuted(believed, version)
 	                           ? verdict_locked(storages, resource)
 	                           : NULL;

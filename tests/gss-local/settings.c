@@ -14,8 +14,8 @@ typedef struct {
 	Kind kind;
 	gsize offset;
 	guint initial;
-	guint limit;                /* of KIND_NUMBER */
-	const char *const words[9]; /* of KIND_CHOICE, in the order of the enum */
+	guint limit;                 /* of KIND_NUMBER */
+	const char *const words[10]; /* of KIND_CHOICE, in the order of the enum */
 	const char *unit;
 	const char *help;
 } Switch;
@@ -28,10 +28,10 @@ static const Switch switches[] = {
          FIELD(head),
          GL_HEAD_SIZE,
          0,
-         {"size", "word", "refused", "missing", "gzip"},
+         {"size", "word", "refused", "missing", "gzip", "empty", "other", "failing", "forbidden"},
          NULL,
-         "HEAD answers the size and date of a file, the word FILE, 405, 404, or as if it were "
-         "compressed"},
+         "HEAD answers the size and date of a file, the word FILE, 405, 404, as if it were "
+         "compressed, nothing, always the same, 500, or 403"},
 	{"range", KIND_SWITCH, FIELD(range), 1, 0, {NULL}, NULL, "GET honours Range"},
 	{"last-modified",
          KIND_SWITCH,

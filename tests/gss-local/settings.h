@@ -8,7 +8,17 @@
 #include <glib.h>
 #include <stdbool.h>
 
-enum { GL_HEAD_SIZE, GL_HEAD_WORD, GL_HEAD_REFUSED, GL_HEAD_MISSING, GL_HEAD_GZIP };
+enum {
+	GL_HEAD_SIZE,
+	GL_HEAD_WORD,
+	GL_HEAD_REFUSED,
+	GL_HEAD_MISSING,
+	GL_HEAD_GZIP,
+	GL_HEAD_EMPTY,   /* a length of 0 */
+	GL_HEAD_OTHER,   /* the same length whatever it is asked about */
+	GL_HEAD_FAILING, /* 500 */
+	GL_HEAD_FORBIDDEN,
+};
 enum {
 	GL_VIEW_OFF, /* the plain listing */
 	GL_VIEW_ON,

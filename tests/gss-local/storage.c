@@ -219,6 +219,14 @@ static void head(GlRequest *request, Work *work)
 	} else if (request->settings.head == GL_HEAD_GZIP && work->place->type == GL_FILE) {
 		gl_reply_head(&request->reply, 200, OCTETS, 20);
 		gl_reply_header(&request->reply, "Content-Encoding", "gzip");
+	} else if (request->settings.head == GL_HEAD_EMPTY && work->place->type == GL_FILE) {
+		gl_reply_head(&request->reply, 200, OCTETS, 0);
+	} else if (request->settings.head == GL_HEAD_OTHER && work->place->type == GL_FILE) {
+		gl_reply_head(&request->reply, 200, "application/json", 47);
+	} else if (request->settings.head == GL_HEAD_FAILING) {
+		gl_reply_head(&request->reply, 500, NULL, 0);
+	} else if (request->settings.head == GL_HEAD_FORBIDDEN) {
+		gl_reply_head(&request->reply, 403, NULL, 0);
 	} else if (work->place->type == GL_FOLDER) {
 		gl_reply_empty(&request->reply, 204);
 	} else if (work->place->type != GL_FILE || lstat(work->place->disk, &st) != 0) {

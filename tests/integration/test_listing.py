@@ -1,6 +1,7 @@
 """What a listing costs: questions about sizes, asked ahead, together, and once."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -325,7 +326,7 @@ def test_names_with_attributes_tell_local_changes(mount, platform):
 
 
 @pytest.mark.parametrize("ranges", ["on", "off"])
-@pytest.mark.parametrize("head", ["size", "word", "refused", "missing", "gzip"])
+@pytest.mark.parametrize("head", ["size", "word", "refused", "missing", "gzip", "empty", "other", "forbidden"])
 def test_sizes_whatever_head_answers(mount, platform, head, ranges):
     platform.set(head=head, range=ranges, view_full="off")
     sizes = [0, 4, 5, 12, 13, 100, 70000, 3_000_000]
@@ -343,6 +344,91 @@ def test_sizes_whatever_head_answers(mount, platform, head, ranges):
     after = platform.counters()
     asked = [after.get(f"rest.{m}", 0) - before.get(f"rest.{m}", 0) for m in ("HEAD", "GET")]
     assert asked == ([1, 0] if head == "size" else [0, 1])
+
+
+@pytest.mark.parametrize("later", ["word", "empty", "other", "refused", "missing", "gzip", "failing", "forbidden"])
+def test_a_head_that_told_sizes_and_does_not_any_more(mount, platform, later):
+    """Which is known from the last mount: GET has the last word."""
+    platform.set(view_full="off")
+    sizes = [0, 4, 12, 13, 70_000, 70_001]
+    fill(platform.home / "a", len(sizes), lambda i: sizes[i])
+    home = mount()
+    os.listdir(home / "a")
+    check(home / "a", len(sizes), lambda i: sizes[i])
+    idle(platform)
+    assert home.unmount() == 0
+    platform.set(head=later)
+    home = mount()
+    if later == "other":
+        # No stat can know; what is read tells.
+        until(lambda: reads_as(home / "a" / "f0005", bytes(70_001)))
+        (home / ".status").write_text("refresh\n")
+    for _ in range(2):
+        assert os.listdir(home / "a")
+        check(home / "a", len(sizes), lambda i: sizes[i])
+        for i, size in enumerate(sizes):
+            assert (home / "a" / f"f{i:04}").read_bytes() == bytes(size)
+        (home / ".status").write_text("refresh\n")
+    idle(platform)
+    # It is learned again, and known to the next mount. An internal error may pass: what it hides is asked for each time.
+    assert home.unmount() == 0
+    (platform.home / "later").write_bytes(bytes(5000))
+    before = platform.counters()
+    home = mount()
+    assert os.stat(home / "later").st_size == 5000
+    after = platform.counters()
+    asked = [after.get(f"rest.{m}", 0) - before.get(f"rest.{m}", 0) for m in ("HEAD", "GET")]
+    assert asked == ([1, 1] if later == "failing" else [0, 1])
+
+
+def reads_as(path, content):
+    with contextlib.suppress(OSError):
+        return path.read_bytes() == content
+
+
+def test_sizes_of_small_files_are_asked_for_twice_once(mount, platform):
+    """A HEAD as short as a word is believed where it says what a GET said of the same date."""
+    platform.set(view_full="off")
+    fill(platform.home / "a", 30, lambda i: 100)
+    fill(platform.home / "b", 30, lambda i: 4)
+    home = mount()
+    os.listdir(home / "a")
+    check(home / "a", 30, lambda i: 100)
+    check(home / "b", 30, lambda i: 4)
+    idle(platform)
+    before = platform.counters()
+    (home / ".status").write_text("refresh\n")
+    time.sleep(1.5)
+    check(home / "b", 30, lambda i: 4)
+    idle(platform)
+    assert counted(platform, "rest.GET") == before["rest.GET"]
+    # Of another date it is asked for again.
+    fill(platform.home / "b", 30, lambda i: 4)
+    os.utime(platform.home / "b" / "f0003", (1_500_000_000, 1_500_000_000))
+    (home / ".status").write_text("refresh\n")
+    time.sleep(1.5)
+    assert os.stat(home / "b" / "f0003").st_mtime == 1_500_000_000
+    assert counted(platform, "rest.GET") == before["rest.GET"] + 1
+
+
+def test_a_file_that_is_named_and_not_there(mount, platform):
+    """The service says FILE, its storage 404: an error, and not a file that is gone."""
+    fill(platform.home, 3)
+    platform.set(view_full="off")
+    home = mount()
+    os.listdir(home.path)
+    platform.fault(method="GET", path="*/f0001", status=404, times=1000)
+    platform.fault(method="HEAD", path="*/f0001", status=404, times=1000)
+    for _ in range(2):
+        with fails_with(errno.EIO):
+            os.stat(home / "f0001")
+        assert "f0001" in os.listdir(home.path)
+    platform.control("/reset")
+    until(lambda: reads_as(home / "f0001", bytes(101)))
+    # And what is gone is gone.
+    os.unlink(platform.home / "f0002")
+    (home / ".status").write_text("refresh\n")
+    until(lambda: not (home / "f0002").exists())
 
 
 def test_a_folder_of_ten_thousand(mount, platform):

@@ -463,12 +463,12 @@ static void test_rename_over_open_remote(Fixture *f, const void *data)
 	CacheId id = find(f, "big");
 	control(f, "/fault?method=GET&path=*/big&hold=before&times=100", "");
 	file = open_file(f, id, O_RDONLY);
-	make(f, "s", "instead");
+	make(f, "s", "longer than any word"); /* which a GET would be asked about */
 	move(f, "s", "big");
 	await_counter(f, "held", 1);
 	cache_file_release(file);
 	drain(f);
-	assert_there(f, "big", "instead");
+	assert_there(f, "big", "longer than any word");
 	control(f, "/release", "");
 }
 

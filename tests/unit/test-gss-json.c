@@ -77,19 +77,24 @@ static void test_bounds(void)
 	g_assert_null(read_list(nested, 1000));
 }
 
-static GssResource *file(const char *host)
+static GssResource *file_of(const char *host, const char *name)
 {
 	g_autofree char *text = g_strdup_printf(
-		"<r><visualName>f</visualName><uniqueName>it4i_anselm://home/f</uniqueName>"
+		"<r><visualName>%s</visualName><uniqueName>it4i_anselm://home/%s</uniqueName>"
 		"<type>FILE</type><metaReadDescription><supported>true</supported>"
 		"<url>https://%s/home/f</url></metaReadDescription></r>",
-		host);
+		name, name, host);
 	g_autoptr(GBytes) bytes = g_bytes_new(text, strlen(text));
 	GssXmlNode *node = gss_xml_parse(bytes, NULL);
 	GssResource *resource = gss_resource_decode(node, NULL, 1, NULL, NULL);
 	gss_xml_node_free(node);
 	g_assert_nonnull(resource);
 	return resource;
+}
+
+static GssResource *file(const char *host)
+{
+	return file_of(host, "f");
 }
 
 static void test_learned(void)
@@ -121,6 +126,85 @@ static void test_learned(void)
 	gss_storages_free(storages);
 }
 
+/* That HEAD tells sizes is proven again after a week, unless GETs went on agreeing with it. */
+static void test_aged(void)
+{
+	GssStorages *storages = gss_storages_new();
+	g_autoptr(GssResource) one = file("one");
+	GssVersion version = {.size = 100, .mtime = 7};
+	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+	gss_storages_import(storages, "it4i_anselm", "one 1 1000 0 0\n");
+	g_assert_cmpint(gss_storages_kind(storages, one), ==, GSS_HEAD_UNKNOWN);
+	g_autofree char *aged = g_strdup_printf("one 1 %" G_GINT64_FORMAT " 0 0\n",
+	                                        now - 6 * 24 * 3600 - 12 * 3600);
+	gss_storages_import(storages, "it4i_anselm", aged);
+	g_assert_cmpint(gss_storages_kind(storages, one), ==, GSS_HEAD_SIZE);
+	guint serial = gss_storages_serial(storages);
+	for (guint i = 0; i < 2; i++) {
+		gss_storages_believed(storages, one, &version, false);
+		gss_storages_proved(storages, one, &version);
+		g_assert_cmpuint(gss_storages_serial(storages), ==, serial + 1);
+	}
+	g_autofree char *text = gss_storages_export(storages, "it4i_anselm");
+	g_auto(GStrv) words = g_strsplit(text, " ", 4);
+	g_assert_cmpint(g_ascii_strtoll(words[2], NULL, 10), >=, now);
+	gss_storages_free(storages);
+}
+
+/* A HEAD that was known to answer sizes may be believed as far as it can't be a word. */
+static void test_words(void)
+{
+	GssStorages *storages = gss_storages_new();
+	g_autoptr(GssResource) one = file("one");
+	GssVersion none = GSS_VERSION_INIT;
+	GssVersion large = {.size = 13, .mtime = -1};
+	GssVersion word = {.size = 4, .mtime = -1};
+	GssVersion small = {.size = 4, .mtime = 7};
+	GssVersion tagged = {.size = 4, .mtime = 7, .etag = (char *)"x"};
+	GssVersion other = {.size = 4, .mtime = 7, .etag = (char *)"y"};
+	g_assert_false(gss_storages_believable(storages, one, &large));
+	gss_storages_compared(storages, one, 5000, 5000);
+	g_assert_false(gss_storages_believable(storages, one, &none));
+	g_assert_true(gss_storages_believable(storages, one, &large));
+	g_assert_false(gss_storages_believable(storages, one, &small));
+	gss_storages_proved(storages, one, &tagged);
+	g_assert_true(gss_storages_believable(storages, one, &small));
+	g_assert_true(gss_storages_believable(storages, one, &tagged));
+	g_assert_false(gss_storages_believable(storages, one, &other));
+	g_assert_false(gss_storages_believable(storages, one, &word));
+	gss_storages_proved(storages, one, &large);
+	g_assert_false(gss_storages_believable(storages, one, &small));
+	gss_storages_doubt_head(storages, one);
+	g_assert_cmpint(gss_storages_kind(storages, one), ==, GSS_HEAD_UNKNOWN);
+	/* What was learned meanwhile stays. */
+	gss_storages_compared(storages, one, 4, 5000);
+	gss_storages_doubt_head(storages, one);
+	g_assert_cmpint(gss_storages_kind(storages, one), ==, GSS_HEAD_WORD);
+	gss_storages_free(storages);
+}
+
+/* A constant that is no word; and a file that grows, which is none. */
+static void test_constant(void)
+{
+	GssStorages *storages = gss_storages_new();
+	g_autoptr(GssResource) one = file_of("h", "one");
+	g_autoptr(GssResource) two = file_of("h", "two");
+	gss_storages_compared(storages, one, 47, 5000);
+	gss_storages_compared(storages, one, 5000, 5010);
+	g_assert_cmpint(gss_storages_kind(storages, one), ==, GSS_HEAD_UNKNOWN);
+	gss_storages_compared(storages, two, 4, 4); /* says nothing */
+	gss_storages_compared(storages, two, 47, 6000);
+	g_assert_cmpint(gss_storages_kind(storages, one), ==, GSS_HEAD_WORD);
+	gss_storages_free(storages);
+
+	storages = gss_storages_new();
+	gss_storages_compared(storages, one, 5000, 5010);
+	gss_storages_compared(storages, two, 6000, 6000);
+	gss_storages_compared(storages, two, 6000, 6010);
+	g_assert_cmpint(gss_storages_kind(storages, one), ==, GSS_HEAD_SIZE);
+	gss_storages_free(storages);
+}
+
 /* A GET takes back what it refutes, and nothing else. */
 static void test_refuted(void)
 {
@@ -141,6 +225,13 @@ static void test_refuted(void)
 	gss_storages_believed(storages, one, &believed, false);
 	gss_storages_proved(storages, one, &proven);
 	g_assert_cmpint(gss_storages_kind(storages, one), ==, GSS_HEAD_UNKNOWN);
+	/* What has no date and no ETag may be of any version. */
+	GssVersion bare = {.size = 100, .mtime = -1};
+	proven.etag = (char *)"x";
+	gss_storages_compared(storages, one, 5000, 5000);
+	gss_storages_believed(storages, one, &bare, false);
+	gss_storages_proved(storages, one, &proven);
+	g_assert_cmpint(gss_storages_kind(storages, one), ==, GSS_HEAD_UNKNOWN);
 	gss_storages_pause_view(storages, one);
 	g_assert_cmpint(gss_storages_view_kind(storages, one), ==, GSS_VIEW_LATER);
 	gss_storages_free(storages);
@@ -152,6 +243,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/json/lists", test_lists);
 	g_test_add_func("/gss/json/bounds", test_bounds);
 	g_test_add_func("/gss/storages/learned", test_learned);
+	g_test_add_func("/gss/storages/aged", test_aged);
+	g_test_add_func("/gss/storages/words", test_words);
+	g_test_add_func("/gss/storages/constant", test_constant);
 	g_test_add_func("/gss/storages/refuted", test_refuted);
 	return g_test_run();
 }
