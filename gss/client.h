@@ -37,11 +37,12 @@ typedef struct {
 	guint connect_timeout_ms;  /* 0: 10 s */
 	guint stall_timeout_ms;    /* 0: 60 s without a byte while a body moves */
 	guint response_timeout_ms; /* 0: 15 minutes from the last request byte to the first of the
-	                              answer, where that may be work: changes, listings, contents;
+	                              answer, where that may be work: changes, listings;
 	                              for other questions the stall's */
-	guint small_connections; /* 0: 32; connections for SOAP calls, HEAD, DELETE, bodies < 1 MiB
+	guint small_connections; /* 0: 32; connections for SOAP calls, HEAD, DELETE, uploads < 1 MiB
 	                          */
-	guint large_connections; /* 0: 4; connections for large bodies */
+	guint upload_connections;   /* 0: 4; connections for larger uploads */
+	guint download_connections; /* 0: 32; connections for contents that are read */
 	/* Reads the credentials afresh; called on gss-net whenever a login is due. Fills `ret` and
 	 * returns true, or returns false with an error (unreadable or unsafe file: EACCES, EPERM).
 	 */

@@ -251,11 +251,14 @@ GssHttp *gss_http_new(const GssClientOptions *options, GError **error)
 	http->stall_timeout = timeout_us(options->stall_timeout_ms, 60 * 1000);
 	http->response_timeout = timeout_us(options->response_timeout_ms, 15 * 60 * 1000);
 	guint small = options->small_connections != 0 ? options->small_connections : 32;
-	guint large = options->large_connections != 0 ? options->large_connections : 4;
+	guint uploads = options->upload_connections != 0 ? options->upload_connections : 4;
+	guint downloads = options->download_connections != 0 ? options->download_connections : 32;
 	http->lanes[GSS_LANE_SMALL].limit = small;
-	http->lanes[GSS_LANE_LARGE].limit = large;
+	http->lanes[GSS_LANE_UPLOAD].limit = uploads;
+	http->lanes[GSS_LANE_DOWNLOAD].limit = downloads;
 	http->lanes[GSS_LANE_LONG].limit = LONG_CONNECTIONS;
-	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)(small + large + LONG_CONNECTIONS));
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS,
+	                  (long)(small + uploads + downloads + LONG_CONNECTIONS));
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
 	g_autoptr(GError) problem = NULL;
 	http->thread = g_thread_try_new("gss-net", engine, http, &problem);

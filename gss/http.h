@@ -1,7 +1,9 @@
 /* gss/http.h - the HTTP engine: one thread, `gss-net`, that owns one CURLM and all transfers.
  *
  * Lanes: each has its own queue and limit of transfers under way, so that a large body never delays
- * a small request, and a registration that the platform works on for minutes delays neither.
+ * a small request, an upload no reader, and a registration that the platform works on for minutes
+ * none of them. A few large uploads fill a line as well as many do; but for the first byte of each
+ * download somebody waits, so that many of them go on side by side, however slow some are.
  *
  * Rules that hold for every transfer: TLS verified, http and https only, HTTP/1.1, no cookies, no
  * decoding of contents, no proxy to loopback. A redirect is followed only within the same scheme,
@@ -32,8 +34,9 @@
 
 typedef enum {
 	GSS_LANE_SMALL,
-	GSS_LANE_LARGE, /* large bodies */
-	GSS_LANE_LONG,  /* small requests that the service works on for long */
+	GSS_LANE_UPLOAD,   /* of large bodies; small ones are small requests */
+	GSS_LANE_DOWNLOAD, /* contents, of any size */
+	GSS_LANE_LONG,     /* small requests that the service works on for long */
 	GSS_LANES,
 } GssLane;
 
@@ -63,6 +66,7 @@ typedef struct {
 	const GssUrl *parsed;       /* instead of `url`, by who has it already */
 	const char *const *headers; /* "Key: value", NULL-terminated; may be NULL */
 	GssLane lane;
+	bool large;                /* its body: it gets larger buffers */
 	bool urgent;               /* passes the queue of its lane */
 	bool modifying;            /* changes something: see above */
 	bool patient;              /* a question whose answer may take long to begin */

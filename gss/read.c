@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-#define LARGE (1024 * 1024) /* bytes; from here on a body takes the large lane */
+#define LARGE (1024 * 1024) /* bytes; from here on a body gets large buffers */
 
 typedef struct {
 	GssCall call;
@@ -112,12 +112,11 @@ static void read_run(GssCall *call)
 	                                     ? g_strconcat("If-Range: ", read->etag, NULL)
 	                                     : NULL;
 	const char *headers[] = {range, condition, NULL};
-	bool small = read->length > 0 && read->length < LARGE;
 	gss_rest_start(call, &(GssRestSpec){
 				     .verb = GSS_VERB_READ,
 				     .resource = read->resource,
-				     .patient = true,
-				     .lane = small ? GSS_LANE_SMALL : GSS_LANE_LARGE,
+				     .lane = GSS_LANE_DOWNLOAD,
+				     .large = read->length == 0 || read->length >= LARGE,
 				     .headers = headers,
 				     .head = on_head,
 				     .body = on_body,

@@ -278,6 +278,7 @@ static void send_request(Rest *rest)
 			.parsed = &prepared.url,
 			.headers = (const char *const *)headers,
 			.lane = spec->lane,
+			.large = spec->large,
 			.modifying = spec->modifying,
 			.patient = spec->patient,
 			.cancellable = rest->call->cancellable,

@@ -217,7 +217,7 @@ bool gss_transfer_hand_over(GssTransfer *transfer)
 static bool take_body(GssTransfer *transfer, const char *bytes, gsize length)
 {
 	const GssRequest *request = &transfer->request;
-	bool large = request->lane == GSS_LANE_LARGE;
+	bool large = request->large;
 	gsize room = large ? LARGE_GATHER : SMALL_GATHER;
 	bool one_piece = !large && transfer->answer.length <= CURL_MAX_WRITE_SIZE;
 	if (transfer->gathered_bytes + length > room && !gss_transfer_hand_over(transfer))
@@ -328,7 +328,7 @@ static void set_method(GssTransfer *transfer)
 	 * never tried again behind our back. */
 	if (request->modifying && request->has_body && request->length == 0)
 		SET(easy, CURLOPT_FRESH_CONNECT, 1L);
-	bool large = request->lane == GSS_LANE_LARGE;
+	bool large = request->large;
 	SET(easy, CURLOPT_BUFFERSIZE, large ? LARGE_BUFFER : SMALL_BUFFER);
 	if (large)
 		SET(easy, CURLOPT_UPLOAD_BUFFERSIZE, LARGE_BUFFER);

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define LARGE (1024 * 1024) /* bytes; from here on a body takes the large lane */
+#define LARGE (1024 * 1024) /* bytes; from here on a body takes the lane of uploads */
 
 typedef struct {
 	GssCall call;
@@ -93,11 +93,12 @@ static void write_run(GssCall *call)
 		condition = date != NULL ? g_strconcat("If-Unmodified-Since: ", date, NULL) : NULL;
 	}
 	const char *headers[] = {condition, NULL};
+	bool large = write->source.length >= LARGE;
 	gss_rest_start(call, &(GssRestSpec){
 				     .verb = write->verb,
 				     .resource = write->resource,
-				     .lane = write->source.length < LARGE ? GSS_LANE_SMALL
-	                                                                  : GSS_LANE_LARGE,
+				     .lane = large ? GSS_LANE_UPLOAD : GSS_LANE_SMALL,
+				     .large = large,
 				     .modifying = true,
 				     .headers = headers,
 				     .has_body = true,

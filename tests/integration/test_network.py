@@ -125,3 +125,50 @@ def test_whoever_waits_can_be_killed(dead):
         process.stderr.close()
     assert time.monotonic() - moment < 5 * SLOW
     assert state(dead / "dirty.simg") in ("dirty", "uploading")
+
+
+# ---- some of it is slow ----
+
+
+def first_byte(path):
+    """In a process of its own, which can be killed."""
+    return subprocess.run(["head", "-c", "1", path], capture_output=True, timeout=15 * SLOW, check=True).stdout
+
+
+def test_uploads_that_hang_keep_no_reader(mount, platform):
+    for name, size in (("big", 16 << 20), ("middle", 2 << 20), ("small", 1000)):
+        (platform.home / name).write_bytes(b"A" * size)
+    home = mount()
+    platform.fault(method="POST", path="*/up*", hold="during", times=4)
+    for i in range(4):
+        (home / f"up{i}.simg").write_bytes(bytes(2 << 20))
+    platform.wait("held", 4)
+    for name in ("big", "middle", "small"):
+        assert first_byte(home / name) == b"A"
+    platform.control("/release")
+    for i in range(4):
+        settled(home / f"up{i}.simg")
+
+
+@pytest.mark.parametrize("size", [16 << 20, 200_000])
+def test_downloads_that_hang_keep_no_other_reader(mount, platform, size):
+    platform.set(range="off")
+    count = 12
+    for i in range(count + 1):
+        (platform.home / f"b{i}").write_bytes(b"A" * size)
+    home = mount()
+    for i in range(count):
+        assert (home / f"b{i}").stat().st_size == size
+        platform.fault(method="GET", path=f"*/b{i}", hold="during")
+    files = [os.open(home / f"b{i}", os.O_RDONLY) for i in range(count)]
+    try:
+        reading = [start(home, f"exec head -c 1 b{i}") for i in range(count)]
+        platform.wait("held", count)
+        assert first_byte(home / f"b{count}") == b"A"
+    finally:
+        platform.control("/release")
+        for file in files:
+            os.close(file)
+    for process in reading:
+        process.wait(10 * SLOW)
+        process.stderr.close()

@@ -135,7 +135,10 @@ static void test_timeouts(void)
 	f.peer->file = never_answer;
 	assert_update(&f, 1000, EINPROGRESS);
 	assert_update(&f, 0, EINPROGRESS);
+	/* What is read is not worked on. */
+	started = g_get_monotonic_time();
 	assert_read(&f, ETIMEDOUT);
+	g_assert_cmpint(g_get_monotonic_time() - started, <, RESPONSE_MS * 1000);
 	f.peer->file = stop_in_body;
 	assert_read(&f, ETIMEDOUT);
 	/* Slow is not dead. */
