@@ -32,7 +32,10 @@ static char *field(const char *text)
 	char *clean = g_utf8_make_valid(text != NULL ? text : "", -1);
 
 	for (char *p = clean; *p != '\0'; p++) {
-		if ((guchar)*p < ' ' || *p == 0x7f)
+		/* Those of two bytes, too. */
+		if ((guchar)*p == 0xc2 && (guchar)p[1] < 0xa0)
+			p[0] = p[1] = ' ';
+		else if ((guchar)*p < ' ' || *p == 0x7f)
 			*p = ' ';
 	}
 	return clean;

@@ -1,6 +1,32 @@
 #include "fs/field.h"
 
 #include <stdbool.h>
+#include <string.h>
+
+/* The bytes of a control character at the begin of valid UTF-8; 0: it is none. */
+static guint control(const char *p)
+{
+	const guchar *bytes = (const guchar *)p;
+
+	if (bytes[0] < ' ' || bytes[0] == 0x7f)
+		return 1;
+	return bytes[0] == 0xc2 && bytes[1] < 0xa0 ? 2 : 0;
+}
+
+void fs_field_escape(GString *line, const char *text, const char *also)
+{
+	g_autofree char *valid = g_utf8_make_valid(text, -1);
+	guint left = 0;
+
+	for (const char *p = valid; *p != '\0'; p++) {
+		left = left > 0 ? left - 1 : 0;
+		left = left > 0 ? left : control(p);
+		if (left > 0 || strchr(also, *p) != NULL)
+			g_string_append_printf(line, "\\%03o", (guchar)*p);
+		else
+			g_string_append_c(line, *p);
+	}
+}
 
 static void part(GString *line)
 {
@@ -15,14 +41,7 @@ void fs_field_text(GString *line, const char *text)
 		g_string_append_c(line, '-');
 		return;
 	}
-	g_autofree char *valid = g_utf8_make_valid(text, -1);
-	for (const char *p = valid; *p != '\0'; p++) {
-		guchar byte = (guchar)*p;
-		if (byte < ' ' || byte == 0x7f || byte == '\\')
-			g_string_append_printf(line, "\\%03o", byte);
-		else
-			g_string_append_c(line, *p);
-	}
+	fs_field_escape(line, text, "\\");
 }
 
 void fs_field_number(GString *line, guint64 number)

@@ -1,5 +1,7 @@
 #include "fs/log.h"
 
+#include "fs/field.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -58,10 +60,13 @@ static GLogWriterOutput on_log(GLogLevelFlags level, const GLogField *fields, gs
 		if (to_journal(level, fields, count))
 			return G_LOG_WRITER_HANDLED;
 	}
+	/* Names may have line ends, and what terminals obey. */
+	g_autoptr(GString) line = g_string_new(NULL);
+	fs_field_escape(line, message_of(fields, count), "");
 	if (background)
-		syslog(priority_of(level), "%s", message_of(fields, count));
+		syslog(priority_of(level), "%s", line->str);
 	else
-		fprintf(stderr, "gssfs: %s\n", message_of(fields, count));
+		fprintf(stderr, "gssfs: %s\n", line->str);
 	return G_LOG_WRITER_HANDLED;
 }
 

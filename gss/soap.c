@@ -37,8 +37,8 @@ static bool append_escaped(GString *out, const char *name, const char *value, GE
 			g_string_append(out, "&amp;");
 		else if (c == '"')
 			g_string_append(out, "&quot;");
-		else if (c == '\r') /* a parser would make it a line feed */
-			g_string_append(out, "&#13;");
+		else if (c < 0x20 || (c >= 0x7f && c < 0xa0)) /* a parser may make them others */
+			g_string_append_printf(out, "&#%u;", c);
 		else
 			g_string_append_unichar(out, c);
 	}

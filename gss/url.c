@@ -154,17 +154,17 @@ char *gss_url_encode(const char *text, const char *location, const char *name)
 	authority = authority != NULL ? authority + 3 : text;
 	gsize path_from = (gsize)(authority - text) + strcspn(authority, "/?#");
 
+	/* Where none are expected they stay, so that gss_url_parse() refuses them. */
+	bool controls = location != NULL && has_control(location);
+
 	GString *encoded = g_string_sized_new(length + 32);
 	for (gsize i = 0; i < length; i++) {
 		guchar c = (guchar)text[i];
-		/* Control characters stay, so that gss_url_parse() refuses them. */
 		bool keep = true;
-		if (c < 0x20 || c == 0x7f)
-			keep = true;
-		else if (i >= raw_from && i >= path_from)
+		if (i >= raw_from && i >= path_from)
 			keep = is_unreserved(c) || c == '/';
 		else if (i >= path_from)
-			keep = is_legal(text + i);
+			keep = is_legal(text + i) || (!controls && (c < 0x20 || c == 0x7f));
 		if (keep)
 			g_string_append_c(encoded, (char)c);
 		else

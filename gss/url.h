@@ -29,7 +29,8 @@ void gss_url_copy(GssUrl *to, const GssUrl *from);
 bool gss_url_same_origin(const GssUrl *a, const GssUrl *b);
 
 /* Encodes what may not stand in a URL and leaves %XX alone; '#' is encoded too, since an address of
- * a request has no fragment.
+ * a request has no fragment. Control characters only where `location` has some, and never in the
+ * host: gss_url_parse() refuses them.
  *
  * A URL that came raw is ambiguous where a name has '?' or '%': it is told from an encoded one by
  * the resource it belongs to. When it ends with `location` (the GSS URI after "://", may be NULL)

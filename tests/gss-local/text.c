@@ -10,7 +10,7 @@ bool gl_text_name_valid(const char *name)
 	if (length == 0 || length > 255 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return false;
 	for (const char *c = name; *c != '\0'; c++)
-		if ((guchar)*c < 0x20 || *c == 0x7f || *c == '/')
+		if (((guchar)*c < 0x20 && strchr("\t\n\r", *c) == NULL) || *c == '/')
 			return false;
 	return g_utf8_validate(name, (gssize)length, NULL);
 }
@@ -37,7 +37,9 @@ void gl_text_append_xml(GString *out, const char *text)
 	for (const char *c = text; plain && *c != '\0'; c++)
 		plain = (guchar)*c >= 0x20 && (guchar)*c < 0x7f;
 	g_autofree char *escaped = plain ? NULL : g_markup_escape_text(text, -1);
-	g_string_append(out, plain ? text : escaped);
+	g_auto(GStrv) lines = plain ? NULL : g_strsplit(escaped, "\r", -1);
+	g_autofree char *joined = plain ? NULL : g_strjoinv("&#13;", lines);
+	g_string_append(out, plain ? text : joined);
 }
 
 void gl_text_append_json(GString *out, const char *text)

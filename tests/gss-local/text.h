@@ -4,8 +4,8 @@
 #include <glib.h>
 #include <stdbool.h>
 
-/* Whether the platform can hold `name`: 1 to 255 bytes of valid UTF-8, no slash, no control
- * character, neither "." nor "..". */
+/* Whether the platform can hold `name`: 1 to 255 bytes of valid UTF-8, no slash, nothing
+ * that XML cannot carry, neither "." nor "..". */
 bool gl_text_name_valid(const char *name);
 
 /* One segment of a URL path. `raw` leaves everything alone but `%`, `?` and `#`, as the storages do

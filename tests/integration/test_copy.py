@@ -87,39 +87,47 @@ def test_500_small_files(home, mount, platform, world):
     world.run("diff", "-r", folder, again / "many")
 
 
+FOLDERS = ["a folder? <&%>", "a\nfolder\t\r\u009b"]
+
+
 @pytest.mark.parametrize("urls", ["encoded", "raw"])
 def test_awkward_names(mount, platform, world, urls):
     platform.set(urls=urls)
     first = mount()
     for number, name in enumerate(AWKWARD):
-        (first / name).write_text(f"{number} {name}")
-    folder = first / "a folder? <&%>"
-    folder.mkdir()
-    (folder / "in#it").write_text("inside")
+        (first / name).write_text(f"{number} {name!r}")
+    for folder in FOLDERS:
+        (first / folder).mkdir()
+        (first / folder / "in#it").write_text("inside")
     # An upload, an update, a rename and a removal of each kind of name.
     for name in AWKWARD:
         settled(first / name)
     (first / "what?").write_text("updated")
+    os.rename(first / "two\nlines", first / "\tmoved\n")
     os.rename(first / "hash#", first / "hash # moved")
     os.unlink(first / "a&b")
     assert first.unmount() == 0
 
-    expected = {name: f"{number} {name}" for number, name in enumerate(AWKWARD)}
+    expected = {name: f"{number} {name!r}" for number, name in enumerate(AWKWARD)}
     expected["what?"] = "updated"
+    expected["\tmoved\n"] = expected.pop("two\nlines")
     expected["hash # moved"] = expected.pop("hash#")
     del expected["a&b"]
     served = {p.name: p.read_text() for p in platform.home.iterdir() if p.is_file()}
     assert served == expected
-    assert (platform.home / "a folder? <&%>" / "in#it").read_text() == "inside"
+    assert all((platform.home / folder / "in#it").read_text() == "inside" for folder in FOLDERS)
     second = mount(cache="another")
-    assert set(os.listdir(second.path)) == {*expected, "a folder? <&%>", *CONTROL}
+    assert set(os.listdir(second.path)) == {*expected, *FOLDERS, *CONTROL}
     for name, text in expected.items():
         assert (second / name).read_text() == text
-    assert (second / "a folder? <&%>" / "in#it").read_text() == "inside"
+    for folder in FOLDERS:
+        assert (second / folder / "in#it").read_text() == "inside"
+        world.run("rm", "-r", second / folder)
+    assert not [p for p in platform.home.iterdir() if p.is_dir()]
 
 
-@pytest.mark.parametrize("name", [b"line\nbreak", b"\x01", b"tab\t", b"del\x7f", b"\xff\xfe", b"cut\xc3",
-                                  b"\xed\xa0\x80", b"\xc0\xaf"])
+@pytest.mark.parametrize("name", [b"\x01", b"\x1b[31m", b"\xef\xbf\xbe", b"\xff\xfe", b"cut\xc3", b"\xed\xa0\x80",
+                                  b"\xc0\xaf"])
 def test_names_that_the_platform_cannot_hold(home, platform, name):
     (home / "there").write_text("x")
     settled(home / "there")

@@ -71,9 +71,8 @@ def test_garbage_for_every_call(home, platform, garbage):
         assert (platform.home / "another").read_text() == "written meanwhile"
 
 
-@pytest.mark.parametrize("name", ["..", ".", "a/b", "../../etc/passwd", "", "line&#10;break", "x" * 300, "/etc/passwd",
-                                  "a&#127;"],
-                         ids=["dotdot", "dot", "slash", "path", "empty", "newline", "long", "absolute", "del"])
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "../../etc/passwd", "", "x" * 300, "/etc/passwd"],
+                         ids=["dotdot", "dot", "slash", "path", "empty", "long", "absolute"])
 def test_names_in_a_listing(world, platform, name):
     """Never an entry of that name, and never a reason to hide the others."""
     entries = resource("good", "it4i_anselm://home/good") + resource(name, "it4i_anselm://home/evil")

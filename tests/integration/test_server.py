@@ -21,7 +21,7 @@ from gss_local import (ENVELOPE, CONTAINS, TOKEN, home, on_disk, post_soap, serv
 AWKWARD = [
     "with space", "per%cent", "per%20cent", "hash#", "what?", "a&b", "a<b>", "semi;colon", "plus+",
     "quote'\"", "back\\slash", "Grüße", "mix 😀 %41;?#&", "..x", "...", " lead", "trail ", "~", "x" * 255,
-    "ü" * 127,
+    "ü" * 127, "tab\t", "two\nlines", "cr\r\n", "del\x7f", "nel\u0085",
 ]
 
 

@@ -15,13 +15,13 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
 
 def unescape(field):
-    return re.sub(r"\\([0-3][0-7]{2})", lambda octal: chr(int(octal.group(1), 8)), field)
+    return re.sub(rb"\\([0-3][0-7]{2})", lambda octal: bytes([int(octal.group(1), 8)]), field.encode()).decode()
 
 
 def records(mount, kind=None):
     """The lines of .status: lists of fields; of one kind without that."""
     text = (mount / ".status").read_text()
-    assert text.endswith("\n")
+    assert text.endswith("\n") and not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
     fields = [[unescape(field) for field in line.split("\t")] for line in text.splitlines()]
     return [line[1:] for line in fields if line[0] == kind] if kind else fields
 
@@ -57,7 +57,7 @@ def test_files_on_their_way(mount, platform):
     root = mount("it4i_anselm://")
     platform.fault(method="POST", path="/refissh*", hold="before", times=2)
     (root / "home" / "sub").mkdir()
-    awkward = "sub/a\\b c"
+    awkward = "sub/a\\b\tc\nd\x7f\u0085"
     (root / "home" / awkward).write_bytes(b"12345")
     (root / "scratch" / "big").write_bytes(random_bytes(2 * MIB))
     platform.wait("held", 2)
@@ -69,6 +69,14 @@ def test_files_on_their_way(mount, platform):
     assert count == "2" and 0 <= int(left) <= 2 * MIB + 5 and parked == removals == "0"
     platform.control("/release")
     until(lambda: not files(root))
+
+
+def test_names_write_no_lines_of_the_log(home, platform):
+    platform.fault(method="POST", path="/refissh*", status=503, times=1)
+    (home / "a\ngssfs: forged\u009b").write_text("x")
+    settled(home / "a\ngssfs: forged\u009b")
+    until(lambda: "a\\012gssfs: forged\\302\\233" in home.text())
+    assert not re.search("\ngssfs: forged|\u009b", home.text())
 
 
 def test_rate_and_expected_end(home, platform):

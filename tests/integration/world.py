@@ -32,6 +32,7 @@ AWKWARD = [
     "with space", " lead", "trail ", "per%cent", "per%20cent", "%", "hash#", "what?", "a&b", "a&amp;b", "a<b>",
     "]]>", "semi;colon", "plus+", "quote'\"", "back\\slash", "$(HOME)`", "-rf", "~", "...", "..x", ".hidden", "star*[a]{b}",
     "Gr\u00fc\u00dfe", "Gru\u0308\u00dfe", "\u4f60\u597d", "\U0001f600 %41;?#&", "\u202eabc", "x" * 255, "\u00fc" * 127 + "y",
+    "tab\t", "two\nlines", "\n", "return\r", "crlf\r\n%0D%0A", "del\x7f", "nel\u0085", "csi\u009b1m",
 ]
 
 

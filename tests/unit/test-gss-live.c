@@ -176,9 +176,10 @@ static void test_folders(Fixture *f, const void *data)
 static void test_names(Fixture *f, const void *data)
 {
 	static const char *const names[] = {
-		"plain",  "with space", "100%",  "%41.txt",     "a#b",        "what?",
-		"a&b<c>", "ünïcödé",    "😀.bin", "plus+plus",   "semi;colon", "a=b,c",
-		"[x]",    "quo\"te'",   "~",     "back\\slash", "x|y^z`{}",   ".hidden",
+		"plain",  "with space",   "100%",   "%41.txt",     "a#b",         "what?",
+		"a&b<c>", "ünïcödé",      "😀.bin",  "plus+plus",   "semi;colon",  "a=b,c",
+		"[x]",    "quo\"te'",     "~",      "back\\slash", "x|y^z`{}",    ".hidden",
+		"tab\t",  "\ntwo\nlines", "cr\r\n", "del\x7f",     "nel\xc2\x85", "csi\xc2\x9b",
 	};
 	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
 		g_autofree char *uri = gss_uri_child("it4i_anselm://home", names[i]);

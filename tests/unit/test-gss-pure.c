@@ -15,10 +15,11 @@
 static void test_uri(void)
 {
 	static const char *const good[] = {"it4i_anselm://home", "it4i_anselm://", "a.b+c-d://x",
-	                                   "plm://REPO/MODEL/1", "s://ü 😀"};
+	                                   "plm://REPO/MODEL/1", "s://ü 😀",        "s://a\tb\nc\rd",
+	                                   "s://a\x7f",          "s://\xc2\x85"};
 	static const char *const bad[] = {
-		"",         "home",      "://home",      "a b://x",          "s:/x", "s://a\nb",
-		"s://\xff", "s://a\x7f", "s://\xc2\x85", "s://\xef\xbf\xbf", "ü://x"};
+		"",         "home",     "://home",          "a b://x", "s:/x",   "s://a\x01",
+		"s://\xff", "s://\x1f", "s://\xef\xbf\xbf", "ü://x",   "s\n://x"};
 	for (guint i = 0; i < G_N_ELEMENTS(good); i++)
 		g_assert_true(gss_uri_check(good[i], NULL));
 	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -40,9 +41,10 @@ static void test_uri(void)
 
 static void test_names(void)
 {
-	static const char *const good[] = {"a", "...", " ", "a b", "100%", "😀", "-", "a\\b"};
-	static const char *const bad[] = {"",    ".",    "..",    "a/b",  "/",
-	                                  "a\n", "\x01", "a\x7f", "\xc3("};
+	static const char *const good[] = {"a",    "...", " ",  "a b", "100%",  "😀",       "-",
+	                                   "a\\b", "a\n", "\t", "\r",  "a\x7f", "\xc2\x85"};
+	static const char *const bad[] = {"",     ".",     "..",    "a/b",         "/",
+	                                  "\x01", "a\x1b", "\xc3(", "\xef\xbf\xbe"};
 	for (guint i = 0; i < G_N_ELEMENTS(good); i++)
 		g_assert_true(gss_name_check(good[i], NULL));
 	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -153,6 +155,14 @@ static void test_encoding(void)
 		{"https://h/f/t/a%20b", "t/a%20b", "a b", "https://h/f/t/a%20b"},
 		{"https://h/o?id=7&x=y", "R/M/7", "part", "https://h/o?id=7&x=y"},
 		{"https://h/x\ny", NULL, NULL, "https://h/x\ny"},
+		{"https://h/f/home/x%0Ay", "home/x\ny", "x\ny", "https://h/f/home/x%0Ay"},
+		{"https://h/f/home/x\ny", "home/x\ny", "x\ny", "https://h/f/home/x%0Ay"},
+		{"https://h/f/home/x\x7f", "home/x\x7f", "x\x7f", "https://h/f/home/x%7F"},
+		{"https://h/\n/home/x y", "home/x y", "x y", "https://h/\n/home/x%20y"},
+		{"https://h/f/home/x\n%25", "home/x\n%", "x\n%", "https://h/f/home/x%0A%25"},
+		/* No place to hide a header in. */
+		{"https://h\r\nX: y/home/x\ny", "h\r\nX: y/home/x\ny", "x",
+	         "https://h\r\nX: y/home/x%0Ay"},
 	};
 	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_autofree char *encoded =
@@ -413,9 +423,9 @@ static void test_shared_descriptions(void)
 			"<r><readDescription>" HEADER(
 				"K", "v") "<httpMethod>GET</httpMethod>"
 					  "<supported>true</supported>%s</"
-		                          "readDescription><type>FILE</type>"
+					  "readDescription><type>FILE</type>"
 					  "<uniqueName>s://h/%u</uniqueName><visualName>%s</"
-		                          "visualName></r>",
+					  "visualName></r>",
 			url, i, all[i].name);
 		g_autoptr(GBytes) bytes = g_bytes_new(xml, strlen(xml));
 		g_autoptr(GError) error = NULL;
@@ -457,7 +467,7 @@ static void test_shared_descriptions(void)
 			HEADER("K", "v") "<httpMethod>GET</httpMethod>"
 					 "<supported>true</supported></readDescription>",
 		"<readDescription><httpMethod>GET</httpMethod><supported>true</supported></"
-	        "readDescription>",
+		"readDescription>",
 		"<readDescription>" HEADER(
 			"K", "v") "<httpMethod>GET</httpMethod><supported>true"
 				  "</supported><url>http://127.0.0.1/o</url></readDescription>",
