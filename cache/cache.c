@@ -252,6 +252,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache_idle_init(cache);
 	cache->hidden = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	cache->unshown = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	cache->dirty = g_hash_table_new(NULL, NULL);
 	cache->kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->sending = g_hash_table_new(g_str_hash, g_str_equal);
@@ -454,6 +455,7 @@ void cache_close(Cache *cache)
 	cache_idle_clear(cache);
 	g_hash_table_unref(cache->hidden);
 	g_hash_table_unref(cache->gone);
+	g_hash_table_unref(cache->unshown);
 	g_hash_table_unref(cache->dirty);
 	g_hash_table_unref(cache->kept);
 	g_hash_table_unref(cache->sending);

@@ -6,6 +6,11 @@
 
 #include "gss/uri.h"
 
+/* Of the entries of a folder that can't be shown. */
+#define UNSHOWN_TOLD 3
+#define UNSHOWN_BYTES 60       /* of a name */
+#define UNSHOWN_FOLDERS 100000 /* more are not remembered, and not told */
+
 typedef struct {
 	Cache *cache;
 	CacheNode *folder; /* pinned */
@@ -14,6 +19,8 @@ typedef struct {
 	gint64 asked_at;
 	GError *error;
 	GPtrArray *outdated; /* names the kernel must forget */
+	guint unshown;       /* entries that can't be */
+	GString *examples;   /* the first of them, NULL none */
 } Listing;
 
 static void on_item(GssResource *resource, void *data)
@@ -170,18 +177,42 @@ void cache_folder_gone_locked(Cache *cache, const char *uri)
 		g_hash_table_insert(cache->gone, g_strdup(uri), g_memdup2(&now, sizeof(now)));
 }
 
+static void note_unshown(Listing *listing, const char *name, const char *why)
+{
+	if (listing->unshown++ >= UNSHOWN_TOLD)
+		return;
+	g_autofree char *start = g_utf8_make_valid(name, (gssize)MIN(strlen(name), UNSHOWN_BYTES));
+	if (!listing->examples)
+		listing->examples = g_string_new(NULL);
+	g_string_append_printf(listing->examples, "%s“%s%s” (%s)",
+	                       listing->examples->len ? ", " : "", start,
+	                       strlen(name) > UNSHOWN_BYTES ? "…" : "", why);
+}
+
+/* Once a folder and mount: who knows of them needs no reminder with each listing. */
+static void tell_unshown_locked(Listing *listing)
+{
+	Cache *cache = listing->cache;
+	CacheNode *folder = listing->folder;
+	if (!listing->unshown || g_hash_table_size(cache->unshown) >= UNSHOWN_FOLDERS ||
+	    g_hash_table_contains(cache->unshown, &folder->r.id))
+		return;
+	g_hash_table_add(cache->unshown, g_memdup2(&folder->r.id, sizeof(folder->r.id)));
+	g_warning("%s: %u %s left out: %s%s", folder->r.uri, listing->unshown,
+	          listing->unshown == 1 ? "entry can't be shown and is"
+	                                : "entries can't be shown and are",
+	          listing->examples->str, listing->unshown > UNSHOWN_TOLD ? ", …" : "");
+}
+
 /* May this entry be shown, and is it not one that a local change knows better? */
-static bool usable(const Listing *listing, const GssResource *resource)
+static bool usable(Listing *listing, const GssResource *resource)
 {
 	Cache *cache = listing->cache;
 	CacheNode *folder = listing->folder;
 	const char *name = gss_resource_name(resource), *uri = gss_resource_uri(resource);
 	g_autoptr(GError) error = NULL;
 	if (!gss_name_check(name, &error) || !gss_uri_check(uri ? uri : "", NULL)) {
-		if (!folder->names_reported)
-			g_warning("%s: an entry that can't be shown is left out: %s", folder->r.uri,
-			          error ? error->message : "it has no valid URI");
-		folder->names_reported = true;
+		note_unshown(listing, name, error ? error->message : "it has no valid URI");
 		return false;
 	}
 	const gint64 *gone = g_hash_table_lookup(cache->gone, uri);
@@ -205,6 +236,7 @@ static void sort_out_locked(Listing *listing)
 			gss_resource_unref(resource);
 	}
 	g_ptr_array_set_size(all, (int)shown);
+	tell_unshown_locked(listing);
 }
 
 /* Each in a transaction of its own. */
@@ -382,6 +414,8 @@ static void finish(void *data)
 	g_clear_pointer(&listing->resources, g_ptr_array_unref);
 	g_ptr_array_unref(listing->outdated);
 	g_clear_error(&listing->error);
+	if (listing->examples)
+		g_string_free(listing->examples, TRUE);
 	g_free(listing->uri);
 	g_free(listing);
 	cache_call_end(cache);

@@ -121,6 +121,8 @@ struct Cache {
 	GHashTable *gone;   /* URI -> gint64, monotonic us: removed meanwhile; what was asked before
 	                       may still name it */
 	GHashTable *hidden; /* URIs that a rename leaves behind: listings don't show them */
+	/* set of CacheId: of these it was said that names there can't be shown */
+	GHashTable *unshown;
 	/* cache/attr.c */
 	GPtrArray *unsaved; /* of CacheNode, pinned: a size became known; NULL none */
 	GSource *save_timer;
@@ -218,7 +220,6 @@ struct CacheNode {
 	GSList *listing;     /* CacheCall: wait for the listing under way */
 	GHashTable *touched; /* names changed here while a listing is under way: it may not know */
 	CacheSiblings *siblings; /* NULL: not listed lately */
-	bool names_reported;     /* said once that names here can't be shown */
 	bool describing;         /* its own description is being asked for */
 	GSList *described;       /* CacheCall: wait for that */
 

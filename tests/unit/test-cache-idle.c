@@ -6,10 +6,27 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #define FILES 40
 #define LIMIT 8
 #define UPLOADS "/fault?method=PUT&path=/refissh*"
+
+static gint unshown_told; /* atomic */
+
+static GLogWriterOutput on_log(GLogLevelFlags level, const GLogField *fields, gsize count,
+                               void *data)
+{
+	for (gsize i = 0; i < count; i++) {
+		bool message = strcmp(fields[i].key, "MESSAGE") == 0;
+		const char *first =
+			"4 entries can't be shown and are left out: “” (name is empty), "
+			"“..” (name is “..”), “a/b” (name has a slash), …";
+		if (message && strstr(fields[i].value, first) != NULL)
+			g_atomic_int_inc(&unshown_told);
+	}
+	return g_log_writer_default(level, fields, count, data);
+}
 
 static void set_up_few(Fixture *f, const void *data)
 {
@@ -169,9 +186,43 @@ static void test_listed_anew(Fixture *f, const void *data)
 	}
 }
 
+/* Said once, however often the folder comes and goes. */
+static void test_unshown(Fixture *f, const void *data)
+{
+	static const char envelope[] =
+		"<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body>"
+		"<g:listFilesResponse xmlns:g=\"http://gss.sintef.no/\">%s"
+		"</g:listFilesResponse></e:Body></e:Envelope>";
+	static const char *const names[] = {"..", "a/b", "a/c", "", "good"};
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GString) entries = g_string_new(NULL);
+	CacheAttr attr;
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+		g_string_append_printf(entries,
+		                       "<return><visualName>%s</visualName><uniqueName>"
+		                       "it4i_anselm://home/bad/%u</uniqueName><type>FILE</type>"
+		                       "</return>",
+		                       names[i], i);
+	g_autofree char *body = g_strdup_printf(envelope, entries->str);
+	g_assert_true(sync_mkdir(f->cache, f->home, "bad", &attr, &error));
+	int before = g_atomic_int_get(&unshown_told);
+	for (int round = 0; round < 2; round++) {
+		cache_forget(f->cache, attr.id, 1);
+		await_few(f, 1); /* home */
+		g_assert_false(in_memory(f, attr.id));
+		g_assert_true(sync_lookup(f->cache, f->home, "bad", &attr, &error));
+		control(f, "/fault?operation=listFiles&status=200&type=text/xml&times=1", body);
+		g_autofree char *list = sync_names(f->cache, attr.id, &error);
+		g_assert_no_error(error);
+		g_assert_cmpstr(list, ==, "good");
+	}
+	g_assert_cmpint(g_atomic_int_get(&unshown_told) - before, ==, 1);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_log_set_writer_func(on_log, NULL, NULL);
 	g_log_set_always_fatal(G_LOG_FATAL_MASK); /* a warning is an outcome here, not a failure */
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	world_init(argv[1]);
@@ -181,5 +232,6 @@ int main(int argc, char **argv)
 	ADD_FEW("content-is-found-again", test_content_is_found_again);
 	ADD_FEW("what-is-used-stays", test_what_is_used_stays);
 	ADD_FEW("listed-anew", test_listed_anew);
+	ADD_FEW("unshown", test_unshown);
 	return g_test_run();
 }
