@@ -123,7 +123,8 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 		return true;
 	return gss_soap_decoder_feed(exchange->decoder, bytes, length, &exchange->malformed) ||
 	       exchange->received <= ERROR_BODY_MAX ||
-	       gss_fail(error, EPROTO, "%s: %s", exchange->host, exchange->malformed->message);
+	       gss_fail(error, exchange->malformed->code, "%s: %s", exchange->host,
+	                exchange->malformed->message);
 }
 
 static void on_done(const GssAnswer *answer, const GError *error, void *data)

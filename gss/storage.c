@@ -30,6 +30,7 @@ typedef struct {
 	GPtrArray *urls;
 
 	GssListItem list_item;
+	guint listed;
 	union {
 		GssResourceCallback resource;
 		GssBooleanCallback boolean;
@@ -247,6 +248,9 @@ static bool list_item(const GssXmlNode *item, guint generation, void *data, GErr
 		return true;
 	if (g_cancellable_is_cancelled(verb->call.cancellable))
 		return gss_fail(error, ECANCELED, "cancelled");
+	if (verb->listed++ >= GSS_LIST_MAX)
+		return gss_fail(error, EFBIG, "%s: the folder has more than %d entries", verb->uri,
+		                GSS_LIST_MAX);
 	GssResource *resource = gss_resource_decode(item, NULL, generation, verb->resource, error);
 	if (resource == NULL)
 		return false;

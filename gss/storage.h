@@ -27,7 +27,8 @@ void gss_storage_contains(GssClient *client, const char *uri, GCancellable *canc
 /* listFiles (or listFilesMinimal: no request descriptions). The answer is parsed as a stream:
  * `item` is called for each entry as it arrives, memory does not grow with the folder. Entries
  * delivered before an error must be discarded by the caller: only done(NULL) makes the listing
- * whole. */
+ * whole. EFBIG: more than GSS_LIST_MAX entries, which nobody could keep. */
+#define GSS_LIST_MAX 1000000
 typedef void (*GssListItem)(GssResource *resource, void *data);
 void gss_storage_list(GssClient *client, const char *uri, bool minimal, GCancellable *cancellable,
                       GssListItem item, GssDoneCallback done, void *data);

@@ -292,6 +292,35 @@ static void test_redirect(void)
 	tear_down(&f);
 }
 
+static bool list_endlessly(Peer *peer, PeerRequest *request, int fd)
+{
+	g_autoptr(GString) entries = g_string_new(NULL);
+	bool going_on =
+		peer_read_body(request, fd, G_MAXSIZE) &&
+		peer_write(fd, "HTTP/1.1 200 OK\r\n\r\n<E:Envelope xmlns:E=\"http://schemas."
+	                       "xmlsoap.org/soap/envelope/\"><E:Body>"
+	                       "<n:listFilesResponse xmlns:n=\"u\">");
+	for (guint i = 0; i < 1000; i++)
+		g_string_append(entries, "<r><type>FILE</type><visualName>x</visualName></r>");
+	for (guint i = 0; going_on && i < 2 * GSS_LIST_MAX / 1000; i++)
+		going_on = peer_write_bytes(fd, entries->str, entries->len);
+	return false;
+}
+
+static void test_endless_listing(void)
+{
+	Fixture f;
+	set_up(&f, answer_canned);
+	resolve(&f);
+	f.peer->soap = list_endlessly;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) list = NULL;
+	g_assert_false(sync_list(f.client, "x://folder", false, &list, &error));
+	g_assert_error(error, GSS_ERROR, EFBIG);
+	g_assert_nonnull(strstr(error->message, "more than 1000000 entries"));
+	tear_down(&f);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -303,6 +332,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/http/ranges", test_ranges);
 	g_test_add_func("/gss/http/statuses", test_statuses);
 	g_test_add_func("/gss/http/redirect", test_redirect);
+	g_test_add_func("/gss/http/endless-listing", test_endless_listing);
 	int result = g_test_run();
 	curl_global_cleanup();
 	return result;
