@@ -42,6 +42,12 @@ void gss_storages_believed(GssStorages *storages, const GssResource *resource,
 void gss_storages_proved(GssStorages *storages, const GssResource *resource,
                          const GssVersion *version);
 
+/* The size that was counted of the file when it had this date or ETag; -1: none was. */
+gint64 gss_storages_counted(GssStorages *storages, const GssResource *resource,
+                            const GssVersion *version);
+void gss_storages_keep_count(GssStorages *storages, const GssResource *resource,
+                             const GssVersion *version);
+
 GssViewKind gss_storages_view_kind(GssStorages *storages, const GssResource *resource);
 void gss_storages_judge_view(GssStorages *storages, const GssResource *resource, GssViewKind kind);
 /* Not to be tried again soon. */

@@ -17,7 +17,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* A storage that neither honours ranges nor says a length is read to the end, up to this. */
+/* Where a storage neither honours ranges nor says a length, files are read to their end: those up
+ * to this as any question, longer ones once more as a download. */
 #define COUNT_MAX (8 * 1024 * 1024)
 
 /* The HEAD beside a GET: a call of its own. */
@@ -39,7 +40,7 @@ typedef struct Stat {
 	gint64 head_length; /* what it said, -1 nothing */
 	GError *missing;    /* while the service is asked whether it knows of that */
 	bool plain;         /* the GET is made without a range */
-	bool counting;
+	bool counting, long_count;
 	gint64 counted;
 	GssVersionCallback callback;
 	void *data;
@@ -66,6 +67,8 @@ static void settle(Stat *stat)
 	if (stat->doubted && stat->head_length != stat->version.size)
 		gss_storages_doubt_head(storages, stat->resource);
 	gss_storages_proved(storages, stat->resource, &stat->version);
+	if (stat->counting)
+		gss_storages_keep_count(storages, stat->resource, &stat->version);
 	gss_call_complete(&stat->call, NULL);
 }
 
@@ -82,15 +85,20 @@ static GssHeadVerdict on_probe_head(const GssAnswer *answer, void *data, GError 
 	gss_version_from_answer(&stat->version, answer);
 	stat->counting = answer->status == 200 && answer->length < 0;
 	stat->counted = 0;
-	return stat->counting ? GSS_HEAD_BODY : GSS_HEAD_ENOUGH;
+	if (!stat->counting)
+		return GSS_HEAD_ENOUGH;
+	gint64 size =
+		gss_storages_counted(stat->call.client->storages, stat->resource, &stat->version);
+	stat->counted = MAX(size, 0);
+	return size >= 0 ? GSS_HEAD_ENOUGH : GSS_HEAD_BODY;
 }
 
 static bool on_probe_body(const void *bytes, gsize length, void *data, GError **error)
 {
 	Stat *stat = data;
 	stat->counted += (gint64)length;
-	if (stat->counted > COUNT_MAX)
-		return gss_fail(error, EPROTO, "the storage does not say how large the file is");
+	if (stat->counted > COUNT_MAX && !stat->long_count)
+		return gss_fail(error, EPROTO, "too much to be counted here");
 	return true;
 }
 
@@ -130,6 +138,10 @@ static void on_probed(const GssAnswer *answer, GssResource *resource, const GErr
 		stat->missing = g_error_copy(error);
 		gss_resolve_start(&stat->call, gss_resource_address(resource), on_named, NULL,
 		                  stat);
+	} else if (g_error_matches(error, GSS_ERROR, EPROTO) && stat->counting &&
+	           stat->counted > COUNT_MAX && !stat->long_count) {
+		stat->long_count = true;
+		probe(stat);
 	} else if (error != NULL) {
 		gss_call_complete(&stat->call, error);
 	} else if (answer->status == 206 && ranged && first == 0 && size >= 0) {
@@ -151,15 +163,18 @@ static void on_probed(const GssAnswer *answer, GssResource *resource, const GErr
 static void probe(Stat *stat)
 {
 	static const char *const range[] = {"Range: bytes=0-0", NULL};
-	gss_rest_start(&stat->call, &(GssRestSpec){
-					    .verb = GSS_VERB_READ,
-					    .resource = stat->resource,
-					    .headers = stat->plain ? NULL : range,
-					    .head = on_probe_head,
-					    .body = on_probe_body,
-					    .done = on_probed,
-					    .data = stat,
-				    });
+	gss_rest_start(&stat->call,
+	               &(GssRestSpec){
+			       .verb = GSS_VERB_READ,
+			       .resource = stat->resource,
+			       .lane = stat->long_count ? GSS_LANE_DOWNLOAD : GSS_LANE_SMALL,
+			       .large = stat->long_count,
+			       .headers = stat->plain ? NULL : range,
+			       .head = on_probe_head,
+			       .body = on_probe_body,
+			       .done = on_probed,
+			       .data = stat,
+		       });
 }
 
 /* Is it one of a HEAD that cannot be used, so that a GET may fare better? */

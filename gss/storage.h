@@ -50,7 +50,8 @@ void gss_storage_endpoints(GssClient *client, const char *uri, GCancellable *can
 /* The version of a file, its size proven. Learns per storage (backend and host) whether HEAD
  * (metaReadDescription) answers the file's size or the length of the word FILE, by comparing it
  * once with a GET of which only the head (or one byte, by range) is taken, and believes HEAD only
- * after it agreed for a file whose size is not 4. What HEAD refuses is asked of GET. Needs a
+ * after it agreed for a file whose size is not 4. What HEAD refuses is asked of GET. Where
+ * nothing tells a length the whole file is read, once for each date or ETag. Needs a
  * resource with descriptions (from resolve or list; a minimal one is resolved first). ENOENT when
  * the file is gone: the storage does not have it, and the service does not name it either; when it
  * still does, EIO. */

@@ -15,6 +15,7 @@
 #define ETAG_MAX 1024
 #define DAY_S (24 * 3600)
 #define VERDICT_S (7 * DAY_S) /* what was found is looked at again after this time */
+#define YOUNG_S 3
 #define PAUSE (60 * G_USEC_PER_SEC)
 #define HOST_MAX 512
 
@@ -35,7 +36,8 @@ struct GssStorages {
 	GMutex lock;          /* guards all; nothing is called under it */
 	GHashTable *verdicts; /* "backend\nhost" → Verdict */
 	GHashTable *believed; /* URI → Believed */
-	GHashTable *proven;   /* URI → GssVersion, of sizes up to WORD_MAX that a GET told */
+	/* URI → GssVersion: sizes up to WORD_MAX that a GET told, longer ones that were counted */
+	GHashTable *proven;
 	guint serial;
 };
 
@@ -261,13 +263,8 @@ static bool refuted(const Believed *believed, const GssVersion *version)
 	                strcmp(old->etag, version->etag) == 0);
 }
 
-/* A short length that HEAD tells is compared with it. */
-static void keep_proven_locked(GssStorages *storages, const char *uri, const GssVersion *version)
+static void keep_locked(GssStorages *storages, const char *uri, const GssVersion *version)
 {
-	if (version->size > WORD_MAX) {
-		g_hash_table_remove(storages->proven, uri);
-		return;
-	}
 	GssVersion *copy = g_new(GssVersion, 1);
 	*copy = GSS_VERSION_INIT;
 	gss_version_copy(copy, version);
@@ -294,7 +291,10 @@ void gss_storages_proved(GssStorages *storages, const GssResource *resource,
 	if (uri == NULL || version->size < 0)
 		return;
 	g_mutex_lock(&storages->lock);
-	keep_proven_locked(storages, uri, version);
+	if (version->size <= WORD_MAX) /* a short length that HEAD tells is compared with it */
+		keep_locked(storages, uri, version);
+	else
+		g_hash_table_remove(storages->proven, uri);
 	const Believed *believed = g_hash_table_lookup(storages->believed, uri);
 	if (believed != NULL && !believed->view && version->size > WORD_MAX &&
 	    believed->version.size == version->size)
@@ -311,6 +311,38 @@ void gss_storages_proved(GssStorages *storages, const GssResource *resource,
 	}
 	if (believed != NULL)
 		g_hash_table_remove(storages->believed, uri);
+	g_mutex_unlock(&storages->lock);
+}
+
+gint64 gss_storages_counted(GssStorages *storages, const GssResource *resource,
+                            const GssVersion *version)
+{
+	const char *uri = own_uri(resource);
+	gint64 size = -1;
+	if (uri == NULL)
+		return -1;
+	g_mutex_lock(&storages->lock);
+	const GssVersion *proven = g_hash_table_lookup(storages->proven, uri);
+	if (proven != NULL && proven->size > WORD_MAX) {
+		GssVersion now = {
+			.size = proven->size, .mtime = version->mtime, .etag = version->etag};
+		size = same_version(proven, &now) ? proven->size : -1;
+	}
+	g_mutex_unlock(&storages->lock);
+	return size;
+}
+
+void gss_storages_keep_count(GssStorages *storages, const GssResource *resource,
+                             const GssVersion *version)
+{
+	const char *uri = own_uri(resource);
+	/* A date of just now may be that of the next version, too. */
+	bool young = version->etag == NULL &&
+	             now_s() - version->mtime / G_GINT64_CONSTANT(1000000000) < YOUNG_S;
+	if (uri == NULL || young)
+		return;
+	g_mutex_lock(&storages->lock);
+	keep_locked(storages, uri, version);
 	g_mutex_unlock(&storages->lock);
 }
 

@@ -41,6 +41,7 @@ enum { GL_WHERE_ANY, GL_WHERE_BEFORE, GL_WHERE_DURING, GL_WHERE_AFTER };
 typedef struct {
 	guint head;
 	guint range;
+	guint length;
 	guint images_style;
 	guint images_error;
 	guint images_order;

@@ -171,6 +171,21 @@ static void get_folder(GlRequest *request, Work *work)
 		                gl_listing_free);
 }
 
+static bool next_chunk(GString *out, void *data)
+{
+	char bytes[16384];
+	gssize got = read(GPOINTER_TO_INT(data), bytes, sizeof(bytes));
+
+	if (got > 0)
+		g_string_append_len(out, bytes, got);
+	return got > 0;
+}
+
+static void close_chunks(void *data)
+{
+	close(GPOINTER_TO_INT(data));
+}
+
 static void get_file(GlRequest *request, Work *work)
 {
 	guint64 from = 0, length;
@@ -195,7 +210,12 @@ static void get_file(GlRequest *request, Work *work)
 		refuse(request, 416, "outside of the file");
 		return;
 	}
-	gl_reply_file(&request->reply, range == RANGE_PART ? 206 : 200, OCTETS, fd, from, length);
+	if (range != RANGE_PART && !request->settings.length)
+		gl_reply_stream(&request->reply, 200, OCTETS, next_chunk, GINT_TO_POINTER(fd),
+		                close_chunks);
+	else
+		gl_reply_file(&request->reply, range == RANGE_PART ? 206 : 200, OCTETS, fd, from,
+		              length);
 	if (range == RANGE_PART) {
 		g_autofree char *part =
 			g_strdup_printf("bytes %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT "/%s",

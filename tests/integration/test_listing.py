@@ -381,6 +381,38 @@ def test_a_head_that_told_sizes_and_does_not_any_more(mount, platform, later):
     assert asked == ([1, 1] if later == "failing" else [0, 1])
 
 
+@pytest.mark.parametrize("head", ["size", "word"])
+@pytest.mark.parametrize("dates", ["on", "off"])
+def test_sizes_that_nothing_tells(mount, platform, head, dates):
+    """Neither ranges nor lengths: a file is as long as what comes of it."""
+    platform.set(head=head, range="off", length="off", last_modified=dates, view_full="off")
+    sizes = [0, 4, 70_000, 8 * MIB, 20 * MIB + 1]
+    fill(platform.home, len(sizes), lambda i: sizes[i])
+    home = mount()
+    os.listdir(home.path)
+    for i, size in enumerate(sizes):
+        assert os.stat(home / f"f{i:04}").st_size == size
+    for i, size in enumerate(sizes):
+        assert (home / f"f{i:04}").read_bytes() == bytes(size)
+
+
+def test_a_size_that_was_counted_is_counted_once(mount, platform):
+    platform.set(head="word", range="off", length="off", view_full="off")
+    fill(platform.home, 1, lambda i: 20 * MIB)
+    home = mount()
+    assert os.stat(home / "f0000").st_size == 20 * MIB
+    before = counted(platform, "bytes.sent")
+    for _ in range(3):
+        (home / ".status").write_text("refresh\n")
+        time.sleep(1.5)
+        assert os.stat(home / "f0000").st_size == 20 * MIB
+    assert counted(platform, "bytes.sent") - before < 10 * MIB
+    # Another version is another size.
+    (platform.home / "f0000").write_bytes(bytes(21 * MIB))
+    (home / ".status").write_text("refresh\n")
+    until(lambda: os.stat(home / "f0000").st_size == 21 * MIB)
+
+
 def reads_as(path, content):
     with contextlib.suppress(OSError):
         return path.read_bytes() == content
