@@ -98,6 +98,9 @@ static CacheOp *mkdir_new_locked(Cache *cache, CacheId parent, const char *name,
 		g_set_error(error, CACHE_ERROR, EEXIST, "%s: is there already", name);
 	} else if (!folder->r.uri) {
 		g_set_error(error, CACHE_ERROR, ENOENT, "the folder of %s is gone", name);
+	} else if (cache_op_closed_locked(cache, (gint64)parent)) {
+		g_set_error(error, CACHE_ERROR, EBUSY,
+		            "the folder of %s is being renamed or removed", name);
 	} else {
 		op = cache_op_new_locked(cache, error);
 	}
@@ -106,6 +109,7 @@ static CacheOp *mkdir_new_locked(Cache *cache, CacheId parent, const char *name,
 		return NULL;
 	}
 	op->parent = folder;
+	op->makes = true;
 	op->name = g_strdup(name);
 	op->uri = gss_uri_child(folder->r.uri, name);
 	return op;
@@ -130,20 +134,30 @@ void cache_mkdir(Cache *cache, CacheId parent, const char *name, mode_t mode,
 
 /* --- rmdir --- */
 
-static void rmdir_look(CacheOp *op);
+static void rmdir_made_again(CacheOp *op)
+{
+	if (op->error)
+		g_message("%s: was removed while something was written to it, and cannot be made "
+		          "again: %s",
+		          op->name, op->error->message);
+	cache_op_fail(op, ENOTEMPTY, "%s: something was written to it", op->name);
+}
 
 static void rmdir_gone(CacheOp *op)
 {
-	g_autoptr(GError) error = NULL;
 	Cache *cache = op->cache;
 	g_mutex_lock(&cache->lock);
 	CACHE_CRASH_POINT("rmdir.removed");
 	cache_folder_touch_locked(op->parent, op->name);
-	if (!cache_folder_prune_locked(cache, op->node))
-		error = g_error_new(CACHE_ERROR, EIO, "%s: the journal cannot be written",
-		                    op->name);
+	bool pruned = cache_folder_prune_locked(cache, op->node);
 	g_mutex_unlock(&cache->lock);
-	cache_op_end(op, NULL, error);
+	if (pruned) {
+		cache_op_end(op, NULL, NULL);
+		return;
+	}
+	/* The caller was told ETIMEDOUT, and went on to write here: that needs its folder. */
+	op->step = rmdir_made_again;
+	gss_storage_create_folder(cache->client, op->uri, cache->stop, cache_op_on_resource, op);
 }
 
 static void rmdir_checked(CacheOp *op)
@@ -169,27 +183,6 @@ static void rmdir_done(CacheOp *op)
 	cache_op_ask(op, rmdir_checked);
 }
 
-static void on_entry(GssResource *resource, void *data)
-{
-	CacheOp *op = data;
-	if (gss_resource_type(resource) == GSS_TYPE_NOTEXIST)
-		return;
-	const char *uri = gss_resource_uri(resource);
-	g_mutex_lock(&op->cache->lock);
-	if (uri && g_hash_table_contains(op->cache->hidden, uri))
-		op->hidden++;
-	else
-		op->entries++;
-	g_mutex_unlock(&op->cache->lock);
-}
-
-static void on_removal(Cache *cache, const GError *error, void *data)
-{
-	rmdir_look(data);
-}
-
-/* GSS deletes recursively: every entry it names counts, shown or not. Those that a rename is still
- * to remove are waited for. */
 static void rmdir_listed(CacheOp *op)
 {
 	Cache *cache = op->cache;
@@ -204,20 +197,6 @@ static void rmdir_listed(CacheOp *op)
 		cache_op_fail(op, ENOTEMPTY, "%s: not empty", op->name);
 	} else if (op->answered) {
 		cache_op_end(op, NULL, NULL); /* told ETIMEDOUT: nothing is deleted behind that */
-	} else if (op->hidden) {
-		g_mutex_lock(&cache->lock);
-		bool stopping = cache->stopping,
-		     ended = cache->removals_ended != op->removals_ended;
-		if (!stopping && !ended) {
-			cache->removal_waiters =
-				cache_calls_add(cache->removal_waiters, on_removal, op);
-			op->whole = false;
-		}
-		g_mutex_unlock(&cache->lock);
-		if (stopping)
-			cache_op_fail(op, ECANCELED, "unmounting");
-		else if (ended) /* perhaps what was listed */
-			rmdir_look(op);
 	} else {
 		CACHE_CRASH_POINT("rmdir.removing");
 		op->step = rmdir_done;
@@ -228,13 +207,7 @@ static void rmdir_listed(CacheOp *op)
 
 static void rmdir_look(CacheOp *op)
 {
-	op->step = rmdir_listed;
-	op->entries = op->hidden = 0;
-	g_mutex_lock(&op->cache->lock);
-	op->removals_ended = op->cache->removals_ended;
-	g_mutex_unlock(&op->cache->lock);
-	gss_storage_list(op->cache->client, op->uri, true, op->cache->stop, on_entry,
-	                 cache_op_on_done, op);
+	cache_op_count(op, op->uri, rmdir_listed);
 }
 
 static bool note_local(const CacheRecord *record, void *data)
@@ -266,7 +239,7 @@ static CacheOp *rmdir_new_locked(Cache *cache, CacheNode *folder, CacheNode *nod
 	}
 	if (!cache_store_children(cache->store, node->r.id, note_local, &local, error))
 		return NULL;
-	if (local) {
+	if (local || cache_op_fills_locked(cache, node)) {
 		g_set_error(error, CACHE_ERROR, ENOTEMPTY, "%s: not empty", node->r.name);
 		return NULL;
 	}
@@ -285,6 +258,7 @@ void cache_rmdir(Cache *cache, CacheId parent, const char *name, CacheCallback c
 			op->parent = folder;
 			op->node = node;
 			op->uri = g_strdup(node->r.uri);
+			op->closes = true;
 		} else {
 			cache_node_put_locked(cache, node);
 			cache_node_put_locked(cache, folder);

@@ -16,6 +16,7 @@ CacheOp *cache_op_new_locked(Cache *cache, GError **error)
 	}
 	CacheOp *op = g_new0(CacheOp, 1);
 	op->cache = cache;
+	cache->ops = g_slist_prepend(cache->ops, op);
 	return op;
 }
 
@@ -138,6 +139,116 @@ void cache_op_ask(CacheOp *op, void (*step)(CacheOp *op))
 	ask(op);
 }
 
+/* --- folders --- */
+
+static void on_entry(GssResource *resource, void *data)
+{
+	CacheOp *op = data;
+	if (gss_resource_type(resource) == GSS_TYPE_NOTEXIST)
+		return;
+	const char *uri = gss_resource_uri(resource);
+	g_mutex_lock(&op->cache->lock);
+	if (uri && g_hash_table_contains(op->cache->hidden, uri))
+		op->hidden++;
+	else
+		op->entries++;
+	g_mutex_unlock(&op->cache->lock);
+}
+
+static void count(CacheOp *op);
+
+static void on_removal(Cache *cache, const GError *error, void *data)
+{
+	count(data);
+}
+
+static void on_counted(CacheOp *op)
+{
+	Cache *cache = op->cache;
+	g_mutex_lock(&cache->lock);
+	bool waits = !op->error && !op->entries && op->hidden && !op->answered;
+	bool ended = cache->removals_ended != op->removals_ended; /* perhaps what was listed */
+	if (waits && cache->stopping) {
+		op->error = g_error_new_literal(CACHE_ERROR, ECANCELED, "unmounting");
+		waits = false;
+	} else if (waits && !ended) {
+		cache->removal_waiters = cache_calls_add(cache->removal_waiters, on_removal, op);
+		op->whole = false;
+	}
+	g_mutex_unlock(&cache->lock);
+	if (!waits)
+		op->after_count(op);
+	else if (ended)
+		count(op);
+}
+
+static void count(CacheOp *op)
+{
+	op->step = on_counted;
+	op->entries = op->hidden = 0;
+	g_mutex_lock(&op->cache->lock);
+	op->removals_ended = op->cache->removals_ended;
+	g_mutex_unlock(&op->cache->lock);
+	gss_storage_list(op->cache->client, op->counted, true, op->cache->stop, on_entry,
+	                 cache_op_on_done, op);
+}
+
+void cache_op_count(CacheOp *op, const char *uri, void (*step)(CacheOp *op))
+{
+	g_free(op->counted);
+	op->counted = g_strdup(uri);
+	op->after_count = step;
+	count(op);
+}
+
+static bool closes(const Cache *cache, const char *uri)
+{
+	for (GSList *l = cache->ops; uri && l; l = l->next) {
+		const CacheOp *op = l->data;
+		if (op->closes && (g_strcmp0(op->uri, uri) == 0 || g_strcmp0(op->made, uri) == 0))
+			return true;
+	}
+	return false;
+}
+
+bool cache_op_closed_locked(Cache *cache, gint64 folder)
+{
+	bool any = false, closed = false;
+	for (GSList *l = cache->ops; l && !any; l = l->next)
+		any = ((CacheOp *)l->data)->closes;
+	while (any && !closed && folder > 0) {
+		CacheNode *node = cache_node_get_locked(cache, folder, NULL);
+		if (!node)
+			break;
+		closed = closes(cache, node->r.uri);
+		folder = node->r.parent;
+		cache_node_put_locked(cache, node);
+	}
+	return closed;
+}
+
+bool cache_op_fills_locked(const Cache *cache, const CacheNode *folder)
+{
+	for (GSList *l = cache->ops; l; l = l->next) {
+		const CacheOp *op = l->data;
+		if (op->makes && (op->new_parent ? op->new_parent : op->parent) == folder)
+			return true;
+	}
+	return false;
+}
+
+/* What waited to be sent into a folder that is still there, or under another name. */
+static void leave_locked(CacheOp *op)
+{
+	Cache *cache = op->cache;
+	cache->ops = g_slist_remove(cache->ops, op);
+	GHashTableIter iter;
+	void *node;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (op->closes && g_hash_table_iter_next(&iter, &node, NULL))
+		cache_queue_consider_locked(cache, node);
+}
+
 void cache_op_end(CacheOp *op, CacheNode *node, const GError *error)
 {
 	Cache *cache = op->cache;
@@ -150,14 +261,13 @@ void cache_op_end(CacheOp *op, CacheNode *node, const GError *error)
 	}
 	g_mutex_unlock(&cache->lock);
 	answer(op, &attr, error);
+	g_mutex_lock(&cache->lock);
 	if (op->node && op->node->leaving) {
-		g_mutex_lock(&cache->lock);
 		op->node->leaving = false;
 		cache_queue_consider_locked(cache, op->node);
-		g_mutex_unlock(&cache->lock);
 	}
+	leave_locked(op);
 	CacheNode *pinned[] = {op->parent, op->node, op->new_parent, op->target};
-	g_mutex_lock(&cache->lock);
 	for (gsize i = 0; i < G_N_ELEMENTS(pinned); i++)
 		if (pinned[i])
 			cache_node_put_locked(cache, pinned[i]);
@@ -165,6 +275,9 @@ void cache_op_end(CacheOp *op, CacheNode *node, const GError *error)
 	g_clear_pointer(&op->resource, gss_resource_unref);
 	g_clear_error(&op->error);
 	g_clear_error(&op->last);
+	g_clear_error(&op->failure);
+	g_free(op->made);
+	g_free(op->counted);
 	g_free(op->name);
 	g_free(op->new_name);
 	g_free(op->uri);

@@ -162,6 +162,7 @@ struct Cache {
 	GQueue transfers;        /* CacheTransfer, by their links */
 	GSource *evict_timer;    /* cache/evict.c */
 	GSList *removal_waiters; /* CacheCall: told when a removal was made */
+	GSList *ops;             /* CacheOp under way */
 	CacheRoom room;
 };
 
@@ -493,8 +494,16 @@ struct CacheOp {
 	                       to stay */
 	mode_t mode;
 	guint tries;
-	guint entries, hidden; /* of a folder about to be removed */
-	guint removals_ended;  /* Cache.removals_ended before it was listed */
+	bool closes; /* it may delete the folder `uri` (and `made`), with all that is in there then:
+	              * nothing is sent into it meanwhile */
+	bool makes;  /* a folder, in its (new) parent */
+	char *made;  /* a folder that was made, and is to go again */
+	char *counted;        /* URI of a folder about to be removed */
+	guint entries;        /* in it */
+	guint hidden;         /* of which only those that are being removed */
+	guint removals_ended; /* Cache.removals_ended before it was listed */
+	void (*after_count)(CacheOp *op);
+	GError *failure; /* what it is going to be answered */
 	void (*step)(CacheOp *op);
 	void (*asked)(CacheOp *op); /* see cache_op_ask() */
 	guint pause_ms;             /* before the next question */
@@ -516,6 +525,13 @@ void cache_op_on_done(const GError *error, void *op);
  * answered or the deadline is over. Then `step` runs; if it has op->error, nothing is believed of
  * op->name any more. */
 void cache_op_ask(CacheOp *op, void (*step)(CacheOp *op));
+/* GSS deletes folders recursively: counts in op->entries what it names in the folder `uri`, shown
+ * or not. What a rename is still to remove there is waited for. */
+void cache_op_count(CacheOp *op, const char *uri, void (*step)(CacheOp *op));
+/* May the folder, or one that it is in, be deleted by an operation under way? */
+bool cache_op_closed_locked(Cache *cache, gint64 folder);
+/* Is a folder being made in it? */
+bool cache_op_fills_locked(const Cache *cache, const CacheNode *folder);
 /* Answers (unless the deadline has) and frees. `node` gets the kernel's reference if the answer
  * carries attributes. */
 void cache_op_end(CacheOp *op, CacheNode *node, const GError *error);
@@ -609,7 +625,7 @@ struct CacheJob {
 	GError *error;
 	void (*step)(CacheJob *job);
 };
-/* The node has another name than the job began with, or none. */
+/* The node has another address than the job began with, or none. */
 bool cache_job_outdated_locked(const CacheJob *job);
 void cache_upload_start(CacheJob *job); /* on the worker; ends with cache_queue_finished() */
 

@@ -59,13 +59,14 @@ void cache_queue_left_locked(Cache *cache, const char *uri)
 	}
 }
 
-static bool due_locked(const Cache *cache, const CacheNode *node)
+static bool due_locked(Cache *cache, const CacheNode *node)
 {
 	bool kept = node->r.uri && g_hash_table_contains(cache->kept, node->r.uri);
 	return !kept && cache_node_dirty(node) && node->r.parent != CACHE_PARENT_UNLINKED &&
 	       !node->job && (!node->r.torn || node->changed) && !node->retry &&
 	       cache_node_whole(node) && !node->cloning && !node->leaving &&
-	       node->r.state == CACHE_STATE_DIRTY && (!node->writers || node->publishers);
+	       node->r.state == CACHE_STATE_DIRTY && (!node->writers || node->publishers) &&
+	       !cache_op_closed_locked(cache, node->r.parent);
 }
 
 void cache_queue_consider_locked(Cache *cache, CacheNode *node)
@@ -375,7 +376,14 @@ static bool passes(int code)
 bool cache_job_outdated_locked(const CacheJob *job)
 {
 	const CacheRecord *r = &job->node->r;
-	return r->parent != (gint64)job->parent || !g_str_equal(r->name, job->name);
+	if (r->parent != (gint64)job->parent || !g_str_equal(r->name, job->name))
+		return true;
+	CacheNode *folder = cache_node_get_locked(job->cache, job->parent, NULL);
+	g_autofree char *address =
+		folder && folder->r.uri ? gss_uri_child(folder->r.uri, r->name) : NULL;
+	if (folder)
+		cache_node_put_locked(job->cache, folder);
+	return g_strcmp0(address, job->address) != 0;
 }
 
 /* The node's record after its generation arrived at job->uri; in a transaction. */
@@ -594,7 +602,7 @@ static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parte
 		}
 	}
 	CACHE_CRASH_POINT("upload.failed");
-	bool superseded = g_atomic_int_get(&job->aborted) || node->r.parent < 0 ||
+	bool superseded = g_atomic_int_get(&job->aborted) || node->r.parent < 0 || outdated ||
 	                  node->r.generation != job->generation;
 	if (cache->stopping || error->code == ECANCELED || superseded) {
 		/* A blob of its own is kept only as long as recovery could go back to it. */

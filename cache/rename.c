@@ -200,109 +200,6 @@ static bool rename_file_locked(Cache *cache, CacheNode *parent, CacheNode *node,
 
 /* --- folders --- */
 
-static void folder_deleted(CacheOp *op)
-{
-	CACHE_CRASH_POINT("rename.folder_removed");
-	if (op->error)
-		g_message("%s: renamed, but the old folder could not be removed: %s", op->uri,
-		          op->error->message);
-	cache_op_end(op, NULL, NULL);
-}
-
-static void folder_made(CacheOp *op)
-{
-	Cache *cache = op->cache;
-	if (op->error) {
-		cache_op_end_error(op);
-		return;
-	}
-	g_autoptr(GError) error = NULL;
-	g_mutex_lock(&cache->lock);
-	CACHE_CRASH_POINT("rename.folder_made");
-	CacheRecord *r = &op->node->r;
-	const char *made = op->resource ? gss_resource_uri(op->resource) : NULL;
-	g_autofree char *uri = op->target ? g_strdup(op->target->r.uri)
-	                       : made     ? g_strdup(made)
-	                                  : gss_uri_child(op->new_parent->r.uri, op->new_name);
-	gint64 old_parent = r->parent;
-	char *old_name = r->name, *old_uri = r->uri;
-	bool ok = !op->target || cache_folder_prune_locked(cache, op->target);
-	r->parent = op->new_parent->r.id;
-	r->name = op->new_name;
-	r->uri = uri;
-	ok = ok && cache_node_save_locked(cache, op->node, &error);
-	if (ok) {
-		cache_folder_touch_locked(op->parent, op->name);
-		cache_folder_touch_locked(op->new_parent, op->new_name);
-		cache_node_set_resource(op->node, NULL);
-		op->new_name = NULL;
-		uri = NULL;
-		g_free(old_name);
-		g_free(old_uri);
-	} else {
-		r->parent = old_parent;
-		r->name = old_name;
-		r->uri = old_uri;
-	}
-	g_mutex_unlock(&cache->lock);
-	if (!ok) {
-		cache_op_fail(op, error ? error->code : EIO, "%s: %s", op->name,
-		              error ? error->message : "the journal cannot be written");
-		return;
-	}
-	CACHE_CRASH_POINT("rename.folder_recorded");
-	op->step = folder_deleted;
-	gss_storage_delete_folder(cache->client, op->uri, cache->stop, cache_op_on_done, op);
-}
-
-static void on_entry(GssResource *resource, void *data)
-{
-	CacheOp *op = data;
-	if (gss_resource_type(resource) != GSS_TYPE_NOTEXIST)
-		op->entries++;
-}
-
-static void target_listed(CacheOp *op)
-{
-	if (op->error)
-		cache_op_end_error(op);
-	else if (op->entries)
-		cache_op_fail(op, ENOTEMPTY, "%s: not empty", op->new_name);
-	else
-		folder_made(op);
-}
-
-static void source_listed(CacheOp *op)
-{
-	CACHE_CRASH_POINT("rename.folder_listed");
-	Cache *cache = op->cache;
-	if (op->error) {
-		cache_op_end_error(op);
-	} else if (op->entries) {
-		/* mv copies then, file by file, where everybody can see it. */
-		cache_op_fail(op, EXDEV, "%s: a folder with content cannot be renamed on GSS",
-		              op->name);
-	} else if (op->answered) {
-		cache_op_end(op, NULL, NULL);
-	} else if (op->target) {
-		op->step = target_listed;
-		gss_storage_list(cache->client, op->target->r.uri, true, cache->stop, on_entry,
-		                 cache_op_on_done, op);
-	} else {
-		op->step = folder_made;
-		g_autofree char *address = gss_uri_child(op->new_parent->r.uri, op->new_name);
-		gss_storage_create_folder(cache->client, address, cache->stop, cache_op_on_resource,
-		                          op);
-	}
-}
-
-static void folder_begin(CacheOp *op)
-{
-	op->step = source_listed;
-	gss_storage_list(op->cache->client, op->uri, true, op->cache->stop, on_entry,
-	                 cache_op_on_done, op);
-}
-
 typedef struct {
 	Cache *cache;
 	bool any;   /* something is below */
@@ -316,6 +213,196 @@ static bool note_fixed(const CacheRecord *record, void *data)
 	below->any = true;
 	below->fixed = record->folder || record->uri || record->attempted || (node && node->job);
 	return !below->fixed;
+}
+
+/* Is what is below the folder unknown to GSS, so that it can go anywhere? */
+static bool is_free_locked(Cache *cache, const CacheNode *folder, bool empty, int code,
+                           GError **error)
+{
+	Below below = {.cache = cache};
+	if (!cache_store_children(cache->store, folder->r.id, note_fixed, &below, error))
+		return false;
+	if (!below.fixed && !(empty && below.any) && !cache_op_fills_locked(cache, folder))
+		return true;
+	g_set_error(error, CACHE_ERROR, code, "%s: %s", folder->r.name,
+	            code == EXDEV ? "a folder with content cannot be renamed on GSS" : "not empty");
+	return false;
+}
+
+static void undone(CacheOp *op)
+{
+	g_autoptr(GError) failure = g_steal_pointer(&op->failure);
+	if (op->error)
+		g_message("%s: not renamed, but the new folder stays: %s", op->made,
+		          op->error->message);
+	cache_op_end(op, NULL, failure);
+}
+
+static void undo_counted(CacheOp *op)
+{
+	if (!op->error && op->entries)
+		op->error = g_error_new_literal(CACHE_ERROR, ENOTEMPTY, "it is in use");
+	if (op->error) {
+		undone(op);
+		return;
+	}
+	op->step = undone;
+	gss_storage_delete_folder(op->cache->client, op->made, op->cache->stop, cache_op_on_done,
+	                          op);
+}
+
+/* The new folder goes again, if it is still empty. */
+static void undo(CacheOp *op, char *made, GError *failure)
+{
+	Cache *cache = op->cache;
+	op->failure = failure;
+	g_mutex_lock(&cache->lock);
+	CacheNode *node = made ? cache_node_find_uri_locked(cache, made, NULL) : NULL;
+	bool used = node && !is_free_locked(cache, node, false, ENOTEMPTY, &op->error);
+	if (node)
+		cache_node_put_locked(cache, node);
+	op->made = made;
+	g_mutex_unlock(&cache->lock);
+	if (!made)
+		cache_op_end(op, NULL, failure);
+	else if (used)
+		undone(op);
+	else
+		cache_op_count(op, op->made, undo_counted);
+}
+
+static void old_deleted(CacheOp *op)
+{
+	CACHE_CRASH_POINT("rename.folder_removed");
+	if (op->error)
+		g_message("%s: renamed, but the old folder could not be removed: %s", op->uri,
+		          op->error->message);
+	cache_op_end(op, NULL, NULL);
+}
+
+/* Nothing was sent into it from here; somebody else may have. */
+static void old_counted(CacheOp *op)
+{
+	if (!op->error && op->entries)
+		op->error = g_error_new_literal(CACHE_ERROR, ENOTEMPTY, "it has content by now");
+	else if (!op->error && op->answered)
+		op->error = g_error_new_literal(CACHE_ERROR, ETIMEDOUT, "GSS took too long");
+	if (op->error) {
+		old_deleted(op);
+		return;
+	}
+	op->step = old_deleted;
+	gss_storage_delete_folder(op->cache->client, op->uri, op->cache->stop, cache_op_on_done,
+	                          op);
+}
+
+/* Is it still to be renamed, and can it be? */
+static bool may_move_locked(CacheOp *op, GError **error)
+{
+	const CacheRecord *r = &op->node->r;
+	if (op->answered)
+		g_set_error(error, CACHE_ERROR, ETIMEDOUT, "%s: GSS took too long", op->name);
+	else if (r->parent != (gint64)op->parent->r.id || g_strcmp0(r->name, op->name) != 0 ||
+	         g_strcmp0(r->uri, op->uri) != 0)
+		g_set_error(error, CACHE_ERROR, ENOENT, "%s: is not there any more", op->name);
+	else
+		return is_free_locked(op->cache, op->node, false, EXDEV, error) &&
+		       (!op->target ||
+		        is_free_locked(op->cache, op->target, true, ENOTEMPTY, error));
+	return false;
+}
+
+static bool move_locked(CacheOp *op, const char *made, GError **error)
+{
+	Cache *cache = op->cache;
+	CacheRecord *r = &op->node->r;
+	g_autofree char *uri = g_strdup(op->target ? op->target->r.uri : made);
+	gint64 old_parent = r->parent;
+	char *old_name = r->name, *old_uri = r->uri;
+	bool ok = !op->target || cache_folder_prune_locked(cache, op->target);
+	r->parent = op->new_parent->r.id;
+	r->name = op->new_name;
+	r->uri = uri;
+	ok = ok && cache_node_save_locked(cache, op->node, error);
+	if (!ok) {
+		r->parent = old_parent;
+		r->name = old_name;
+		r->uri = old_uri;
+		if (!*error)
+			g_set_error(error, CACHE_ERROR, EIO, "%s: the journal cannot be written",
+			            op->name);
+		return false;
+	}
+	cache_folder_touch_locked(op->parent, op->name);
+	cache_folder_touch_locked(op->new_parent, op->new_name);
+	cache_node_set_resource(op->node, NULL);
+	op->new_name = NULL;
+	uri = NULL;
+	g_free(old_name);
+	g_free(old_uri);
+	return true;
+}
+
+static void folder_made(CacheOp *op)
+{
+	Cache *cache = op->cache;
+	if (op->error) {
+		cache_op_end_error(op);
+		return;
+	}
+	g_autoptr(GError) error = NULL;
+	g_mutex_lock(&cache->lock);
+	CACHE_CRASH_POINT("rename.folder_made");
+	const char *uri = op->resource ? gss_resource_uri(op->resource) : NULL;
+	char *made = op->target ? NULL
+	             : uri      ? g_strdup(uri)
+	                        : gss_uri_child(op->new_parent->r.uri, op->new_name);
+	bool ok = may_move_locked(op, &error) && move_locked(op, made, &error);
+	g_mutex_unlock(&cache->lock);
+	if (!ok) {
+		undo(op, made, g_steal_pointer(&error));
+		return;
+	}
+	g_free(made);
+	CACHE_CRASH_POINT("rename.folder_recorded");
+	cache_op_count(op, op->uri, old_counted);
+}
+
+static void target_counted(CacheOp *op)
+{
+	if (op->error)
+		cache_op_end_error(op);
+	else if (op->entries)
+		cache_op_fail(op, ENOTEMPTY, "%s: not empty", op->new_name);
+	else
+		folder_made(op);
+}
+
+static void source_counted(CacheOp *op)
+{
+	CACHE_CRASH_POINT("rename.folder_listed");
+	Cache *cache = op->cache;
+	if (op->error) {
+		cache_op_end_error(op);
+	} else if (op->entries) {
+		/* mv copies then, file by file, where everybody can see it. */
+		cache_op_fail(op, EXDEV, "%s: a folder with content cannot be renamed on GSS",
+		              op->name);
+	} else if (op->answered) {
+		cache_op_end(op, NULL, NULL);
+	} else if (op->target) {
+		cache_op_count(op, op->target->r.uri, target_counted);
+	} else {
+		op->step = folder_made;
+		g_autofree char *address = gss_uri_child(op->new_parent->r.uri, op->new_name);
+		gss_storage_create_folder(cache->client, address, cache->stop, cache_op_on_resource,
+		                          op);
+	}
+}
+
+static void folder_begin(CacheOp *op)
+{
+	cache_op_count(op, op->uri, source_counted);
 }
 
 /* --- both --- */
@@ -361,19 +448,12 @@ static bool find_places_locked(Cache *cache, CacheId parent, const char *name, C
 
 static CacheOp *folder_op_locked(Cache *cache, const Places *places, GError **error)
 {
-	Below source = {.cache = cache}, target = {.cache = cache};
-	if (!cache_store_children(cache->store, places->node->r.id, note_fixed, &source, error) ||
-	    (places->target &&
-	     !cache_store_children(cache->store, places->target->r.id, note_fixed, &target, error)))
+	if ((places->target && !is_free_locked(cache, places->target, true, ENOTEMPTY, error)) ||
+	    !is_free_locked(cache, places->node, false, EXDEV, error))
 		return NULL;
-	if (target.fixed || target.any) {
-		g_set_error(error, CACHE_ERROR, ENOTEMPTY, "%s: not empty", places->target->r.name);
-		return NULL;
-	}
-	if (source.fixed) {
-		g_set_error(error, CACHE_ERROR, EXDEV,
-		            "%s: a folder with content cannot be renamed on GSS",
-		            places->node->r.name);
+	if (cache_op_closed_locked(cache, (gint64)places->new_parent->r.id)) {
+		g_set_error(error, CACHE_ERROR, EBUSY, "%s: is being renamed or removed",
+		            places->new_parent->r.name);
 		return NULL;
 	}
 	return cache_op_new_locked(cache, error);
@@ -405,6 +485,7 @@ void cache_rename(Cache *cache, CacheId parent, const char *name, CacheId new_pa
 		op->new_parent = p.new_parent;
 		op->target = p.target;
 		op->uri = g_strdup(p.node->r.uri);
+		op->closes = op->makes = true;
 	} else {
 		CacheNode *pinned[] = {p.parent, p.node, p.new_parent, p.target};
 		for (gsize i = 0; i < G_N_ELEMENTS(pinned); i++)

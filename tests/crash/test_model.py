@@ -1,7 +1,7 @@
 """Random operations, crashes and faults against the plain model of model.py.
 
 A round is a list of operations made from a seed: files are created, written at offsets, appended to, truncated,
-renamed (over others too), removed, synced, read, through several handles at once; folders are made and removed;
+renamed (over others too), removed, synced, read, through several handles at once; folders are made, renamed and removed;
 gssfs is killed between calls, at a random crash point within one, and again while it recovers; storage answers 503 or
 cuts connections; tokens die; a teammate writes to files of ours behind our back. After each crash, and at the end of
 the round on the server, everything is compared (rules: model.py; for files that a teammate writes too: no version that
@@ -30,7 +30,7 @@ from model import DIED, Contradiction, Model, data
 from rig import DEAD, Rig
 from world import until
 
-FILES = [f"f{i}" for i in range(5)] + ["d0/f0", "d0/f1", "d1/f0"]
+FILES = [f"f{i}" for i in range(5)] + ["d0/f0", "d0/f1", "d1/f0", "d2/f0"]
 FOLDERS = ["d0", "d1", "d2"]
 SHARED = re.compile(r"(t\d+)(\.conflict-.*)?$")  # files that a teammate writes too
 SIZES = [0, 1, 100, 1000, 4096, 5000, 20000, 70000, 200000]
@@ -95,6 +95,7 @@ def generate(seed, length):
             ("truncate", chance.choice(FILES), some_size()), ("rename", chance.choice(FILES), chance.choice(FILES)),
             ("rename", chance.choice(FILES), chance.choice(FILES)), ("unlink", chance.choice(FILES)),
             ("mkdir", chance.choice(FOLDERS)), ("rmdir", chance.choice(FOLDERS)), ("read", chance.choice(FILES)),
+            ("rename", *chance.sample(FOLDERS, 2)), ("rename", *chance.sample(FOLDERS, 2)),
             ("list", chance.choice(["", *FOLDERS])), ("wait", chance.choice(FILES)),
             ("rename", chance.choice(FILES), chance.choice(FILES))]))
 

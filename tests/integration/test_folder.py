@@ -355,6 +355,26 @@ def test_mv_of_a_folder_with_content_copies(home, platform, world):
     assert (platform.home / "b" / "sub" / "f").read_text() == "x"
 
 
+def test_mv_of_a_folder_that_was_just_filled(home, platform):
+    """Its files are queued, or on their way, under the address that it had."""
+    platform.set(latency=20)
+    wanted = {}
+    for i in range(8):
+        (home / f"d{i}").mkdir()
+        for j in range(8):
+            (home / f"d{i}" / f"f{j}").write_bytes(b"%d %d" % (i, j))
+        folder = f"e{i}"
+        try:
+            os.rename(home / f"d{i}", home / folder)
+        except OSError as error:  # the first were sent already
+            assert error.errno == errno.EXDEV
+            folder = f"d{i}"
+        wanted |= {f"{folder}/f{j}": b"%d %d" % (i, j) for j in range(8)}
+    assert home.unmount() == 0, "nothing is parked"
+    found = {str(p.relative_to(platform.home)): p.read_bytes() for p in platform.home.rglob("*") if p.is_file()}
+    assert found == wanted
+
+
 def test_a_rename_is_resumed_by_the_next_mount(home, mount, platform):
     (home / "a").write_text("content")
     settled(home / "a")
@@ -367,6 +387,87 @@ def test_a_rename_is_resumed_by_the_next_mount(home, mount, platform):
     assert (again / "b").read_text() == "content"
     assert again.unmount() == 0
     assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"b": "content"}
+
+
+# ---- folders that are renamed or removed while something is written to them ----
+
+
+def test_what_is_closed_while_its_folder_is_renamed_goes_with_it(home, platform):
+    (home / "a").mkdir()
+    (home / "other").mkdir()
+    file = open(home / "a" / "f", "wb", buffering=0)
+    file.write(b"precious")
+    platform.fault(operation="createFolder", hold="before")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        renamed = pool.submit(os.rename, home / "a", home / "b")
+        platform.wait("held")
+        file.close()
+        with fails_with(errno.EBUSY):
+            (home / "a" / "sub").mkdir()
+        (home / "other" / "x").write_bytes(b"x")
+        settled(home / "other" / "x")
+        assert not list((platform.home / "a").iterdir()), "nothing is sent into what is about to be deleted"
+        platform.control("/release")
+        renamed.result()
+    settled(home / "b" / "f")
+    assert sorted(os.listdir(platform.home)) == ["b", "other"] and names(home.path) == ["b", "other"]
+    assert (platform.home / "b" / "f").read_bytes() == (home / "b" / "f").read_bytes() == b"precious"
+
+
+def test_a_teammate_writes_to_a_folder_that_is_renamed(home, platform):
+    (home / "a").mkdir()
+    platform.fault(operation="createFolder", hold="before")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        renamed = pool.submit(os.rename, home / "a", home / "b")
+        platform.wait("held")
+        (platform.home / "a" / "theirs").write_bytes(b"theirs")
+        platform.control("/release")
+        renamed.result()
+    assert (platform.home / "b").is_dir() and (platform.home / "a" / "theirs").read_bytes() == b"theirs"
+    assert "could not be removed" in home.text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["rename", "rename-begun", "rmdir"])
+def test_what_was_given_up_deletes_nothing_that_was_written_since(home, platform, what):
+    """After ETIMEDOUT the folder is written to; the platform goes on later."""
+    (home / "a").mkdir()
+    platform.fault(operation="deleteFolder" if what == "rmdir" else "createFolder",
+                   hold="after" if what == "rename-begun" else "before")
+    with fails_with(errno.ETIMEDOUT):
+        if what == "rmdir":
+            (home / "a").rmdir()
+        else:
+            os.rename(home / "a", home / "b")
+    file = os.open(home / "a" / "new", os.O_WRONLY | os.O_CREAT)
+    os.write(file, b"acknowledged")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        synced = pool.submit(os.fsync, file)
+        (home / "x").write_bytes(b"x")
+        settled(home / "x")
+        platform.control("/release")
+        synced.result()
+    os.close(file)
+    assert (platform.home / "a" / "new").read_bytes() == (home / "a" / "new").read_bytes() == b"acknowledged"
+    until(lambda: sorted(os.listdir(platform.home)) == ["a", "x"])
+    assert home.unmount() == 0
+
+
+def test_a_folder_is_renamed_once_what_left_it_is_gone(home, platform):
+    """As rmdir: the server still names what is being removed."""
+    (home / "a").mkdir()
+    (home / "f").write_bytes(b"content")
+    os.rename(home / "f", home / "a" / "f")
+    settled(home / "a" / "f")
+    platform.fault(method="DELETE", path="/refissh*", hold="before")
+    os.rename(home / "a" / "f", home / "f")
+    platform.wait("held")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        renamed = pool.submit(os.rename, home / "a", home / "b")
+        until(lambda: [e for e in platform.log() if e["operation"] == "listFilesMinimal"])
+        platform.control("/release")
+        renamed.result()
+    until(lambda: sorted(os.listdir(platform.home)) == ["b", "f"])
 
 
 # ---- an answer that is lost ----
