@@ -364,7 +364,6 @@ static bool passes(int code)
 	case EISDIR:
 	case ENOENT:
 	case EFBIG:
-	case EPROTO:
 	case ENAMETOOLONG:
 	case ESTALE:
 		return false;

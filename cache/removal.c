@@ -161,8 +161,7 @@ void cache_removal_hurry_locked(Cache *cache)
 
 static bool passes(int code)
 {
-	return code != EACCES && code != EPERM && code != EINVAL && code != EISDIR &&
-	       code != EPROTO;
+	return code != EACCES && code != EPERM && code != EINVAL && code != EISDIR;
 }
 
 static void later_locked(Removal *removal)

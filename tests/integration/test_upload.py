@@ -111,6 +111,24 @@ def test_an_upload_that_fails_is_repeated(home, platform, fault, times):
     assert (platform.home / "f").read_bytes() == data
 
 
+@pytest.mark.parametrize("fault", [
+    {"operation": "getResourceInformation", "status": 200, "type": "text/html"},
+    {"method": "POST", "path": "/refissh*", "status": 302, "headers": "Location: http://portal.example/login"},
+    {"method": "DELETE", "path": "/refissh*", "status": 302, "headers": "Location: http://portal.example/login"}])
+def test_nonsense_passes(home, platform, fault):
+    """A page of a proxy, a portal's redirect: nothing that the user could do anything about."""
+    platform.fault("<html>Down for maintenance</html>", times=10_000, **fault)
+    (home / "f").write_bytes(b"hello")
+    if fault.get("method") == "DELETE":
+        settled(home / "f")
+        os.rename(home / "f", home / "g")
+    until(lambda: "tried again" in home.text() or "cannot be removed yet" in home.text())
+    assert not any((home / n).exists() and state(home / n) == "failed" for n in ("f", "g"))
+    platform.control("/reset")
+    assert home.unmount() == 0
+    assert [p.read_bytes() for p in platform.home.iterdir()] == [b"hello"]
+
+
 def test_a_lost_answer_is_settled_by_asking(home, platform):
     """Sent whole, the connection cut before the answer: it is not sent a second time."""
     platform.fault(method="POST", path="*/f", cut="after")
