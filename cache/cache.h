@@ -229,6 +229,13 @@ CacheId cache_parent(Cache *cache, CacheId id); /* 0: none, or the node is gone 
 /* The node's GSS URI; NULL when it has none yet. Free with g_free(). */
 char *cache_uri(Cache *cache, CacheId id);
 CacheState cache_state(Cache *cache, CacheId id);
+/* SHA-256, in hexadecimal digits, of the version that GSS has; GSS is asked whether it still has
+ * it. It is made of what is held here, which takes 2 s a GiB once. ENODATA: it has changed here or
+ * there, is not wholly held, or the storage has neither dates nor ETags. */
+typedef void (*CacheSha256Callback)(const char *hash, const GError *error, void *data);
+void cache_sha256(Cache *cache, CacheId id, CacheSha256Callback callback, void *data);
+/* Is it to be had, as far as is known here? */
+bool cache_has_sha256(Cache *cache, CacheId id);
 /* The last error of a file that is not clean, or why there is a conflict copy; NULL when there is
  * neither. Free with g_free(). */
 char *cache_state_error(Cache *cache, CacheId id);

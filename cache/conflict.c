@@ -7,6 +7,7 @@
 
 #include "cache/crash.h"
 #include "cache/private.h"
+#include "cache/sum.h"
 #include "gss/uri.h"
 
 #define MARK ".conflict-"
@@ -30,74 +31,6 @@ char *cache_conflict_name(const char *name, const char *user, gint64 when, guint
 	return g_strdup_printf("%.*s%s", (int)keep, name, tail->str);
 }
 
-char *cache_conflict_hash(int fd, guint64 size)
-{
-	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-	guint64 offset = 0;
-	guchar buffer[16384];
-	while (offset < size) {
-		gssize n = pread(fd, buffer, MIN(sizeof buffer, size - offset), (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return NULL;
-		g_checksum_update(sum, buffer, n);
-		offset += n;
-	}
-	return g_strdup(g_checksum_get_string(sum));
-}
-
-typedef struct {
-	GChecksum *checksum;
-	guint64 size, done;
-	CacheSumCallback callback;
-	void *data;
-} Sum;
-
-static bool sum_changes(GError **error)
-{
-	g_set_error_literal(error, CACHE_ERROR, EAGAIN, "it changes while it is looked at");
-	return false;
-}
-
-static bool sum_begin(const GssBody *body, void *data, GError **error)
-{
-	const Sum *sum = data;
-	bool fits = body->length < 0 || (guint64)body->length == sum->size;
-	return (!body->partial && fits) || sum_changes(error);
-}
-
-static bool sum_body(const void *bytes, gsize length, void *data, GError **error)
-{
-	Sum *sum = data;
-	if (length > sum->size - sum->done)
-		return sum_changes(error);
-	sum->done += length;
-	g_checksum_update(sum->checksum, bytes, length);
-	return true;
-}
-
-static void sum_done(const GError *error, void *data)
-{
-	g_autofree Sum *sum = data;
-	g_autoptr(GError) shorter = NULL;
-	if (!error && sum->done != sum->size) {
-		sum_changes(&shorter);
-		error = shorter;
-	}
-	sum->callback(error ? NULL : g_checksum_get_string(sum->checksum), error, sum->data);
-	g_checksum_free(sum->checksum);
-}
-
-void cache_conflict_sum(GssClient *client, GssResource *resource, guint64 size,
-                        GCancellable *cancellable, CacheSumCallback callback, void *data)
-{
-	static const GssSink sink = {.begin = sum_begin, .body = sum_body, .done = sum_done};
-	Sum *sum = g_new(Sum, 1);
-	*sum = (Sum){g_checksum_new(G_CHECKSUM_SHA256), size, 0, callback, data};
-	gss_storage_read(client, resource, 0, 0, NULL, cancellable, &sink, sum);
-}
-
 void cache_conflict_note_base_locked(CacheNode *node)
 {
 	CacheRecord *r = &node->r;
@@ -106,7 +39,7 @@ void cache_conflict_note_base_locked(CacheNode *node)
 	    r->remote.size > CACHE_COMPARE_BYTES || r->remote.mtime >= 0 || r->remote.etag ||
 	    !node->content || !cache_content_whole(node->content, r->remote.size))
 		return;
-	r->remote_hash = cache_conflict_hash(node->content->fd, r->remote.size);
+	r->remote_hash = cache_sum_blob(node->content->fd, r->remote.size, NULL);
 }
 
 /* A name that is free here; whether it is on GSS as well shows when it is sent. */

@@ -299,13 +299,12 @@ static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError
 	     !cache_removal_load_locked(cache, error)))
 		return false;
 	if (later) {
+		cache_conflict_note_base_locked(node);
 		/* It is read from there until the last close: then it is removed (see bury_locked).
 		 */
 		r->moved_from = g_steal_pointer(&r->uri);
 		gss_version_copy(&r->from, &r->remote);
-		r->from_attempted = r->attempted;
-		g_free(r->from_hash);
-		r->from_hash = g_steal_pointer(&r->attempted_hash);
+		cache_rename_note_from(r);
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
 	}
 	cache_folder_touch_locked(folder, r->name);

@@ -163,6 +163,7 @@ struct Cache {
 	GSource *evict_timer;    /* cache/evict.c */
 	GSList *removal_waiters; /* CacheCall: told when a removal was made */
 	GSList *ops;             /* CacheOp under way */
+	GThreadPool *sums;       /* cache/sum.c */
 	CacheRoom room;
 };
 
@@ -566,6 +567,8 @@ void cache_queue_finished(CacheJob *job, const GError *error);
 void cache_queue_resume_locked(Cache *cache);
 /* ms until the next try, after so many failed ones; `random` from 0 to 1. */
 guint cache_queue_delay(guint tries, double random);
+/* Takes those who wait for the end of all (cache/drain.c), if it has come; to be run without lock.
+ */
 void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls);
 
 /* --- bursts of small files (cache/burst.c) --- */
@@ -618,9 +621,10 @@ struct CacheJob {
 	GssResource *resource;
 	GssVersion result;
 	GssVersion looked; /* what was there when it was sent */
-	char *base_hash;   /* of the base, NULL: not known, as of all that is not small */
+	char *base_hash;   /* of the base, NULL: not known */
 	char *attempted_hash;
-	char *hash;   /* of what is sent */
+	char *hash;   /* of what is sent; NULL: not made yet, or it is being changed */
+	char *sum;    /* the last that was made of it, or of its beginning */
 	char *theirs; /* of what is there */
 	GError *error;
 	void (*step)(CacheJob *job);
@@ -641,6 +645,8 @@ void cache_conflict_note_base_locked(CacheNode *node);
 
 /* --- renames (cache/rename.c) --- */
 
+/* What `from` leaves at its place is known by its sum, too. */
+void cache_rename_note_from(CacheRecord *record);
 /* The last close of what was replaced while it was open: its content need not come here any more.
  */
 void cache_rename_keep_no_more_locked(CacheNode *node);
@@ -658,12 +664,19 @@ void cache_removal_clear_locked(Cache *cache);
 bool cache_removal_drop_locked(Cache *cache, const char *uri, GError **error);
 /* The same, for something new that is about to be sent there; EAGAIN: not yet. */
 bool cache_removal_give_way_locked(Cache *cache, const char *uri, GError **error);
+/* What is watched for there is known by its sum. */
+bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attempted,
+                                   const char *hash, GError **error);
 /* Somebody waits for this one. */
 void cache_removal_look_locked(Cache *cache, const char *uri);
 /* Still to be made, and those that GSS refuses; watches count in neither. */
 void cache_removal_count_locked(Cache *cache, guint *ret_pending, guint *ret_parked);
 /* Tries what was refused once more, and all others now; to be followed by cache_removal_run(). */
 void cache_removal_hurry_locked(Cache *cache);
+
+/* --- sums of contents (cache/sum.c, sum.h) --- */
+
+void cache_sum_run(void *task, void *cache); /* the function of Cache.sums */
 
 /* --- eviction (cache/evict.c) --- */
 

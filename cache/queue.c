@@ -36,6 +36,7 @@ static void job_free_locked(CacheJob *job)
 	g_free(job->base_hash);
 	g_free(job->attempted_hash);
 	g_free(job->hash);
+	g_free(job->sum);
 	g_free(job->theirs);
 	g_clear_error(&job->error);
 	g_free(job);
@@ -385,6 +386,70 @@ bool cache_job_outdated_locked(const CacheJob *job)
 	return g_strcmp0(address, job->address) != 0;
 }
 
+/* It lost its name to another file while it was sent: that one replaces what came of it. Pinned. */
+static CacheNode *find_heir_locked(const CacheJob *job)
+{
+	Cache *cache = job->cache;
+	if (job->node->r.parent != CACHE_PARENT_UNLINKED)
+		return NULL;
+	CacheNode *heir = cache_node_find_locked(cache, (gint64)job->parent, job->name, NULL);
+	if (heir && (heir->r.folder || !cache_node_dirty(heir))) {
+		cache_node_put_locked(cache, heir);
+		heir = NULL;
+	}
+	if (heir && heir->job)
+		heir->job->left = true; /* it must look again */
+	return heir;
+}
+
+static bool bequeath_locked(CacheJob *job, GError **error)
+{
+	CacheNode *heir = find_heir_locked(job);
+	if (!heir)
+		return true;
+	CacheRecord *r = &heir->r;
+	g_free(r->uri);
+	r->uri = g_strdup(job->uri);
+	gss_version_copy(&r->remote, &job->result);
+	g_free(r->remote_hash);
+	r->remote_hash = g_strdup(job->hash);
+	r->attempted = 0;
+	g_clear_pointer(&r->attempted_hash, g_free);
+	bool ok = cache_node_save_locked(job->cache, heir, error);
+	cache_node_put_locked(job->cache, heir);
+	return ok;
+}
+
+static void note_sum(char **hash, guint64 attempted, const CacheJob *job)
+{
+	if (!*hash && attempted == job->size + 1)
+		*hash = g_strdup(job->hash);
+}
+
+/* What may still arrive is known by its sum. */
+static void note_sent_locked(CacheJob *job, bool outdated)
+{
+	CacheRecord *r = &job->node->r;
+	g_autoptr(GError) error = NULL;
+	if (job->untouched || !job->hash)
+		return;
+	if (!outdated)
+		note_sum(&r->attempted_hash, r->attempted, job);
+	else if (g_strcmp0(r->moved_from, job->uri) == 0)
+		note_sum(&r->from_hash, r->from_attempted, job);
+	CacheNode *heir = find_heir_locked(job);
+	if (heir) {
+		note_sum(&heir->r.attempted_hash, heir->r.attempted, job);
+		cache_node_save_locked(job->cache, heir, &error);
+		cache_node_put_locked(job->cache, heir);
+	}
+	if (!error && job->fresh)
+		cache_removal_note_sum_locked(job->cache, job->address, job->size + 1, job->hash,
+		                              &error);
+	if (error)
+		g_warning("%s: %s", job->cache->path, error->message);
+}
+
 /* The node's record after its generation arrived at job->uri; in a transaction. */
 static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 {
@@ -398,10 +463,13 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 		g_free(r->uri);
 		r->uri = g_strdup(job->uri);
 		gss_version_copy(&r->remote, &job->result);
+		ok = bequeath_locked(job, error);
 	} else if (!renamed) {
+		/* What is the same as that which has arrived may go from there. */
+		const char *hash = r->from_hash || r->from_attempted ? r->from_hash : job->hash;
 		if (job->moved_from)
 			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
-			                                r->from_attempted, r->from_hash, 0, error);
+			                                r->from_attempted, hash, 0, error);
 		/* Renamed away and back while it was sent. */
 		ok = ok && cache_removal_drop_locked(cache, job->uri, error);
 		g_clear_pointer(&r->moved_from, g_free);
@@ -581,6 +649,7 @@ static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parte
 	/* What cannot have reached GSS leaves no doubt behind. */
 	bool outdated = cache_job_outdated_locked(job);
 	g_autoptr(GError) failure = NULL;
+	note_sent_locked(job, outdated);
 	if (job->untouched && !job->attempted && !outdated)
 		node->r.attempted = 0;
 	if (job->cut_short && !outdated) {
@@ -685,78 +754,4 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	cache_calls_run(cache, drained, NULL);
 	cache_removal_run(cache);
 	cache_call_end(cache);
-}
-
-/* --- draining --- */
-
-void cache_pending(Cache *cache, CachePending *ret)
-{
-	*ret = (CachePending){0};
-	g_mutex_lock(&cache->lock);
-	GHashTableIter iter;
-	void *key;
-	g_hash_table_iter_init(&iter, cache->dirty);
-	while (g_hash_table_iter_next(&iter, &key, NULL)) {
-		CacheNode *node = key;
-		ret->files++;
-		if (node->r.state != CACHE_STATE_DIRTY || node->write_errno) {
-			ret->parked++;
-			continue;
-		}
-		ret->bytes_total += node->r.size;
-		ret->bytes_done += node->job ? node->job->sent : 0;
-	}
-	guint removals, refused;
-	cache_removal_count_locked(cache, &removals, &refused);
-	ret->removals = removals;
-	ret->refused = refused;
-	g_mutex_unlock(&cache->lock);
-}
-
-static bool drained_locked(Cache *cache)
-{
-	guint removals, refused;
-	cache_removal_count_locked(cache, &removals, &refused);
-	if (removals || cache->parting)
-		return false;
-	GHashTableIter iter;
-	void *key;
-	g_hash_table_iter_init(&iter, cache->dirty);
-	while (g_hash_table_iter_next(&iter, &key, NULL)) {
-		CacheNode *node = key;
-		if (node->r.state == CACHE_STATE_DIRTY && !node->write_errno)
-			return false;
-	}
-	return true;
-}
-
-void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls)
-{
-	if (cache->drainers && drained_locked(cache))
-		*ret_calls = g_slist_concat(*ret_calls, g_steal_pointer(&cache->drainers));
-}
-
-typedef struct {
-	CacheCallback callback;
-	void *data;
-} Drain;
-
-static void on_drained(Cache *cache, const GError *error, void *data)
-{
-	g_autofree Drain *drain = data;
-	drain->callback(error, drain->data);
-}
-
-void cache_drain(Cache *cache, CacheCallback callback, void *data)
-{
-	Drain *drain = g_new(Drain, 1);
-	*drain = (Drain){callback, data};
-	GSList *calls = NULL;
-	g_mutex_lock(&cache->lock);
-	cache->drainers = cache_calls_add(cache->drainers, on_drained, drain);
-	cache_burst_end_locked(cache);
-	cache_queue_run_locked(cache);
-	cache_queue_check_drained_locked(cache, &calls);
-	g_mutex_unlock(&cache->lock);
-	cache_calls_run(cache, calls, NULL);
 }

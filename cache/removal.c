@@ -9,8 +9,8 @@
 
 #include <errno.h>
 
-#include "cache/conflict.h"
 #include "cache/crash.h"
+#include "cache/sum.h"
 
 #define AT_ONCE 8
 #define RETRY_MS 1000
@@ -29,6 +29,7 @@ typedef struct {
 	GssResource *resource;
 	GError *error;
 	bool made, kept;
+	bool unsure; /* why it was kept: only its size was to compare */
 } Removal;
 
 static void removal_free(void *data)
@@ -64,11 +65,15 @@ bool cache_removal_load_locked(Cache *cache, GError **error)
 	g_autoptr(GPtrArray) list = cache_store_removals(cache->store, cache->removals_seen, error);
 	if (!list)
 		return false;
+	bool all = true;
 	for (guint i = 0; i < list->len; i++) {
 		CacheRemoval *recorded = g_ptr_array_index(list, i);
 		Removal *removal = g_hash_table_lookup(cache->removals, recorded->uri);
+		if (removal && removal->r.id == recorded->id)
+			continue;
 		if (removal && removal->running) {
 			removal->replaced = true;
+			all = false; /* comes again when that has ended */
 			continue;
 		}
 		removal = g_new0(Removal, 1);
@@ -78,7 +83,8 @@ bool cache_removal_load_locked(Cache *cache, GError **error)
 		*recorded = (CacheRemoval){.version = GSS_VERSION_INIT, .id = removal->r.id};
 		g_hash_table_add(cache->hidden, g_strdup(removal->r.uri));
 		g_hash_table_replace(cache->removals, removal->r.uri, removal);
-		cache->removals_seen = MAX(cache->removals_seen, removal->r.id);
+		if (all)
+			cache->removals_seen = removal->r.id;
 	}
 	return true;
 }
@@ -119,6 +125,18 @@ bool cache_removal_give_way_locked(Cache *cache, const char *uri, GError **error
 		return false;
 	}
 	return cache_removal_drop_locked(cache, uri, error);
+}
+
+bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attempted,
+                                   const char *hash, GError **error)
+{
+	const Removal *removal = g_hash_table_lookup(cache->removals, uri);
+	if (!removal || removal->r.hash || removal->r.attempted != attempted)
+		return true;
+	const CacheRemoval *r = &removal->r;
+	return cache_store_insert_removal(cache->store, r->uri, &r->version, attempted, hash,
+	                                  r->until, error) &&
+	       cache_removal_load_locked(cache, error);
 }
 
 void cache_removal_look_locked(Cache *cache, const char *uri)
@@ -192,9 +210,9 @@ static void done_locked(Removal *removal)
 	Cache *cache = removal->cache;
 	g_autoptr(GError) error = NULL;
 	if (removal->kept)
-		g_message("%s: was renamed or removed here but changed on GSS since: the newer "
-		          "version stays",
-		          removal->r.uri);
+		g_message("%s: was renamed or removed here, but %s stays", removal->r.uri,
+		          removal->unsure ? "nothing tells whether it is still what it was then: it"
+		                          : "changed on GSS since: the newer version");
 	if (!cache_store_remove_removal(cache->store, removal->r.id, &error))
 		g_warning("%s: %s", cache->path, error->message);
 	CACHE_CRASH_POINT("removal.finished");
@@ -303,15 +321,16 @@ static void on_version(const GssVersion *version, const GError *error, void *dat
 		return;
 	}
 	bool attempt = r->attempted && version->size == (gint64)(r->attempted - 1);
-	bool dated = r->version.mtime >= 0 || r->version.etag;
-	bool same = r->version.size < 0 || gss_version_equal(&r->version, version);
-	if (same && (dated || !attempt))
+	bool dated = (r->version.mtime >= 0 && version->mtime >= 0) ||
+	             (r->version.etag && version->etag);
+	bool any = r->version.size < 0;
+	bool same = gss_version_equal(&r->version, version);
+	removal->unsure = (same || attempt) && !r->hash;
+	if (any || (same && dated))
 		make(removal);
-	else if (attempt && r->hash) /* by its size alone it may be somebody else's */
-		cache_conflict_sum(removal->cache->client, removal->resource, version->size,
-		                   removal->cache->stop, on_sum, removal);
-	else if (same || attempt)
-		make(removal);
+	else if ((same || attempt) && r->hash) /* by its size alone it may be somebody else's */
+		cache_sum_remote(removal->cache->client, removal->resource, version->size,
+		                 removal->cache->stop, NULL, on_sum, removal);
 	else
 		leave(removal);
 }

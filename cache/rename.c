@@ -8,10 +8,18 @@
 
 #include "gss/uri.h"
 
+void cache_rename_note_from(CacheRecord *r)
+{
+	r->from_attempted = r->attempted;
+	g_free(r->from_hash);
+	r->from_hash = g_strdup(r->attempted ? r->attempted_hash : r->remote_hash);
+}
+
 /* What the file leaves behind on GSS under the name it had. */
 static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GError **error)
 {
 	CacheRecord *r = &node->r;
+	cache_conflict_note_base_locked(node);
 	if (r->uri && r->moved_from) {
 		/* It was to replace a file there, did not yet, and now never will: that file is
 		 * gone all the same. An upload to there that is under way ends first. */
@@ -21,9 +29,7 @@ static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GErro
 	} else if (r->uri) {
 		r->moved_from = g_steal_pointer(&r->uri);
 		gss_version_copy(&r->from, &r->remote);
-		r->from_attempted = r->attempted;
-		g_free(r->from_hash);
-		r->from_hash = g_steal_pointer(&r->attempted_hash);
+		cache_rename_note_from(r);
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
 	} else if (r->attempted) {
 		/* A creating request whose answer is lost, or still to come, may have arrived. */

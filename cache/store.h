@@ -52,9 +52,9 @@ typedef struct {
 	CacheTorn torn;     /* why it is not to be uploaded as it is */
 	guint64 attempted;  /* a request that sent this many bytes, plus 1, may have been processed
 	                     * without our knowing; 0: none */
-	char *attempted_hash; /* of what it sent, if that was small */
-	char *remote_hash;    /* of what is at `uri`, if that is small and was here; NULL unknown */
-	char *from_hash;
+	char *attempted_hash;   /* of what it sent; NULL unknown: large, and not looked into yet */
+	char *remote_hash;      /* of what is at `uri`; NULL unknown */
+	char *from_hash;        /* of what from_attempted sent; where that is 0, of what is there */
 	guint64 from_attempted; /* as `attempted`, of moved_from */
 	bool listed;            /* folder: its children here are a complete listing of some time */
 	CacheState state;       /* CLEAN, DIRTY, FAILED or CONFLICT */
@@ -80,7 +80,7 @@ typedef struct {
 	GssVersion version; /* delete only this one; of unknown size: whatever is there */
 	guint64 attempted;  /* or one of this many bytes plus 1, which a request that was given up
 	                     * may  have brought; 0: none */
-	char *hash;         /* of those, if they are small */
+	char *hash;         /* of those; where `attempted` is 0, of that version; NULL unknown */
 	gint64 until;  /* ns since the epoch: it may still come until then; 0: looked at once */
 	int error;     /* errno of why GSS refuses for good, 0: it does not */
 	char *message; /* and what it said */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cache/conflict.h"
+#include "cache/sum.h"
 
 static void run_step(void *data)
 {
@@ -53,16 +54,60 @@ static void on_written(const char *uri, const GError *error, void *data)
 	keep(job, NULL, NULL, error);
 }
 
-static void fail(CacheJob *job, int code, const char *message)
+/* --- what ours is --- */
+
+static void on_our_sum(const char *hash, void *data)
 {
-	g_autoptr(GError) error = g_error_new(CACHE_ERROR, code, "%s: %s", job->name, message);
+	CacheJob *job = data;
+	/* Looked at afterwards, as in read_blob(). */
+	if (!g_atomic_int_get(&job->aborted))
+		job->sum = g_strdup(hash);
+	job->step(job);
+}
+
+/* Of the first `size` bytes of what is sent: job->sum, NULL if it is being changed. */
+static void sum_ours(CacheJob *job, guint64 size, void (*step)(CacheJob *job))
+{
+	job->step = step;
+	g_clear_pointer(&job->sum, g_free);
+	cache_sum_content(job->cache, job->content, size, job->cache->stop, on_our_sum, job);
+}
+
+/* Small contents are summed at once. */
+static void note_hash(CacheJob *job)
+{
+	if (job->hash || job->size > CACHE_COMPARE_BYTES)
+		return;
+	job->hash = cache_sum_blob(job->content->fd, job->size, NULL);
+	if (g_atomic_int_get(&job->aborted))
+		g_clear_pointer(&job->hash, g_free);
+}
+
+/* --- failing --- */
+
+static void failed(CacheJob *job)
+{
+	if (!job->hash)
+		job->hash = g_steal_pointer(&job->sum);
+	g_autoptr(GError) error = g_steal_pointer(&job->error);
 	cache_queue_finished(job, error);
 }
 
+/* What GSS has whole may arrive yet, and is to be known then. */
 static void fail_with_error(CacheJob *job)
 {
-	g_autoptr(GError) error = g_steal_pointer(&job->error);
-	cache_queue_finished(job, error);
+	if (job->untouched || job->hash || g_atomic_int_get(&job->aborted) ||
+	    g_cancellable_is_cancelled(job->cache->stop))
+		failed(job);
+	else
+		sum_ours(job, job->size, failed);
+}
+
+static void fail(CacheJob *job, int code, const char *message)
+{
+	g_clear_error(&job->error);
+	job->error = g_error_new(CACHE_ERROR, code, "%s: %s", job->name, message);
+	fail_with_error(job);
 }
 
 static void resolve(CacheJob *job, const char *uri, void (*step)(CacheJob *job))
@@ -78,26 +123,89 @@ static void ask_version(CacheJob *job, void (*step)(CacheJob *job))
 	gss_storage_stat(job->cache->client, resource, job->cancellable, on_version, job);
 }
 
+static void on_sum(const char *hash, const GError *error, void *data)
+{
+	CacheJob *job = data;
+	g_free(job->theirs);
+	job->theirs = g_strdup(hash);
+	keep(job, NULL, NULL, error);
+}
+
+static void on_summing(void *data)
+{
+	CacheJob *job = data;
+	g_mutex_lock(&job->cache->lock);
+	job->node->progress_at = g_get_monotonic_time();
+	g_mutex_unlock(&job->cache->lock);
+}
+
+/* Of what is there, of the size that was just told: job->theirs. */
+static void sum_theirs(CacheJob *job, void (*step)(CacheJob *job))
+{
+	job->step = step;
+	g_autoptr(GssResource) resource = gss_resource_ref(job->resource);
+	cache_sum_remote(job->cache->client, resource, job->result.size, job->cancellable,
+	                 on_summing, on_sum, job);
+}
+
 /* --- after sending --- */
+
+static void not_all(CacheJob *job)
+{
+	g_autofree char *message =
+		g_strdup_printf("GSS has %" G_GINT64_FORMAT
+	                        " bytes of it, not the %" G_GUINT64_FORMAT " that were sent",
+	                        job->result.size, job->size);
+	fail(job, EIO, message);
+}
+
+/* Less than was sent: is it the beginning of that? */
+static void beginning_compared(CacheJob *job)
+{
+	job->cut_short = !job->error && job->sum && g_strcmp0(job->sum, job->theirs) == 0;
+	g_clear_pointer(&job->sum, g_free);
+	g_clear_pointer(&job->theirs, g_free);
+	not_all(job);
+}
+
+static void beginning_summed(CacheJob *job)
+{
+	sum_theirs(job, beginning_compared);
+}
+
+static void arrived_whole(CacheJob *job)
+{
+	if (!job->hash)
+		job->hash = g_steal_pointer(&job->sum);
+	cache_queue_finished(job, NULL);
+}
+
+/* Will only its content tell that what a rename leaves behind is the same? */
+static bool leaves_doubt(CacheJob *job)
+{
+	const CacheRecord *r = &job->node->r;
+	g_mutex_lock(&job->cache->lock);
+	bool doubt = job->moved_from && !job->hash && !r->from_hash && r->from.mtime < 0 &&
+	             !r->from.etag;
+	g_mutex_unlock(&job->cache->lock);
+	return doubt;
+}
 
 static void verified(CacheJob *job)
 {
 	CACHE_CRASH_POINT("upload.verifying");
-	if (job->error && job->error->code == ENOENT) {
+	if (job->error && job->error->code == ENOENT)
 		fail(job, EIO, "it was sent, but GSS does not have it");
-	} else if (job->error) {
+	else if (job->error)
 		fail_with_error(job);
-	} else if (job->result.size != (gint64)job->size) {
-		g_autofree char *message = g_strdup_printf(
-			"GSS has %" G_GINT64_FORMAT " bytes of it, not the %" G_GUINT64_FORMAT
-			" that were sent",
-			job->result.size, job->size);
-		/* More than was sent is somebody else's. */
-		job->cut_short = job->result.size < (gint64)job->size;
-		fail(job, EIO, message);
-	} else {
+	else if (job->result.size > (gint64)job->size) /* somebody else's */
+		not_all(job);
+	else if (job->result.size < (gint64)job->size)
+		sum_ours(job, job->result.size, beginning_summed);
+	else if (leaves_doubt(job))
+		sum_ours(job, job->size, arrived_whole);
+	else
 		cache_queue_finished(job, NULL);
-	}
 }
 
 static void arrived(CacheJob *job)
@@ -154,15 +262,19 @@ static void sent(CacheJob *job)
 
 /* --- what is there --- */
 
-/* Is what is there what an earlier try of ours sent, whose answer was lost? */
-static bool ours_from_before(const CacheJob *job)
+/* May it, by its size, be what an earlier try of ours sent, whose answer was lost? */
+static bool maybe_from_before(const CacheJob *job)
 {
-	return job->attempted && job->result.size == (gint64)(job->attempted - 1) &&
-	       (!job->theirs || !job->attempted_hash ||
-	        g_str_equal(job->theirs, job->attempted_hash));
+	return job->attempted && job->result.size == (gint64)(job->attempted - 1);
 }
 
-/* Is it what we are about to send, or what we just sent? Of large files the size has to do. */
+static bool ours_from_before(const CacheJob *job)
+{
+	return maybe_from_before(job) && job->theirs && job->attempted_hash &&
+	       g_str_equal(job->theirs, job->attempted_hash);
+}
+
+/* Is it what we are about to send, or what we just sent? */
 static bool same_as_ours(const CacheJob *job)
 {
 	return job->result.size == (gint64)job->size && job->theirs && job->hash &&
@@ -213,17 +325,6 @@ static void on_progress(guint64 bytes, void *data)
 	job->sent = bytes;
 	job->node->progress_at = g_get_monotonic_time();
 	g_mutex_unlock(&job->cache->lock);
-}
-
-/* What small contents are, for the question whether it was they that arrived. */
-static void note_hash(CacheJob *job)
-{
-	if (job->hash || job->size > CACHE_COMPARE_BYTES)
-		return;
-	job->hash = cache_conflict_hash(job->content->fd, job->size);
-	/* Looked at afterwards, as in read_blob(). */
-	if (g_atomic_int_get(&job->aborted))
-		g_clear_pointer(&job->hash, g_free);
 }
 
 /* Journaled before the request: after a crash what is found there is either what is there now,
@@ -329,6 +430,15 @@ static bool leaving(CacheJob *job)
 	return hidden;
 }
 
+/* Does an upload of what was replaced here still go there? */
+static bool is_sent_to(CacheJob *job)
+{
+	g_mutex_lock(&job->cache->lock);
+	bool sent = !job->sending && g_hash_table_contains(job->cache->sending, job->address);
+	g_mutex_unlock(&job->cache->lock);
+	return sent;
+}
+
 /* Has that been removed since we began to look? */
 static bool has_left(CacheJob *job)
 {
@@ -349,7 +459,9 @@ static void take_back(CacheJob *job)
 	gss_version_copy(&job->base, &r->from);
 	job->attempted = r->from_attempted;
 	g_free(job->attempted_hash);
-	job->attempted_hash = g_strdup(r->from_hash);
+	job->attempted_hash = g_strdup(r->from_attempted ? r->from_hash : NULL);
+	g_free(job->base_hash);
+	job->base_hash = g_strdup(r->from_attempted ? NULL : r->from_hash);
 	g_mutex_unlock(&job->cache->lock);
 	job->uri = g_steal_pointer(&job->moved_from);
 	job->back = true;
@@ -376,19 +488,21 @@ static void conflict(CacheJob *job)
 	                  "conflict copy");
 }
 
+static void is_there(CacheJob *job)
+{
+	g_free(job->uri);
+	job->uri = g_strdup(gss_resource_uri(job->resource));
+	cache_queue_finished(job, NULL);
+}
+
 /* The answer to our request was lost. */
 static void judge_lost(CacheJob *job)
 {
-	bool base = job->base.size >= 0 && unchanged(job);
-	bool ours =
-		job->theirs ? same_as_ours(job) : job->result.size == (gint64)job->size && !base;
-	if (ours) {
-		g_free(job->uri);
-		job->uri = g_strdup(gss_resource_uri(job->resource));
-		cache_queue_finished(job, NULL);
+	if (same_as_ours(job)) {
+		is_there(job);
 		return;
 	}
-	job->untouched = base;
+	job->untouched = job->base.size >= 0 && unchanged(job);
 	fail(job, EAGAIN, "the answer was lost, and GSS does not have it");
 }
 
@@ -407,17 +521,19 @@ static void judge(CacheJob *job)
 	} else if (has_left(job)) {
 		job->untouched = true;
 		fail(job, EAGAIN, "what had its name was just removed from GSS");
+	} else if (maybe_from_before(job) && same_as_ours(job)) {
+		is_there(job); /* it arrived, after all */
 	} else if (same || ours) {
 		job->fresh = false;
 		send(job);
+	} else if (is_sent_to(job)) {
+		job->untouched = true;
+		fail(job, EAGAIN, "it waits until an older version has arrived");
 	} else if (!job->back && leaving(job)) {
 		job->untouched = true;
 		fail(job, EAGAIN, "it waits until what had its name is removed from GSS");
 	} else if (same_as_ours(job)) {
-		/* Somebody else has put the same there. */
-		g_free(job->uri);
-		job->uri = g_strdup(gss_resource_uri(job->resource));
-		cache_queue_finished(job, NULL);
+		is_there(job); /* somebody else has put the same there */
 	} else {
 		conflict(job);
 	}
@@ -443,33 +559,34 @@ static void summed(CacheJob *job)
 		judge(job);
 }
 
-static void on_sum(const char *hash, const GError *error, void *data)
+static void look_inside(CacheJob *job)
 {
-	CacheJob *job = data;
-	g_free(job->theirs);
-	job->theirs = g_strdup(hash);
-	keep(job, NULL, NULL, error);
+	if (!job->hash)
+		job->hash = g_steal_pointer(&job->sum);
+	sum_theirs(job, summed);
 }
 
-/* Does only its content tell what it is? */
-static bool worth_comparing(CacheJob *job)
+/* Does only its content tell what it is? Of what is large only if it may have come from here. */
+static bool worth_comparing(CacheJob *job, bool *ret_ours)
 {
 	const GssVersion *there = &job->result;
-	if (there->size < 0 || there->size > CACHE_COMPARE_BYTES)
-		return false;
+	bool small = there->size <= CACHE_COMPARE_BYTES;
 	bool validated =
 		(there->mtime >= 0 && job->base.mtime >= 0) || (there->etag && job->base.etag);
-	bool doubtful = job->base.size == there->size && job->base_hash && !validated;
-	bool same_size = there->size == (gint64)job->size && (job->unknown || !unchanged(job));
-	if (same_size)
-		note_hash(job);
-	return doubtful || (same_size && job->hash) ||
-	       (ours_from_before(job) && job->attempted_hash && !unchanged(job));
+	bool base = unchanged(job);
+	bool doubtful = small && job->base.size == there->size && job->base_hash && !validated;
+	bool ours = job->unknown ? small || !(base && validated)
+	                         : !base && (small || maybe_from_before(job));
+	bool same_size = ours && there->size == (gint64)job->size;
+	*ret_ours = same_size;
+	return there->size >= 0 &&
+	       (doubtful || same_size || (maybe_from_before(job) && job->attempted_hash && !base));
 }
 
 /* What is there, and which version of it. */
 static void compare(CacheJob *job)
 {
+	bool ours;
 	if (job->error) {
 		not_seen(job);
 		return;
@@ -477,14 +594,16 @@ static void compare(CacheJob *job)
 	CACHE_CRASH_POINT("upload.comparing");
 	take_back(job);
 	g_clear_pointer(&job->theirs, g_free);
-	if (!worth_comparing(job)) {
+	if (!worth_comparing(job, &ours)) {
 		judge(job);
 		return;
 	}
-	job->step = summed;
-	g_autoptr(GssResource) resource = gss_resource_ref(job->resource);
-	cache_conflict_sum(job->cache->client, resource, job->result.size, job->cancellable, on_sum,
-	                   job);
+	if (ours)
+		note_hash(job);
+	if (ours && !job->hash)
+		sum_ours(job, job->size, look_inside);
+	else
+		look_inside(job);
 }
 
 static void found(CacheJob *job)

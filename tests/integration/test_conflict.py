@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from world import attribute, fails_with, settled, state, until
+from world import attribute, fails_with, random_bytes, settled, state, until
 
 OLD, THEIRS = "the first version", "a teammate's, made meanwhile"
 
@@ -138,3 +138,121 @@ def test_kill_9_leaves_both_and_no_third(mount, platform, shared, when):
     assert (platform.home / name).read_text() == THEIRS == (again / name).read_text()
     assert again.unmount() == 0
     assert there() == [copy]
+
+
+# ---- what is as long as ours ----
+
+LARGE = 2 << 20
+
+
+def sent(platform, method="PUT"):
+    return [e for e in platform.log() if e["method"] == method and e["target"].startswith("/refissh")]
+
+
+def contents(platform):
+    return {p.name: p.read_bytes() for p in platform.home.iterdir()}
+
+
+@pytest.mark.parametrize("when", ["at once", "after kill -9"])
+def test_a_teammate_writes_as_much_after_a_try_that_failed(mount, platform, when):
+    """Which ETag it has, nobody knows; that it is not what was sent shows by its content."""
+    platform.set(etag="on")
+    first, ours, theirs = (random_bytes(LARGE, seed=i) for i in range(3))
+    home = mount()
+    (home / "img").write_bytes(first)
+    settled(home / "img")
+    platform.fault(method="PUT", path="/refissh*", status=503, times=1000)
+    (home / "img").write_bytes(ours)
+    until(lambda: "tried again" in home.text())
+    if when == "after kill -9":
+        home.kill()
+    (platform.home / "img").write_bytes(theirs)
+    platform.control("/reset")
+    platform.set(etag="on")
+    if when == "after kill -9":
+        home = mount()
+    copy = the_copy(home, "img")
+    until(lambda: state(copy) == "conflict")
+    assert contents(platform) == {"img": theirs, copy.name: ours}
+
+
+@pytest.mark.parametrize("when", ["at once", "after kill -9", "changed since"])
+def test_what_arrived_all_the_same_is_known(mount, platform, when):
+    """The answer is lost, or nobody is there any more to hear it."""
+    platform.set(etag="on")
+    home = mount()
+    (home / "img").write_bytes(random_bytes(LARGE, seed=1))
+    settled(home / "img")
+    ours = random_bytes(LARGE, seed=2)
+    if when == "after kill -9":
+        platform.fault(method="PUT", path="/refissh*", hold="after")
+    elif when == "at once":
+        platform.fault(method="PUT", path="/refissh*", cut="after")
+    else:  # it is kept from looking until it gave up
+        platform.fault(method="PUT", path="/refissh*", cut="after")
+        platform.fault(operation="getResourceInformation", status=503, times=1000, skip=1)
+    (home / "img").write_bytes(ours)
+    if when == "after kill -9":
+        platform.wait("held")
+        home.kill()
+        platform.control("/release")
+        home = mount()
+    elif when == "changed since":
+        until(lambda: (platform.home / "img").read_bytes() == ours and "tried again" in home.text())
+        ours = random_bytes(LARGE, seed=3)
+        (home / "img").write_bytes(ours)
+        platform.control("/reset")
+        platform.set(etag="on")
+    settled(home / "img")
+    assert contents(platform) == {"img": ours}
+    assert len(sent(platform)) == 1, "it is not sent again, but for what is new"
+
+
+@pytest.mark.parametrize("answer", ["late", "lost"])
+@pytest.mark.parametrize("before", ["new", "known"])
+def test_what_is_replaced_while_it_is_sent_is_no_conflict(home, platform, before, answer):
+    first, ours, last = (random_bytes(LARGE, seed=i) for i in range(3))
+    if before == "known":
+        (home / "img").write_bytes(first)
+        settled(home / "img")
+    platform.fault(method="P*", path="/refissh*/img", hold="after", **({"cut": "after"} if answer == "lost" else {}))
+    (home / "img").write_bytes(ours)
+    until(lambda: (platform.home / "img").exists() and (platform.home / "img").read_bytes() == ours)
+    (home / "tmp").write_bytes(last)
+    os.rename(home / "tmp", home / "img")
+    time.sleep(0.3)
+    platform.control("/release")
+    settled(home / "img")
+    until(lambda: contents(platform) == {"img": last})
+    assert home.unmount() == 0
+
+
+@pytest.mark.parametrize("size", [100, LARGE])
+def test_a_rename_leaves_what_it_cannot_tell_from_another(home, platform, size):
+    """No dates, no ETags: of the same size there may be anything."""
+    platform.set(last_modified="off")
+    ours, theirs = random_bytes(size, seed=1), random_bytes(size, seed=2)
+    for name in ("f", "h"):
+        (home / name).write_bytes(ours)
+        settled(home / name)
+    platform.fault(method="POST", path="*/g", hold="before")
+    os.rename(home / "f", home / "g")
+    platform.wait("held")
+    (platform.home / "f").write_bytes(theirs)
+    platform.control("/release")
+    os.rename(home / "h", home / "i")
+    assert home.unmount() == 0
+    assert contents(platform) == {"f": theirs, "g": ours, "i": ours}
+
+
+def test_a_shorter_version_is_not_what_was_cut_short(home, platform):
+    (home / "f").write_bytes(b"o" * 1000)
+    settled(home / "f")
+    platform.fault(method="PUT", path="/refissh*", hold="after")
+    (home / "f").write_bytes(b"n" * 2000)
+    until(lambda: (platform.home / "f").read_bytes() == b"n" * 2000)
+    (platform.home / "f").write_bytes(b"t" * 500)
+    platform.control("/release")
+    copy = the_copy(home)
+    until(lambda: state(copy) == "conflict")
+    assert contents(platform) == {"f": b"t" * 500, copy.name: b"n" * 2000}

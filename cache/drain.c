@@ -1,0 +1,74 @@
+/* What is still to be done, and who waits for its end. */
+#include "cache/private.h"
+
+void cache_pending(Cache *cache, CachePending *ret)
+{
+	*ret = (CachePending){0};
+	g_mutex_lock(&cache->lock);
+	GHashTableIter iter;
+	void *key;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheNode *node = key;
+		ret->files++;
+		if (node->r.state != CACHE_STATE_DIRTY || node->write_errno) {
+			ret->parked++;
+			continue;
+		}
+		ret->bytes_total += node->r.size;
+		ret->bytes_done += node->job ? node->job->sent : 0;
+	}
+	guint removals, refused;
+	cache_removal_count_locked(cache, &removals, &refused);
+	ret->removals = removals;
+	ret->refused = refused;
+	g_mutex_unlock(&cache->lock);
+}
+
+static bool drained_locked(Cache *cache)
+{
+	guint removals, refused;
+	cache_removal_count_locked(cache, &removals, &refused);
+	if (removals || cache->parting)
+		return false;
+	GHashTableIter iter;
+	void *key;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheNode *node = key;
+		if (node->r.state == CACHE_STATE_DIRTY && !node->write_errno)
+			return false;
+	}
+	return true;
+}
+
+void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls)
+{
+	if (cache->drainers && drained_locked(cache))
+		*ret_calls = g_slist_concat(*ret_calls, g_steal_pointer(&cache->drainers));
+}
+
+typedef struct {
+	CacheCallback callback;
+	void *data;
+} Drain;
+
+static void on_drained(Cache *cache, const GError *error, void *data)
+{
+	g_autofree Drain *drain = data;
+	drain->callback(error, drain->data);
+}
+
+void cache_drain(Cache *cache, CacheCallback callback, void *data)
+{
+	Drain *drain = g_new(Drain, 1);
+	*drain = (Drain){callback, data};
+	GSList *calls = NULL;
+	g_mutex_lock(&cache->lock);
+	cache->drainers = cache_calls_add(cache->drainers, on_drained, drain);
+	cache_burst_end_locked(cache);
+	cache_queue_run_locked(cache);
+	cache_queue_check_drained_locked(cache, &calls);
+	g_mutex_unlock(&cache->lock);
+	cache_calls_run(cache, calls, NULL);
+}
