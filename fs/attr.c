@@ -9,6 +9,7 @@
 #define XATTR_STATE "user.gss.state"
 #define XATTR_ERROR "user.gss.error"
 #define XATTR_PROGRESS "user.gss.progress"
+#define XATTR_SHA256 "user.gss.sha256"
 
 #define NAME_BYTES_MAX 255
 /* st_blksize: what cp and cat take as buffer, one request. Of folders it is what readdir(3) takes,
@@ -174,6 +175,17 @@ static char *xattr_value(const FsStorage *storage, CacheId id, const char *name)
 	return NULL;
 }
 
+static void on_sha256(const char *hash, const GError *error, void *data)
+{
+	FsReply *reply = data;
+
+	/* Whatever the reason is: it is not known. */
+	if (hash == NULL)
+		fs_reply_err(reply, ENODATA);
+	else
+		fs_reply_xattr(reply, hash, strlen(hash), reply->size);
+}
+
 void fs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	FsReply *reply = fs_reply_new(req);
@@ -184,6 +196,12 @@ void fs_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 		return;
 	}
 	const FsStorage *storage = fs_mount_resolve(reply->mount, ino, &id);
+	if (storage != NULL && strcmp(name, XATTR_SHA256) == 0) {
+		reply->size = size;
+		if (fs_reply_wait(reply))
+			cache_sha256(storage->cache, id, on_sha256, reply);
+		return;
+	}
 	g_autofree char *value = storage != NULL ? xattr_value(storage, id, name) : NULL;
 
 	/* ls asks each file for its label and its ACL until it hears that there is no such thing
@@ -213,6 +231,8 @@ void fs_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		if (value != NULL)
 			g_string_append_len(list, names[i], (gssize)strlen(names[i]) + 1);
 	}
+	if (storage != NULL && cache_has_sha256(storage->cache, id))
+		g_string_append_len(list, XATTR_SHA256, sizeof XATTR_SHA256);
 	fs_reply_xattr(reply, list->str, list->len, size);
 }
 

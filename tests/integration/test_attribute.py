@@ -1,12 +1,13 @@
 """What stat, chmod, touch, truncate, getfattr and df see and change."""
 
 import errno
+import hashlib
 import os
 import time
 
 import pytest
 
-from world import attribute, fails_with, random_bytes, settled, state, until
+from world import attribute, digest, fails_with, random_bytes, settled, state, until
 
 
 def test_stat(home):
@@ -174,3 +175,58 @@ def test_umask_uid_gid(world, platform):
         home = world.mount(platform, "it4i_anselm://home", "uid=1234,gid=5678")
         status = (home / "f").stat()
         assert (status.st_uid, status.st_gid) == (1234, 5678)
+
+
+# ---- the sum of what GSS has ----
+
+
+def sha256(path):
+    try:
+        return attribute(path, "sha256")
+    except OSError as error:
+        assert error.errno == errno.ENODATA
+        assert "user.gss.sha256" not in os.listxattr(path)
+        return None
+
+
+@pytest.mark.parametrize("size", [0, 1000, 3 << 20])
+def test_sha256_is_of_what_was_uploaded(mount, platform, size):
+    home, data = mount(), random_bytes(size)
+    with open(home / "f", "wb") as file:
+        file.write(data)
+        file.flush()
+        assert sha256(home / "f") is None
+    settled(home / "f")
+    assert "user.gss.sha256" in os.listxattr(home / "f")
+    assert sha256(home / "f") == hashlib.sha256(data).hexdigest()
+    assert home.unmount() == 0
+    home = mount()
+    assert sha256(home / "f") == hashlib.sha256(data).hexdigest()
+    # A teammate's version of the same size; and one of ours that is not there yet.
+    (platform.home / "f").write_bytes(random_bytes(size + 1, seed=2)[:size])
+    os.utime(platform.home / "f", (1_500_000_000, 1_500_000_000))
+    until(lambda: sha256(home / "f") is None, timeout=30)
+    assert (home / "f").read_bytes() == (platform.home / "f").read_bytes()
+    assert sha256(home / "f") == digest(platform.home / "f")
+    platform.fault(method="PUT", hold="before")
+    with open(home / "f", "ab") as file:
+        file.write(b"x")
+    platform.wait("held")
+    assert sha256(home / "f") is None
+    platform.control("/release")
+    settled(home / "f")
+    assert sha256(home / "f") == digest(platform.home / "f")
+
+
+def test_sha256_needs_more_than_a_size(home, platform):
+    platform.set(last_modified="off")
+    (home / "f").write_bytes(b"content")
+    settled(home / "f")
+    assert sha256(home / "f") is None
+
+
+def test_sha256_of_what_is_not_held(mount, platform):
+    (platform.home / "f").write_bytes(b"content" * 100_000)
+    home = mount()
+    assert (home / "f").stat().st_size == 700_000 and sha256(home / "f") is None
+    assert platform.counters()["bytes.sent"] < 100_000, "nothing is fetched for it"

@@ -71,6 +71,22 @@ def test_from_outside(world, home, platform, image):
     assert digest(platform.registered / "waiter.simg") == digest(image)
 
 
+@pytest.mark.parametrize("size", [1000, 3 * MIB])
+def test_what_is_there_is_not_sent_again(world, mount, platform, image, size):
+    image.write_bytes(random_bytes(size))
+    home = mount()
+    for outcome in ("registered", "updated", "updated"):
+        told, = gssctl_json(world, "register", "-m", home.path, image)
+        assert told["outcome"] == outcome
+        assert home.unmount() == 0
+        home = mount()
+    assert len([e for e in platform.log() if e["method"] in ("POST", "PUT") and e["target"].startswith("/refissh")]) == 1
+    # Of the same size, and dated as before.
+    image.write_bytes(random_bytes(size, seed=2))
+    gssctl(world, "register", "-m", home.path, image)
+    assert digest(platform.registered / "waiter.simg") == digest(image)
+
+
 def test_awkward_names(world, home, platform):
     for name in ("register", "#comment", "it's here.simg", "-m", "with space"):
         (home / name).write_bytes(name.encode())
