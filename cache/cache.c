@@ -246,6 +246,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->read_only = options->read_only;
 	cache->file_mode = options->file_mode;
 	cache->folder_mode = options->folder_mode;
+	cache->patience = CACHE_PROGRESS_DEADLINE_US;
 	cache->lock_fd = -1;
 	cache->blobs.dir = cache->blobs.quarantine = -1;
 	cache->nodes = g_hash_table_new(g_int64_hash, g_int64_equal);

@@ -15,7 +15,8 @@
  * during a callback, and callbacks must not block. What a callback is given ends with it.
  *
  * Waiting: namespace operations end within the namespace deadline (20 s, then ETIMEDOUT),
- * cache_fsync and cache_publish after 60 s without progress. A caller that no longer wants the
+ * cache_fsync and cache_publish after 60 s without progress: of the file or, while it has to wait
+ * for its turn, of those before it. A caller that no longer wants the
  * answer (FUSE_INTERRUPT) just ignores it; the operation goes on.
  *
  * References: each attribute handed out by lookup, mkdir or file_create carries one reference to
@@ -293,8 +294,15 @@ void cache_file_release(CacheFile *file);
 /* Waits until GSS has the bytes that are written now, verified (or, with fsync_local, until they
  * are durable on the local disk). Counts for the node, not for a handle. */
 void cache_fsync(Cache *cache, CacheId id, CacheCallback callback, void *data);
-/* As cache_fsync() with GSS as the goal, whatever the options; gives the URI. */
-typedef void (*CachePublishCallback)(const char *uri, const GError *error, void *data);
+/* As cache_fsync() with GSS as the goal, whatever the options; gives what has arrived there. It
+ * waits as long as anything moves. */
+typedef struct {
+	const char *uri;
+	guint64 generation; /* as cache_generation() */
+	guint64 size;
+} CachePublished;
+typedef void (*CachePublishCallback)(const CachePublished *published, const GError *error,
+                                     void *data);
 void cache_publish(Cache *cache, CacheId id, CachePublishCallback callback, void *data);
 
 typedef struct {

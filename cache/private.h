@@ -143,6 +143,8 @@ struct Cache {
 	GHashTable *kept;  /* URIs at which nothing may be replaced yet: cache/rename.c */
 	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
 	GSList *drainers;  /* CacheCall */
+	gint64 moved_at;   /* monotonic us of the last byte or step of any upload */
+	gint64 patience;   /* us, of those who wait for an upload; constant, tests are in a hurry */
 	/* The queue waits as a whole: for credentials, or for a service out of reach. */
 	struct {
 		int code; /* of the error that was reported, 0: it does not */
@@ -560,6 +562,8 @@ void cache_queue_run_locked(Cache *cache);
 void cache_job_look_end_locked(CacheJob *job);
 /* What is at `uri` was removed: who looks at it must look again. */
 void cache_queue_left_locked(Cache *cache, const char *uri);
+/* Somebody waits for it: it goes before those that nobody waits for. */
+void cache_queue_prefer_locked(Cache *cache, CacheNode *node);
 /* The job's end, on the worker. `error` NULL: its generation is on GSS at job->uri, as job->result.
  */
 void cache_queue_finished(CacheJob *job, const GError *error);
@@ -584,7 +588,9 @@ bool cache_burst_holds_locked(Cache *cache);
 
 /* Those who wait for a generation up to this one; to be run without lock. */
 GSList *cache_publishers_take_locked(CacheNode *node, guint64 up_to);
-void cache_publishers_run(GSList *publishers, const char *uri, const GError *error);
+void cache_publishers_run(GSList *publishers, const CachePublished *published, const GError *error);
+/* Its upload has come a step further. */
+void cache_publish_moved_locked(Cache *cache, CacheNode *node);
 
 /* One try to bring one generation to GSS. */
 struct CacheJob {

@@ -5,6 +5,7 @@
 
 typedef struct {
 	guint64 generation;
+	bool patient; /* it holds no lock of the kernel: others' progress counts always */
 	CachePublishCallback callback;
 	void *data;
 } Publisher;
@@ -24,13 +25,45 @@ GSList *cache_publishers_take_locked(CacheNode *node, guint64 up_to)
 	return taken;
 }
 
-void cache_publishers_run(GSList *publishers, const char *uri, const GError *error)
+void cache_publishers_run(GSList *publishers, const CachePublished *published, const GError *error)
 {
 	while (publishers) {
 		g_autofree Publisher *publisher = publishers->data;
 		publishers = g_slist_delete_link(publishers, publishers);
-		publisher->callback(error ? NULL : uri, error, publisher->data);
+		publisher->callback(error ? NULL : published, error, publisher->data);
 	}
+}
+
+void cache_publish_moved_locked(Cache *cache, CacheNode *node)
+{
+	node->progress_at = cache->moved_at = g_get_monotonic_time();
+}
+
+static gint64 left_locked(const Cache *cache, const CacheNode *node, const Publisher *publisher)
+{
+	gint64 moved = node->progress_at;
+	/* Its turn comes when those before it are through. */
+	if (node->queued || publisher->patient)
+		moved = MAX(moved, cache->moved_at);
+	return moved + cache->patience - g_get_monotonic_time();
+}
+
+/* Those who have waited too long; and how long the others still will. */
+static GSList *take_late_locked(const Cache *cache, CacheNode *node, gint64 *ret_left)
+{
+	GSList *late = NULL;
+	*ret_left = G_MAXINT64;
+	for (GSList *l = node->publishers, *next; l; l = next) {
+		next = l->next;
+		gint64 left = left_locked(cache, node, l->data);
+		if (left > 0) {
+			*ret_left = MIN(*ret_left, left);
+			continue;
+		}
+		node->publishers = g_slist_remove_link(node->publishers, l);
+		late = g_slist_concat(l, late);
+	}
+	return late;
 }
 
 typedef struct {
@@ -50,20 +83,22 @@ static gboolean on_deadline(void *data)
 		g_mutex_unlock(&cache->lock);
 		return G_SOURCE_REMOVE;
 	}
-	gint64 left = node->progress_at + CACHE_PROGRESS_DEADLINE_US - g_get_monotonic_time();
+	gint64 left;
 	g_autofree char *message = g_strdup_printf("%s: no progress for 60 s%s%s; it stays queued",
 	                                           node->r.name, node->r.message ? ": " : "",
 	                                           node->r.message ? node->r.message : "");
-	if (left > 0)
+	late = take_late_locked(cache, node, &left);
+	bool more = node->publishers != NULL;
+	if (more)
 		g_source_set_ready_time(node->deadline, g_get_monotonic_time() + left);
 	else
-		late = cache_publishers_take_locked(node, G_MAXUINT64);
+		cache_worker_cancel(&node->deadline);
 	g_mutex_unlock(&cache->lock);
 	if (late) {
 		g_autoptr(GError) error = g_error_new_literal(CACHE_ERROR, ETIMEDOUT, message);
 		cache_publishers_run(late, NULL, error);
 	}
-	return left > 0 ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+	return more ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
 }
 
 static void arm_locked(Cache *cache, CacheNode *node)
@@ -73,16 +108,17 @@ static void arm_locked(Cache *cache, CacheNode *node)
 	Deadline *deadline = g_new(Deadline, 1);
 	*deadline = (Deadline){cache, node};
 	node->progress_at = g_get_monotonic_time();
-	node->deadline = cache_worker_after(cache, CACHE_PROGRESS_DEADLINE_US / 1000, on_deadline,
-	                                    deadline, g_free);
+	node->deadline =
+		cache_worker_after(cache, cache->patience / 1000, on_deadline, deadline, g_free);
 }
 
-/* True: answered by what is in ret_uri or error. */
-static bool answer_locked(Cache *cache, CacheNode *node, CachePublishCallback callback, void *data,
-                          char **ret_uri, GError **error)
+/* True: answered by what is in ret or error. */
+static bool answer_locked(Cache *cache, CacheNode *node, const Publisher *asks, CachePublished *ret,
+                          GError **error)
 {
 	if (!cache_node_dirty(node)) {
-		*ret_uri = g_strdup(node->r.uri);
+		*ret = (CachePublished){g_strdup(node->r.uri), node->r.published,
+		                        MAX(node->r.size, 0)};
 		return true;
 	}
 	if (node->write_errno) {
@@ -102,7 +138,8 @@ static bool answer_locked(Cache *cache, CacheNode *node, CachePublishCallback ca
 		return true;
 	}
 	Publisher *publisher = g_new(Publisher, 1);
-	*publisher = (Publisher){node->r.generation, callback, data};
+	*publisher = *asks;
+	publisher->generation = node->r.generation;
 	CACHE_CRASH_POINT("fsync.waiting");
 	node->publishers = g_slist_prepend(node->publishers, publisher);
 	arm_locked(cache, node);
@@ -110,25 +147,32 @@ static bool answer_locked(Cache *cache, CacheNode *node, CachePublishCallback ca
 	if (node->r.state == CACHE_STATE_FAILED || node->r.state == CACHE_STATE_CONFLICT)
 		node->r.state = CACHE_STATE_DIRTY;
 	cache_worker_cancel(&node->retry);
+	cache_queue_prefer_locked(cache, node);
 	cache_queue_consider_locked(cache, node);
 	cache_queue_resume_locked(cache);
 	return false;
 }
 
-void cache_publish(Cache *cache, CacheId id, CachePublishCallback callback, void *data)
+static void publish(Cache *cache, CacheId id, const Publisher *asks)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *uri = NULL;
+	CachePublished published = {0};
 	bool answered = true;
 	g_mutex_lock(&cache->lock);
 	CacheNode *node = cache_node_get_locked(cache, id, &error);
 	if (node) {
-		answered = answer_locked(cache, node, callback, data, &uri, &error);
+		answered = answer_locked(cache, node, asks, &published, &error);
 		cache_node_put_locked(cache, node);
 	}
 	g_mutex_unlock(&cache->lock);
+	g_autofree const char *uri = published.uri;
 	if (answered)
-		callback(error ? NULL : uri, error, data);
+		asks->callback(error ? NULL : &published, error, asks->data);
+}
+
+void cache_publish(Cache *cache, CacheId id, CachePublishCallback callback, void *data)
+{
+	publish(cache, id, &(Publisher){.patient = true, .callback = callback, .data = data});
 }
 
 /* --- fsync --- */
@@ -138,7 +182,7 @@ typedef struct {
 	void *data;
 } Fsync;
 
-static void on_published(const char *uri, const GError *error, void *data)
+static void on_published(const CachePublished *published, const GError *error, void *data)
 {
 	CACHE_CRASH_POINT("fsync.answering");
 	g_autofree Fsync *request = data;
@@ -192,9 +236,9 @@ void cache_fsync(Cache *cache, CacheId id, CacheCallback callback, void *data)
 	bool nameless = node && node->r.parent == CACHE_PARENT_UNLINKED;
 	g_mutex_unlock(&cache->lock);
 	if (nameless)
-		on_published("", NULL, request);
+		on_published(NULL, NULL, request);
 	else if (!cache->fsync_local)
-		cache_publish(cache, id, on_published, request);
+		publish(cache, id, &(Publisher){.callback = on_published, .data = request});
 	else if (!sync_locally(cache, id, request, &error))
 		on_synced(cache, error, request);
 }

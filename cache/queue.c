@@ -70,6 +70,22 @@ static bool due_locked(Cache *cache, const CacheNode *node)
 	       !cache_op_closed_locked(cache, node->r.parent);
 }
 
+/* Behind all others; if somebody waits for it, behind those that somebody waits for. */
+static void enqueue_locked(Cache *cache, CacheNode *node, int lane)
+{
+	GList *before = node->publishers ? cache->ready[lane].head : NULL;
+	while (before && ((CacheNode *)before->data)->publishers)
+		before = before->next;
+	g_queue_insert_before(&cache->ready[lane], before, node);
+}
+
+void cache_queue_prefer_locked(Cache *cache, CacheNode *node)
+{
+	for (int lane = 0; lane < 2 && node->queued; lane++)
+		if (g_queue_remove(&cache->ready[lane], node))
+			enqueue_locked(cache, node, lane);
+}
+
 void cache_queue_consider_locked(Cache *cache, CacheNode *node)
 {
 	if (node->queued || !due_locked(cache, node) || !cache->client || cache->stopping)
@@ -80,7 +96,7 @@ void cache_queue_consider_locked(Cache *cache, CacheNode *node)
 		return;
 	}
 	int lane = node->r.size >= LARGE_BYTES;
-	g_queue_push_tail(&cache->ready[lane], cache_node_pin_locked(node));
+	enqueue_locked(cache, cache_node_pin_locked(node), lane);
 	node->queued = true;
 	if (node->publishers)
 		cache_burst_end_locked(cache);
@@ -220,6 +236,7 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 		return NULL;
 	}
 	node->job = job;
+	cache_publish_moved_locked(cache, node);
 	cache->calls++;
 	cache->active[job->large]++;
 	cache_status_changed_locked(cache);
@@ -735,6 +752,7 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 		publishers = cache_publishers_take_locked(node, node->r.published);
 	}
 	g_autofree char *uri = g_strdup(job->uri), *old_name = g_strdup(job->name);
+	CachePublished published = {uri, job->generation, job->size};
 	g_autofree char *new_name = g_strdup(node->r.name);
 	CacheId parent = job->parent;
 	GSList *idle = g_steal_pointer(&node->idle);
@@ -749,7 +767,7 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 		cache->notify.entry(parent, old_name, cache->notify.data);
 		cache->notify.entry(parent, new_name, cache->notify.data);
 	}
-	cache_publishers_run(publishers, uri, error);
+	cache_publishers_run(publishers, &published, error);
 	cache_calls_run(cache, idle, NULL);
 	cache_calls_run(cache, drained, NULL);
 	cache_removal_run(cache);

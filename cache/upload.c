@@ -28,7 +28,7 @@ static void keep(CacheJob *job, GssResource *resource, const GssVersion *version
 	if (version)
 		gss_version_copy(&job->result, version);
 	g_mutex_lock(&job->cache->lock);
-	job->node->progress_at = g_get_monotonic_time();
+	cache_publish_moved_locked(job->cache, job->node);
 	g_mutex_unlock(&job->cache->lock);
 	cache_worker_post(job->cache, run_step, job);
 }
@@ -135,7 +135,7 @@ static void on_summing(void *data)
 {
 	CacheJob *job = data;
 	g_mutex_lock(&job->cache->lock);
-	job->node->progress_at = g_get_monotonic_time();
+	cache_publish_moved_locked(job->cache, job->node);
 	g_mutex_unlock(&job->cache->lock);
 }
 
@@ -323,7 +323,7 @@ static void on_progress(guint64 bytes, void *data)
 	g_mutex_lock(&job->cache->lock);
 	cache_status_sent_locked(job->cache, bytes - MIN(bytes, job->sent));
 	job->sent = bytes;
-	job->node->progress_at = g_get_monotonic_time();
+	cache_publish_moved_locked(job->cache, job->node);
 	g_mutex_unlock(&job->cache->lock);
 }
 

@@ -432,7 +432,7 @@ static void on_size(const CacheAttr *attr, const GError *error, void *data)
 	ask_before(command);
 }
 
-static void on_published(const char *uri, const GError *error, void *data)
+static void on_published(const CachePublished *published, const GError *error, void *data)
 {
 	Command *command = data;
 
@@ -441,7 +441,7 @@ static void on_published(const char *uri, const GError *error, void *data)
 		return;
 	}
 	g_free(command->memo.uri);
-	command->memo.uri = g_strdup(uri);
+	command->memo.uri = g_strdup(published->uri);
 	cache_getattr(command->storage->cache, command->memo.source, on_size, command);
 }
 

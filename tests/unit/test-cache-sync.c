@@ -247,9 +247,9 @@ bool sync_fsync(Cache *cache, CacheId id, GError **error)
 	return await(&wait, error);
 }
 
-static void on_publish(const char *uri, const GError *error, void *data)
+static void on_publish(const CachePublished *published, const GError *error, void *data)
 {
-	((Wait *)data)->text = g_strdup(uri);
+	((Wait *)data)->text = published ? g_strdup(published->uri) : NULL;
 	finish(data, error);
 }
 

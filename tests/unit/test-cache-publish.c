@@ -1,0 +1,147 @@
+/* test-cache-publish.c - waiting for an upload: whose turn it is, and for how long. Against
+ * gss-local, whose path is the first argument. */
+#include "test-cache-world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "cache/private.h"
+
+#define LARGE (12 * 1024 * 1024)
+#define PATIENCE_US (1500 * G_TIME_SPAN_MILLISECOND)
+
+typedef struct {
+	GMutex lock;
+	GCond cond;
+	bool done;
+	int code;
+	char *uri;
+	guint64 generation, size;
+	gint64 at; /* monotonic us */
+} Answer;
+
+static void note(Answer *answer, const GError *error)
+{
+	g_mutex_lock(&answer->lock);
+	answer->code = error ? error->code : 0;
+	answer->at = g_get_monotonic_time();
+	answer->done = true;
+	g_cond_signal(&answer->cond);
+	g_mutex_unlock(&answer->lock);
+}
+
+static void on_published(const CachePublished *published, const GError *error, void *data)
+{
+	Answer *answer = data;
+	g_assert_true((published == NULL) == (error != NULL));
+	if (published) {
+		answer->uri = g_strdup(published->uri);
+		answer->generation = published->generation;
+		answer->size = published->size;
+	}
+	note(answer, error);
+}
+
+static void on_synced(const GError *error, void *data)
+{
+	note(data, error);
+}
+
+static int await(Answer *answer)
+{
+	g_mutex_lock(&answer->lock);
+	while (!answer->done)
+		g_cond_wait(&answer->cond, &answer->lock);
+	g_mutex_unlock(&answer->lock);
+	g_free(answer->uri);
+	return answer->code;
+}
+
+/* As many as go on side by side, each of some seconds; and one more that has to wait. */
+static CacheId fill_the_lane(Fixture *f, const char *last)
+{
+	g_autofree char *big = g_strnfill(LARGE, 'x');
+	f->cache->patience = PATIENCE_US;
+	control(f, "", "bandwidth=3000000");
+	for (int i = 0; i < 4; i++) {
+		g_autofree char *name = g_strdup_printf("before %d", i);
+		make(f, name, big);
+	}
+	await_counter(f, "rest.POST", 4);
+	return make(f, last, big);
+}
+
+static void test_turn(Fixture *f, const void *data)
+{
+	Answer published = {0}, synced = {0};
+	fill_the_lane(f, "nobody");
+	g_autofree char *big = g_strnfill(LARGE, 'x');
+	CacheId id = make(f, "waited-for", big);
+	CacheId other = make(f, "waited-for too", big);
+	make(f, "nobody either", big);
+	gint64 began = g_get_monotonic_time();
+	cache_publish(f->cache, id, on_published, &published);
+	cache_fsync(f->cache, other, on_synced, &synced);
+	g_assert_cmpint(await(&published), ==, 0);
+	g_assert_cmpint(published.at - began, >, PATIENCE_US);
+	g_assert_cmpint(await(&synced), ==, 0);
+	/* Those for which nobody waits came after them. */
+	CachePending pending;
+	cache_pending(f->cache, &pending);
+	g_assert_cmpuint(pending.files, >=, 2);
+	control(f, "", "bandwidth=0");
+	drain(f);
+}
+
+/* Who holds no lock waits for as long as anything moves; who does, until his own file is stuck. */
+static void test_patience(Fixture *f, const void *data)
+{
+	Answer published = {0}, synced = {0};
+	f->cache->patience = PATIENCE_US;
+	control(f, "/fault?method=POST&path=*stuck&hold=before", "");
+	CacheId id = make(f, "stuck", "x");
+	await_counter(f, "held", 1);
+	fill_the_lane(f, "nobody");
+	gint64 began = g_get_monotonic_time();
+	cache_publish(f->cache, id, on_published, &published);
+	cache_fsync(f->cache, id, on_synced, &synced);
+	g_assert_cmpint(await(&synced), ==, ETIMEDOUT);
+	g_assert_cmpint(synced.at - began, <, 2 * PATIENCE_US);
+	g_assert_cmpint(await(&published), ==, ETIMEDOUT);
+	g_assert_cmpint(published.at - began, >, 2 * PATIENCE_US);
+	control(f, "", "bandwidth=0");
+	control(f, "/release", "");
+	drain(f);
+}
+
+/* What has arrived, and not what was written since. */
+static void test_what_arrived(Fixture *f, const void *data)
+{
+	Answer first = {0}, clean = {0};
+	control(f, "/fault?method=POST&path=*&hold=before", "");
+	CacheId id = make(f, "file", "first");
+	await_counter(f, "held", 1);
+	guint64 generation = cache_generation(f->cache, id);
+	cache_publish(f->cache, id, on_published, &first);
+	rewrite(f, id, "second, longer");
+	control(f, "/release", "");
+	g_assert_cmpint(await(&first), ==, 0);
+	g_assert_cmpuint(first.generation, ==, generation);
+	g_assert_cmpuint(first.size, ==, strlen("first"));
+	drain(f);
+	cache_publish(f->cache, id, on_published, &clean);
+	g_assert_cmpint(await(&clean), ==, 0);
+	g_assert_cmpuint(clean.generation, ==, cache_generation(f->cache, id));
+	g_assert_cmpuint(clean.size, ==, strlen("second, longer"));
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	world_init(argv[1]);
+	ADD("publish/turn", test_turn);
+	ADD("publish/patience", test_patience);
+	ADD("publish/what-arrived", test_what_arrived);
+	return g_test_run();
+}
