@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cache/private.h"
+
 /* --- tests --- */
 
 static void test_create(Fixture *f, const void *data)
@@ -488,6 +490,33 @@ static void test_locked(Fixture *f, const void *data)
 	g_assert_cmpint(status, ==, 0);
 }
 
+/* A removal of a name of which another is under way comes after it, whatever else is to go. */
+static void test_removal_of_what_is_being_removed(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	const GssVersion any = GSS_VERSION_INIT;
+	Cache *cache = f->cache;
+	make(f, "a", "content");
+	drain(f);
+	control(f, "/fault?method=DELETE&hold=after", "");
+	g_assert_true(sync_rename(cache, f->home, "a", f->home, "b", &error));
+	await_counter(f, "held", 1);
+	put_there(f, "a", "again");
+	put_there(f, "c", "too");
+	g_mutex_lock(&cache->lock);
+	static const char *const uris[] = {"it4i_anselm://home/a", "it4i_anselm://home/c"};
+	for (gsize i = 0; i < G_N_ELEMENTS(uris); i++)
+		g_assert_true(cache_store_insert_removal(cache->store, uris[i], &any, 0, NULL, 0,
+		                                         &error) &&
+		              cache_removal_load_locked(cache, &error));
+	g_mutex_unlock(&cache->lock);
+	control(f, "/release", "");
+	drain(f);
+	assert_gone(f, "a");
+	assert_gone(f, "c");
+	assert_there(f, "b", "content");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -516,5 +545,6 @@ int main(int argc, char **argv)
 	ADD("refused", test_refused);
 	ADD("no-blob-is-left", test_no_blob_is_left);
 	ADD("locked", test_locked);
+	ADD("removal-of-what-is-being-removed", test_removal_of_what_is_being_removed);
 	return g_test_run();
 }
