@@ -123,6 +123,7 @@ static CacheOutdated refine_locked(Cache *cache, CacheNode *node, const GssVersi
 	bool dated = r->remote.mtime < 0 && version->mtime >= 0 &&
 	             (node->viewed || !r->generation) && !cache_node_dirty(node);
 	gss_version_add(&r->remote, version);
+	g_clear_pointer(&r->remote_hash, g_free); /* it may be of one that only had this size */
 	if (dated)
 		r->mtime = r->ctime = version->mtime;
 	save_soon_locked(cache, node);

@@ -223,6 +223,12 @@ def test_sha256_needs_more_than_a_size(home, platform):
     (home / "f").write_bytes(b"content")
     settled(home / "f")
     assert sha256(home / "f") is None
+    (platform.home / "f").write_bytes(b"another")
+    platform.set(last_modified="on")
+    (home / ".status").write_text("refresh\n")
+    assert sha256(home / "f") in (None, digest(platform.home / "f"))
+    assert (home / "f").read_bytes() == b"another"
+    assert sha256(home / "f") == digest(platform.home / "f")
 
 
 def test_sha256_of_what_is_not_held(mount, platform):
