@@ -383,6 +383,7 @@ void cache_stop(Cache *cache)
 	CACHE_CRASH_POINT("stop.begun");
 	cache->stopping = true;
 	cache_worker_cancel(&cache->evict_timer);
+	cache_worker_cancel(&cache->flush_timer);
 	cache_worker_cancel(&cache->burst.timer);
 	cache_worker_cancel(&cache->removal_timer);
 	cache_worker_cancel(&cache->pause.timer);
@@ -426,6 +427,7 @@ void cache_stop(Cache *cache)
 	while (cache->calls)
 		g_cond_wait(&cache->calls_done, &cache->lock);
 	cache_attr_save_locked(cache);
+	cache_change_flush_closed_locked(cache);
 	g_mutex_unlock(&cache->lock);
 	CACHE_CRASH_POINT("stop.ended");
 	settle(cache);

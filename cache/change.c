@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#define FLUSH_AGAIN_MS 1000
+
 bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GError **error)
 {
 	CacheRecord *r = &node->r;
@@ -59,8 +61,12 @@ static bool flush_locked(Cache *cache, CacheNode *node, GError **error)
 	CacheTorn torn = node->r.torn;
 	if (!cache_store_begin(cache->store, error))
 		return false;
-	/* A file that lost a write is never whole, whatever is journaled of it. */
-	node->r.torn = cache_node_whole(node) ? CACHE_TORN_NO : CACHE_TORN_LOST;
+	/* A file that lost a write is never whole, whatever is journaled of it; and one that
+	 * another handle is writing to is not whole yet. */
+	if (!cache_node_whole(node))
+		node->r.torn = CACHE_TORN_LOST;
+	else if (!node->write_calls)
+		node->r.torn = CACHE_TORN_NO;
 	node->changed = false;
 	/* An older generation in a blob of its own is what recovery would go back to: no more. */
 	CacheGeneration older;
@@ -82,6 +88,19 @@ static bool flush_locked(Cache *cache, CacheNode *node, GError **error)
 	return true;
 }
 
+/* Close has failed, but what was written is here, and is journaled as soon as that is possible. */
+static gboolean on_flush_timer(void *data)
+{
+	Cache *cache = data;
+	g_mutex_lock(&cache->lock);
+	if (!g_source_is_destroyed(g_main_current_source())) {
+		cache_worker_cancel(&cache->flush_timer);
+		cache_change_flush_closed_locked(cache);
+	}
+	g_mutex_unlock(&cache->lock);
+	return G_SOURCE_REMOVE;
+}
+
 bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
@@ -90,7 +109,23 @@ bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error)
 	if (failure->code == ENOSPC && cache_space_drop_ballast_locked(cache))
 		return flush_locked(cache, node, error);
 	g_propagate_error(error, g_steal_pointer(&failure));
+	if (!cache->flush_timer && !cache->stopping)
+		cache->flush_timer =
+			cache_worker_after(cache, FLUSH_AGAIN_MS, on_flush_timer, cache, NULL);
 	return false;
+}
+
+void cache_change_flush_closed_locked(Cache *cache)
+{
+	GHashTableIter iter;
+	void *key;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheNode *node = key;
+		if (node->changed && !node->writers && !node->write_calls &&
+		    cache_change_flush_locked(cache, node, NULL))
+			cache_queue_consider_locked(cache, node);
+	}
 }
 
 void cache_change_found_locked(Cache *cache, CacheNode *node, guint64 start, guint64 end)

@@ -60,7 +60,9 @@ bool cache_content_busy(CacheContent *content)
 
 void cache_content_idle_locked(CacheNode *node)
 {
-	if (node->content && !node->opens && !node->job && !cache_content_busy(node->content))
+	/* What is not journaled yet is nowhere else. */
+	if (node->content && !node->changed && !node->opens && !node->job &&
+	    !cache_content_busy(node->content))
 		g_clear_pointer(&node->content, cache_content_unref);
 }
 

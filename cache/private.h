@@ -163,6 +163,7 @@ struct Cache {
 	GSource *removal_timer;
 	GQueue transfers;        /* CacheTransfer, by their links */
 	GSource *evict_timer;    /* cache/evict.c */
+	GSource *flush_timer;    /* cache/change.c */
 	GSList *removal_waiters; /* CacheCall: told when a removal was made */
 	GSList *ops;             /* CacheOp under way */
 	GThreadPool *sums;       /* cache/sum.c */
@@ -235,7 +236,7 @@ struct CacheNode {
 	bool viewed;   /* what is known comes from a full view, which may tell less than the file */
 	guint lineage; /* grows when another version replaces bytes that may have been read */
 	guint64 flushed_size; /* acknowledged size: a write below it may tear */
-	bool changed;         /* something is not journaled yet */
+	bool changed;         /* something is not journaled yet: the content stays open */
 	int write_errno;      /* a write was lost: not whole */
 	/* What writers gave us and we do not have: refused, or waiting for room. Not whole until it
 	 * was written again or cut off. */
@@ -454,8 +455,11 @@ void cache_learned_save(Cache *cache);
 /* Before bytes from `offset` on change: journals that the file is dirty (once a generation), and
  * that acknowledged bytes are about to be overwritten. */
 bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GError **error);
-/* Journals size, times and extents: what close() promises. */
+/* Journals size, times and extents: what close() promises. On failure it is tried again, once
+ * nobody writes any more. */
 bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error);
+/* Tries that for all whose last close has failed to. */
+void cache_change_flush_closed_locked(Cache *cache);
 /* `opening`: the writer who truncates goes on to write; nothing of it is acknowledged before the
  * next flush. May drop the lock while a write or a copy is under way. */
 bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, bool opening,

@@ -1,0 +1,170 @@
+/* test-cache-full.c - a journal that cannot be written, for the disk is full. Against gss-local,
+ * whose path is the first argument. */
+#include "cache/private.h"
+#include "test-cache-world.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static gint full; /* atomic */
+
+/* Only the journal's log is written so; the rest of it by checkpoints, which may fail. */
+static gssize write_journal(int fd, const void *bytes, gsize length, off_t offset)
+{
+	if (!g_atomic_int_get(&full))
+		return syscall(SYS_pwrite64, fd, bytes, length, offset);
+	errno = ENOSPC;
+	return -1;
+}
+
+static void intercept_sqlite(void)
+{
+	static const char *const names[] = {"pwrite", "pwrite64"};
+	g_assert_cmpint(sqlite3_initialize(), ==, SQLITE_OK);
+	sqlite3_vfs *vfs = sqlite3_vfs_find("unix-excl");
+	for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+		vfs->xSetSystemCall(vfs, names[i], (sqlite3_syscall_ptr)write_journal);
+}
+
+static CacheTorn journaled_torn(Fixture *f, CacheId id)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_assert_true(cache_store_load(f->cache->store, id, &record, &error));
+	return record.torn;
+}
+
+/* Is [0, size) journaled as being held? */
+static bool journaled(Fixture *f, CacheId id, guint64 size)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	CacheExtents extents;
+	cache_extents_init(&extents);
+	g_assert_true(cache_store_load(f->cache->store, id, &record, &error));
+	g_assert_true(cache_store_load_extents(f->cache->store, record.blob, &extents, &error));
+	bool held = cache_extents_contain(&extents, 0, size);
+	cache_extents_clear(&extents);
+	return held && record.size >= (gint64)size;
+}
+
+static void write_some(CacheFile *file, char byte, gsize size)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *bytes = g_malloc(size);
+	memset(bytes, byte, size);
+	g_assert_true(sync_write(file, 0, bytes, size, &error));
+	g_assert_no_error(error);
+}
+
+static CacheFile *open_named(Fixture *f, const char *name, CacheId *ret_id)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	g_assert_true(sync_lookup(f->cache, f->home, name, &attr, &error));
+	CacheFile *file = sync_open(f->cache, attr.id, O_RDWR, &error);
+	g_assert_no_error(error);
+	*ret_id = attr.id;
+	return file;
+}
+
+static void close_in_vain(CacheFile *file)
+{
+	g_autoptr(GError) error = NULL;
+	g_atomic_int_set(&full, 1);
+	g_assert_false(cache_file_flush(file, &error));
+	g_assert_error(error, CACHE_ERROR, ENOSPC);
+	cache_file_release(file);
+}
+
+/* What a close could not journal is here, as it was written, and is uploaded as a whole. */
+static void test_failed_close(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *old = g_strnfill(200000, 'o'), *path = place(f, "f"), *bytes = NULL;
+	gsize length;
+	CacheId id;
+	put_and_restart(f, "f", old);
+	CacheFile *file = open_named(f, "f", &id);
+	control(f, "/fault?method=GET&path=/refissh*/f&status=503&times=10000", "");
+	write_some(file, 'a', 50000);
+	g_assert_true(cache_file_flush(file, &error));
+	cache_file_release(file);
+	file = open_named(f, "f", &id);
+	write_some(file, 'b', 100000);
+	close_in_vain(file);
+	/* Time enough for all tries to end. */
+	g_usleep(G_USEC_PER_SEC / 2);
+	g_atomic_int_set(&full, 0);
+	control(f, "/reset", "");
+	drain(f);
+	g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+	g_assert_cmpuint(length, ==, 200000);
+	for (gsize i = 0; i < length; i++)
+		g_assert_cmpint(bytes[i], ==, i < 100000 ? 'b' : 'o');
+}
+
+/* It is journaled when that is possible, whether anything can be uploaded or not. */
+static void test_failed_close_of_a_new_file(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	control(f, "/fault?method=POST&path=*&status=503&times=10000", "");
+	CacheFile *file = sync_create(f->cache, f->home, "new", &attr, &error);
+	g_assert_no_error(error);
+	write_some(file, 'n', 100000);
+	close_in_vain(file);
+	g_usleep(G_USEC_PER_SEC / 2);
+	file = open_named(f, "new", &attr.id);
+	g_autofree char *text = sync_read(file, 0, 3, &error);
+	g_assert_cmpstr(text, ==, "nnn");
+	cache_file_release(file);
+	g_atomic_int_set(&full, 0);
+	gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+	while (!journaled(f, attr.id, 100000) && g_get_monotonic_time() < deadline)
+		g_usleep(10000);
+	g_assert_true(journaled(f, attr.id, 100000));
+	g_assert_cmpint(journaled_torn(f, attr.id), ==, CACHE_TORN_NO);
+	control(f, "/reset", "");
+	drain(f);
+}
+
+/* The close of one handle says nothing of the write that another is in the midst of. */
+static void test_close_beside_a_write(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheSpan span;
+	CacheId id = make(f, "f", "0123456789");
+	drain(f);
+	CacheFile *one = open_named(f, "f", &id), *other = open_named(f, "f", &id);
+	g_assert_true(sync_write(one, 0, "ab", 2, &error));
+	g_assert_true(cache_file_write_begin(other, 2, 4, &span, &error));
+	g_assert_true(cache_file_flush(one, &error));
+	g_assert_cmpint(journaled_torn(f, id), ==, CACHE_TORN_WRITING);
+	g_assert_cmpint(pwrite(span.fd, "cdef", 4, 2), ==, 4);
+	cache_file_write_end(other, &span, 4, 0);
+	g_assert_true(cache_file_flush(other, &error));
+	g_assert_cmpint(journaled_torn(f, id), ==, CACHE_TORN_NO);
+	cache_file_release(one);
+	cache_file_release(other);
+	drain(f);
+	assert_there(f, "f", "abcdef6789");
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_log_set_always_fatal(G_LOG_FATAL_MASK);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	intercept_sqlite();
+	world_init(argv[1]);
+	ADD("full/failed-close", test_failed_close);
+	ADD("full/failed-close-of-a-new-file", test_failed_close_of_a_new_file);
+	ADD("full/close-beside-a-write", test_close_beside_a_write);
+	return g_test_run();
+}
