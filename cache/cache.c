@@ -202,6 +202,10 @@ static bool open_journal(Cache *cache, GError **error)
 	g_autofree char *path = g_build_filename(cache->path, "journal.sqlite", NULL);
 	g_autoptr(GError) damage = NULL;
 	cache->store = cache_store_open(path, &damage);
+	if (!cache->store && damage->code == ENOSPC && cache_space_for_journal(cache, true)) {
+		g_clear_error(&damage);
+		cache->store = cache_store_open(path, &damage);
+	}
 	if (!cache->store && damage->code == EUCLEAN) {
 		if (!set_journal_aside(cache, path, error))
 			return false;
@@ -209,7 +213,10 @@ static bool open_journal(Cache *cache, GError **error)
 	} else if (!cache->store) {
 		g_propagate_error(error, g_steal_pointer(&damage));
 	}
-	return cache->store && bind_meta(cache, "platform", cache->platform, error) &&
+	if (!cache->store)
+		return false;
+	cache_store_set_room(cache->store, cache_space_for_journal, cache);
+	return bind_meta(cache, "platform", cache->platform, error) &&
 	       bind_meta(cache, "project", cache->project, error) &&
 	       bind_meta(cache, "storage", cache->storage, error) &&
 	       cache_verdict_load(cache, error);
@@ -265,7 +272,8 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	if (g_mkdir_with_parents(cache->path, 0700) < 0)
 		ok = fail_errno(error, cache->path, "cannot make the cache's folder");
 	ok = ok && acquire(cache, options->mountpoint, error) && read_boot_id(cache, error) &&
-	     cache_blobs_open(&cache->blobs, cache->path, error) && open_journal(cache, error);
+	     cache_blobs_open(&cache->blobs, cache->path, error) &&
+	     cache_space_init(cache, error) && open_journal(cache, error);
 	if (ok) {
 		cache->syncer = cache_syncer_new(cache);
 		CACHE_CRASH_POINT("recovery.opened");
@@ -384,6 +392,7 @@ void cache_stop(Cache *cache)
 	cache->stopping = true;
 	cache_worker_cancel(&cache->evict_timer);
 	cache_worker_cancel(&cache->flush_timer);
+	cache_worker_cancel(&cache->room.ballast_timer);
 	cache_worker_cancel(&cache->burst.timer);
 	cache_worker_cancel(&cache->removal_timer);
 	cache_worker_cancel(&cache->pause.timer);

@@ -106,8 +106,9 @@ bool cache_change_flush_locked(Cache *cache, CacheNode *node, GError **error)
 	g_autoptr(GError) failure = NULL;
 	if (flush_locked(cache, node, &failure))
 		return true;
-	if (failure->code == ENOSPC && cache_space_drop_ballast_locked(cache))
-		return flush_locked(cache, node, error);
+	/* The ballast may have gone for it. */
+	if (failure->code == ENOSPC && flush_locked(cache, node, NULL))
+		return true;
 	g_propagate_error(error, g_steal_pointer(&failure));
 	if (!cache->flush_timer && !cache->stopping)
 		cache->flush_timer =

@@ -71,7 +71,8 @@ typedef struct {
 	guint64 progress;         /* bytes sent, when last looked */
 	bool slow;                /* the patience was lost once, and nothing got better since */
 	gint64 told_at;           /* monotonic us: when the log was told last, 0 never */
-	bool ballast;             /* is there */
+	gint ballast;             /* atomic: may be there */
+	GSource *ballast_timer;   /* until it is there again */
 	/* Constant; tests are in a hurry. */
 	gint64 patience, short_patience, slow_patience; /* us */
 } CacheRoom;
@@ -698,7 +699,9 @@ void cache_evict(Cache *cache, guint64 bytes);
 
 /* --- space (cache/space.c) --- */
 
-/* Sets limits that are 0 to their defaults, makes the ballast. After recovery. */
+/* Sets limits that are 0 to their defaults. Before the journal is opened. */
+bool cache_space_init(Cache *cache, GError **error);
+/* Measures, makes the ballast. After recovery. */
 bool cache_space_open(Cache *cache, GError **error);
 /* Takes room for `length` bytes about to be written to `node`. False: there is none now, or others
  * are first. */
@@ -722,9 +725,9 @@ guint64 cache_space_excess_locked(Cache *cache);
 void cache_space_look_soon_locked(Cache *cache);
 /* Nobody waits any more: to be run with an error, without lock. */
 GSList *cache_space_stop_locked(Cache *cache);
-/* The journal could not be written: room that was kept for that is freed. False: it was not there.
+/* The store's (cache_store_set_room()): frees what is kept for the journal when the disk is short.
  */
-bool cache_space_drop_ballast_locked(Cache *cache);
+bool cache_space_for_journal(void *cache, bool full);
 
 /* --- what people are told (cache/status.c) --- */
 

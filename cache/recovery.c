@@ -256,6 +256,49 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 	return true;
 }
 
+/* It could not be seen to now, for whatever reason of the disk: it stays as it is until the next
+ * mount, or until it is written anew from its beginning. */
+static void park(Cache *cache, CacheNode *node, const GError *error)
+{
+	CacheRecord *r = &node->r;
+	g_auto(CacheRecord) journaled = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_warning("%s: %s: %s", cache->path, r->name, error->message);
+	/* Half a recovery is none. */
+	if (cache_store_load(cache->store, r->id, &journaled, NULL)) {
+		CacheRecord half = *r;
+		*r = journaled;
+		journaled = half;
+	}
+	node->write_errno = error->code;
+	cache_extents_add(&node->lost, 0, G_MAXUINT64);
+	r->state = CACHE_STATE_FAILED;
+	r->error = error->code;
+	g_free(r->message);
+	r->message = g_strdup_printf("it could not be recovered: %s", error->message);
+}
+
+/* One file that cannot be recovered stops no other. */
+static bool recover_file(Cache *cache, CacheId id, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	CacheNode *node = cache_node_get_locked(cache, id, error);
+	if (!node)
+		return false;
+	CACHE_CRASH_POINT("recovery.dirty");
+	bool ok = recover_dirty(cache, node, &failure);
+	if (!ok && failure->code != EUCLEAN) {
+		park(cache, node, failure);
+		ok = true;
+	}
+	if (ok && cache_node_dirty(node))
+		cache_node_mark_dirty_locked(cache, node);
+	cache_content_idle_locked(node);
+	cache_node_put_locked(cache, node);
+	if (!ok)
+		g_propagate_error(error, g_steal_pointer(&failure));
+	return ok;
+}
+
 bool cache_recover(Cache *cache, GError **error)
 {
 	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(CacheId));
@@ -263,18 +306,8 @@ bool cache_recover(Cache *cache, GError **error)
 	bool ok = cache_removal_load_locked(cache, error) && recover_nameless(cache, error) &&
 	          recover_blobs(cache, error) &&
 	          cache_store_dirty(cache->store, note_id, ids, error);
-	for (guint i = 0; ok && i < ids->len; i++) {
-		CacheNode *node =
-			cache_node_get_locked(cache, g_array_index(ids, CacheId, i), error);
-		CACHE_CRASH_POINT("recovery.dirty");
-		ok = node && recover_dirty(cache, node, error);
-		if (ok && cache_node_dirty(node))
-			cache_node_mark_dirty_locked(cache, node);
-		if (node) {
-			cache_content_idle_locked(node);
-			cache_node_put_locked(cache, node);
-		}
-	}
+	for (guint i = 0; ok && i < ids->len; i++)
+		ok = recover_file(cache, g_array_index(ids, CacheId, i), error);
 	g_mutex_unlock(&cache->lock);
 	return ok;
 }

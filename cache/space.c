@@ -29,6 +29,7 @@
 #define RESERVE_MIN (8 * 1024 * 1024)
 #define RESERVE_MAX (G_GUINT64_CONSTANT(2) << 30)
 #define BALLAST_MAX (4 * 1024 * 1024)
+#define JOURNAL_BYTES (1024 * 1024) /* more than a transaction needs, mostly */
 /* A body that is sent again and again is no progress. */
 #define TRIES_MAX 6
 
@@ -172,8 +173,7 @@ bool cache_space_fetch(Cache *cache, guint64 length, GError **error)
 	/* Below zero writers measure anew; a reader may take the reserve, but not the journal's
 	 * last. */
 	if (atomic_fetch_sub(&cache->room.allowance, (gint64)length) >= (gint64)length ||
-	    !ask_disk(cache, &size, &disk) ||
-	    disk >= cache->room.reserve / 2 + length)
+	    !ask_disk(cache, &size, &disk) || disk >= cache->room.reserve / 2 + length)
 		return true;
 	g_set_error(error, CACHE_ERROR, ENOSPC, "the disk of the cache is full");
 	return false;
@@ -379,30 +379,68 @@ static char *ballast_path(Cache *cache)
 }
 
 /* Best effort: it is there again when there is room again. */
-static void load_ballast(Cache *cache, guint64 disk_size)
+static void load_ballast(Cache *cache)
 {
+	guint64 size, disk;
+	if (!ask_disk(cache, &size, &disk))
+		return;
+	guint64 bytes = MIN(BALLAST_MAX, size / 64 + 1);
 	g_autofree char *path = ballast_path(cache);
+	if (disk < cache->room.reserve + bytes && !g_file_test(path, G_FILE_TEST_EXISTS))
+		return;
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return;
-	int result = posix_fallocate(fd, 0, (off_t)MIN(BALLAST_MAX, disk_size / 64 + 1));
+	int result = posix_fallocate(fd, 0, (off_t)bytes);
 	close(fd);
-	cache->room.ballast = result == 0;
 	if (result)
 		unlink(path);
+	g_atomic_int_set(&cache->room.ballast, result == 0);
 }
 
-bool cache_space_drop_ballast_locked(Cache *cache)
+static gboolean on_ballast_tick(void *data)
 {
+	Cache *cache = data;
+	g_mutex_lock(&cache->lock);
+	if (!g_source_is_destroyed(g_main_current_source())) {
+		load_ballast(cache);
+		if (g_atomic_int_get(&cache->room.ballast))
+			cache_worker_cancel(&cache->room.ballast_timer);
+	}
+	g_mutex_unlock(&cache->lock);
+	return G_SOURCE_CONTINUE;
+}
+
+static void watch_ballast(void *data)
+{
+	Cache *cache = data;
+	g_mutex_lock(&cache->lock);
+	if (!g_atomic_int_get(&cache->room.ballast) && !cache->room.ballast_timer &&
+	    !cache->stopping) {
+		cache->room.ballast_timer =
+			cache_worker_after(cache, TICK_MS, on_ballast_tick, cache, NULL);
+		cache_evict_soon_locked(cache);
+	}
+	g_mutex_unlock(&cache->lock);
+}
+
+bool cache_space_for_journal(void *data, bool full)
+{
+	Cache *cache = data;
+	guint64 size, disk;
+	if (!g_atomic_int_get(&cache->room.ballast) ||
+	    (!full && (!ask_disk(cache, &size, &disk) || disk >= JOURNAL_BYTES)))
+		return false;
 	g_autofree char *path = ballast_path(cache);
-	cache->room.ballast = false;
+	g_atomic_int_set(&cache->room.ballast, 0);
 	if (unlink(path) < 0)
 		return false;
-	tell_locked(cache, "the journal needs what was kept for it");
+	g_warning("%s: its disk is full: the journal takes what was kept for it", cache->path);
+	cache_worker_post(cache, watch_ballast, cache);
 	return true;
 }
 
-bool cache_space_open(Cache *cache, GError **error)
+bool cache_space_init(Cache *cache, GError **error)
 {
 	CacheRoom *room = &cache->room;
 	guint64 size, disk;
@@ -420,12 +458,19 @@ bool cache_space_open(Cache *cache, GError **error)
 	room->patience = CACHE_PROGRESS_DEADLINE_US;
 	room->short_patience = 5 * G_USEC_PER_SEC;
 	room->slow_patience = 1 * G_USEC_PER_SEC;
+	room->ballast = 1; /* from the last run */
+	return true;
+}
+
+bool cache_space_open(Cache *cache, GError **error)
+{
 	g_autoptr(GArray) blobs = cache_blobs_list(&cache->blobs, error);
 	if (!blobs)
 		return false;
 	cache_blobs_measure(&cache->blobs, blobs);
-	if (disk > room->reserve)
-		load_ballast(cache, size);
+	g_atomic_int_set(&cache->room.ballast, 0);
+	load_ballast(cache);
+	watch_ballast(cache);
 	return true;
 }
 

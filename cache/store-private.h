@@ -33,6 +33,8 @@ struct CacheStore {
 	                           nobody */
 	sqlite3 *checkpointer;
 	gint log_pages; /* atomic */
+	CacheStoreRoom room; /* NULL: nobody; as the next, constant once it is in use */
+	void *room_data;
 };
 
 /* Brings a journal to the schema of this program (cache/schema.c). EPROTO: it is newer. */

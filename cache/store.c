@@ -39,10 +39,27 @@ sqlite3_stmt *cache_sql_statement(CacheStore *store, CacheStatement which)
 	return store->prepared[which];
 }
 
+void cache_store_set_room(CacheStore *store, CacheStoreRoom room, void *data)
+{
+	store->room = room;
+	store->room_data = data;
+}
+
+static bool make_room(CacheStore *store, bool full)
+{
+	return store->room && store->room(store->room_data, full);
+}
+
 /* Runs a statement that gives no rows, and makes it ready for the next time. */
 bool cache_sql_run(CacheStore *store, sqlite3_stmt *stmt, GError **error)
 {
+	bool alone = sqlite3_get_autocommit(store->db);
 	int result = sqlite3_step(stmt);
+	/* A transaction is lost as a whole: the room is for its next try. */
+	if (result == SQLITE_FULL && make_room(store, true) && alone) {
+		sqlite3_reset(stmt);
+		result = sqlite3_step(stmt);
+	}
 	bool ok = result == SQLITE_DONE || result == SQLITE_ROW || cache_sql_fail(store->db, error);
 	sqlite3_reset(stmt);
 	sqlite3_clear_bindings(stmt);
@@ -154,6 +171,9 @@ bool cache_store_checkpoint(CacheStore *store, GError **error)
 	g_mutex_lock(&store->checkpoint_lock);
 	int result = sqlite3_wal_checkpoint_v2(store->checkpointer, NULL, SQLITE_CHECKPOINT_PASSIVE,
 	                                       NULL, NULL);
+	if (result == SQLITE_FULL && make_room(store, true))
+		result = sqlite3_wal_checkpoint_v2(store->checkpointer, NULL,
+		                                   SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	if (result == SQLITE_OK && cache_store_log_is_long(store)) {
 		/* Who writes without a pause never lets the log come to an end, and begin anew: the
 		 * little that came meanwhile is folded in while nobody writes. */
@@ -172,6 +192,7 @@ bool cache_store_checkpoint(CacheStore *store, GError **error)
 bool cache_store_begin(CacheStore *store, GError **error)
 {
 	g_rec_mutex_lock(&store->lock);
+	make_room(store, false);
 	if (cache_sql_run(store, cache_sql_statement(store, CACHE_SQL_BEGIN), error))
 		return true;
 	g_rec_mutex_unlock(&store->lock);

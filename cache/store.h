@@ -94,6 +94,10 @@ typedef struct CacheStore CacheStore;
 CacheStore *cache_store_open(const char *path, GError **error);
 void cache_store_close(CacheStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheStore, cache_store_close)
+/* Who makes room on the disk for the journal: asked before each transaction, and when the disk was
+ * found to be `full`; true: it has become better. Called with the store's lock, takes no other. */
+typedef bool (*CacheStoreRoom)(void *data, bool full);
+void cache_store_set_room(CacheStore *store, CacheStoreRoom room, void *data);
 /* Brings what was committed to the disk. Slow: for a thread that may wait. */
 bool cache_store_checkpoint(CacheStore *store, GError **error);
 bool cache_store_log_is_long(CacheStore *store); /* a checkpoint is due */

@@ -255,6 +255,22 @@ def test_a_blob_that_cannot_be_read(held, mount, platform):
     assert state(home / "pending") == "failed" and not (platform.home / "pending").exists()
 
 
+def test_a_file_that_cannot_be_recovered_stops_no_other(held, mount, platform):
+    held.power_failure("known")
+    with held.database() as database:
+        database.execute("CREATE TRIGGER refuses BEFORE UPDATE ON node WHEN new.name = 'known'"
+                         " BEGIN SELECT RAISE (ABORT, 'not this one'); END")
+    home = mount()
+    arrives(home, platform, "other", "pending")
+    assert state(home / "known") == "failed" and "not this one" in attribute(home / "known", "error")
+    assert home.unmount() == 1
+    with held.database() as database:
+        database.execute("DROP TRIGGER refuses")
+    home = mount()
+    assert state(home / "known") == "clean" and (home / "known").read_bytes() == OLD
+    assert held.quarantine() == {sha256(NEW): 1} and (platform.home / "known").read_bytes() == OLD
+
+
 def test_a_journal_of_a_newer_gssfs(held, world, mount, platform):
     """It is left alone: whoever understands it finds all as it was."""
     with held.database() as database:

@@ -139,6 +139,44 @@ def test_writers_of_1_gib(world, platform):
     write_1_gib(world, platform, world.mount(platform, "it4i_anselm://home", "cache_size=64M"))
 
 
+def fill(folder):
+    """Another program takes the rest of the disk, to the last byte."""
+    path = folder / "another-program"
+    with open(path, "wb", buffering=0) as file:
+        for size in (MIB, 4096, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+    assert os.statvfs(folder).f_bavail == 0
+    return path
+
+
+def test_a_mount_on_a_full_disk(world, platform, small_disk):
+    """After a crash there is something to be recovered, and journaled: there is room kept for that."""
+    home = world.mount(platform)
+    platform.fault(method="POST", path="/refissh*", hold="before", times=1000)
+    (home / "done").write_bytes(b"closed" * 1000)
+    torn = os.open(home / "torn", os.O_CREAT | os.O_WRONLY)
+    os.write(torn, b"never closed" * 1000)
+    home.kill()
+    with contextlib.suppress(OSError):
+        os.close(torn)
+    program = fill(small_disk)
+    platform.control("/reset")
+    platform.control("/release")
+    home = world.mount(platform)
+    until(lambda: state(home / "done") == "clean")
+    assert (platform.home / "done").read_bytes() == b"closed" * 1000
+    assert state(home / "torn") == "failed"
+    [journal] = small_disk.glob("*/journal.sqlite")
+    assert not journal.with_name("ballast").exists()
+    program.unlink()
+    until(journal.with_name("ballast").exists, "room that is kept again")
+    (home / "torn").write_bytes(b"anew")
+    until(lambda: state(home / "torn") == "clean")
+    assert home.unmount() == 0
+
+
 def held(platform):
     platform.fault(method="POST", path="/refissh*", hold="before")
 
