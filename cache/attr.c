@@ -95,7 +95,7 @@ static void grow_locked(CacheNode *node, const CacheGrowth *growth)
 	g_mutex_lock(&content->io);
 	gssize n = bytes->len ? pwrite(content->fd, bytes->data, bytes->len, growth->offset) : 0;
 	if (n > 0) {
-		cache_extents_add(&content->resident, growth->offset, growth->offset + n);
+		cache_content_add_io(content, growth->offset, growth->offset + n);
 		content->unsaved += n;
 		content->tries = 0;
 	}

@@ -75,7 +75,7 @@ static bool flush_locked(Cache *cache, CacheNode *node, GError **error)
 	                  older.blob != node->r.blob;
 	bool ok = (!supersedes ||
 	           cache_queue_drop_generations_locked(cache, node, G_MAXINT64, error)) &&
-	          cache_content_save_extents(node->content, error) &&
+	          cache_content_save_extents_locked(node->content, error) &&
 	          cache_node_save_locked(cache, node, error);
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	if (!ok) {
@@ -155,7 +155,7 @@ static bool cut(CacheContent *content, guint64 old_size, guint64 size, GError **
 		cache_fetch_cut_io(content, size);
 	} else {
 		/* What was added is zeros, a hole of the blob, and as good as written. */
-		cache_extents_add(&content->resident, old_size, size);
+		cache_content_add_io(content, old_size, size);
 	}
 	bool ok = ftruncate(content->fd, size) == 0;
 	int errnum = errno;

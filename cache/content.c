@@ -210,10 +210,22 @@ bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)
 	return cache_blob_remove(&cache->blobs, old, error);
 }
 
-bool cache_content_save_extents(CacheContent *content, GError **error)
+void cache_content_add_io(CacheContent *content, guint64 start, guint64 end)
+{
+	cache_extents_add(&content->resident, start, end);
+	g_atomic_int_inc(&content->dirty_seq);
+}
+
+bool cache_content_synced_locked(CacheContent *content)
+{
+	return content->durable && content->synced == (guint)g_atomic_int_get(&content->dirty_seq);
+}
+
+bool cache_content_save_extents_locked(CacheContent *content, GError **error)
 {
 	if (g_atomic_int_get(&content->discard))
 		return true;
+	CacheStore *store = content->cache->store;
 	CacheExtents copy;
 	cache_extents_init(&copy);
 	g_mutex_lock(&content->io);
@@ -222,7 +234,12 @@ bool cache_content_save_extents(CacheContent *content, GError **error)
 		cache_extents_add(&copy, extent.start, extent.end);
 	}
 	g_mutex_unlock(&content->io);
-	bool ok = cache_store_save_extents(content->cache->store, content->blob, &copy, error);
+	/* After the look at what is held: more may come at any time. The flag stays, for the
+	 * transaction may fail; to clear it in the journal twice does no harm. */
+	bool ok = (!content->durable || cache_content_synced_locked(content) ||
+	           cache_store_mark_blob(store, content->blob, content->cache->boot_id, false,
+	                                 error)) &&
+	          cache_store_save_extents(store, content->blob, &copy, error);
 	cache_extents_clear(&copy);
 	return ok;
 }
@@ -239,16 +256,15 @@ void cache_content_save_now(CacheContent *content)
 	content->unsaved = 0;
 	g_mutex_unlock(&content->io);
 	if (due && cache_store_begin(cache->store, &error)) {
-		bool ok = (!content->durable ||
-		           cache_store_mark_blob(cache->store, content->blob, cache->boot_id, false,
-		                                 &error)) &&
-		          cache_content_save_extents(content, &error);
-		if (cache_store_end(cache->store, ok, ok ? &error : NULL) && ok)
-			content->durable = false;
+		bool ok = cache_content_save_extents_locked(content, &error);
+		cache_store_end(cache->store, ok, ok ? &error : NULL);
 	}
 	const CacheNode *node = g_hash_table_lookup(cache->nodes, &content->node);
-	bool sync =
-		!content->durable && !g_atomic_int_get(&content->discard) && !(node && node->opens);
+	/* Of a file with changes also while it is read: without the rest they would not be believed
+	 * after a power failure. */
+	bool used = node && (node->writers || (node->opens && !cache_node_dirty(node)));
+	bool sync = !used && !cache_content_synced_locked(content) &&
+	            !g_atomic_int_get(&content->discard);
 	g_mutex_unlock(&cache->lock);
 	if (error)
 		g_warning("%s: %s", cache->path, error->message);

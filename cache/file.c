@@ -247,7 +247,7 @@ static bool begin_locked(CacheFile *file, guint64 offset, gsize length, CacheSpa
 	cache_extents_add(&content->claimed, offset, offset + length);
 	/* Beyond the end: what lies between is zeros, a hole of the blob. */
 	if ((gint64)offset > node->r.size)
-		cache_extents_add(&content->resident, MAX(node->r.size, 0), offset);
+		cache_content_add_io(content, MAX(node->r.size, 0), offset);
 	g_atomic_int_inc(&content->dirty_seq);
 	g_mutex_unlock(&content->io);
 	/* The reference is held until the end of the write: the node has the content anyway. */
@@ -396,8 +396,7 @@ void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written,
 	CacheContent *content = node->content;
 	g_mutex_lock(&content->io);
 	cache_extents_remove(&content->claimed, span->offset, span->offset + span->length);
-	cache_extents_add(&content->resident, span->offset, span->offset + written);
-	g_atomic_int_inc(&content->dirty_seq);
+	cache_content_add_io(content, span->offset, span->offset + written);
 	g_mutex_unlock(&content->io);
 	cache_space_written_locked(cache, span->length);
 	if (--node->write_calls == 0)

@@ -330,11 +330,12 @@ struct CacheContent {
 	CacheId node;
 	CacheBlobId blob;
 	int fd;
-	bool durable;    /* as the journal says; guarded by Cache.lock */
+	bool durable;    /* as the journal may say; guarded by Cache.lock, as is the next */
+	guint synced;    /* dirty_seq of what is on the disk */
 	guint64 bytes;   /* of disk, as last measured; guarded by Cache.lock */
 	bool grown;      /* written to since; the same */
 	gint discard;    /* atomic: the journal has forgotten it, see cache_content_discard() */
-	guint dirty_seq; /* atomic; grows with the begin and the end of each write */
+	guint dirty_seq; /* atomic; grows with the begin of each write, and with all that comes */
 	GMutex io;
 	CacheExtents resident; /* held, by whatever way */
 	CacheExtents claimed;  /* being written: a download must not touch them */
@@ -371,7 +372,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheContent, cache_content_unref)
 bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error);
 /* Replaces the node's content by a new empty one, in the current transaction or its own. */
 bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error);
-bool cache_content_save_extents(CacheContent *content, GError **error);
+/* [start, end) is held from now on. Call with the content's io. */
+void cache_content_add_io(CacheContent *content, guint64 start, guint64 end);
+/* Is all that is held on the disk, and journaled so? */
+bool cache_content_synced_locked(CacheContent *content);
+/* In the current transaction, with what follows: what came since the blob was brought to the disk
+ * is not there yet. */
+bool cache_content_save_extents_locked(CacheContent *content, GError **error);
 /* Journals before long which parts have come; those of a content nobody has open are brought to the
  * disk, too. What is lost with the daemon before that is fetched again. Any thread, no lock. */
 void cache_content_save_soon(CacheContent *content);

@@ -322,7 +322,7 @@ static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 	CacheBlobId before = node->r.blob;
 	if (ok && (ok = cache_store_begin(cache->store, error))) {
 		node->r.blob = id;
-		ok = cache_content_save_extents(copy, error) &&
+		ok = cache_content_save_extents_locked(copy, error) &&
 		     cache_node_save_locked(cache, node, error);
 		ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	}

@@ -185,8 +185,8 @@ static bool recover_torn(Cache *cache, CacheNode *node, GError **error)
 	bool ok = true;
 	if ((!r->uri && !r->moved_from) || r->size == 0) {
 		r->size = st.st_size;
-		cache_extents_add(&content->resident, 0, r->size);
-		ok = cache_content_save_extents(content, error);
+		cache_content_add_io(content, 0, r->size);
+		ok = cache_content_save_extents_locked(content, error);
 	}
 	cache_content_unref(content);
 	if (r->torn == CACHE_TORN_LOST) {
@@ -217,7 +217,7 @@ static bool trim(Cache *cache, CacheNode *node, GError **error)
 	if (!ok)
 		g_set_error(error, CACHE_ERROR, errno, "%s: cannot cut a blob", cache->path);
 	cache_extents_remove(&content->resident, node->r.size, G_MAXINT64);
-	ok = ok && cache_content_save_extents(content, error);
+	ok = ok && cache_content_save_extents_locked(content, error);
 	cache_content_unref(content);
 	return ok;
 }

@@ -60,25 +60,28 @@ static bool unchanged_locked(Cache *cache, const Task *task)
 /* In one transaction, so that a batch costs the journal little more than one blob. */
 static bool mark(Cache *cache, GPtrArray *batch, GError **error)
 {
-	g_autoptr(GPtrArray) marked = g_ptr_array_new();
+	g_autoptr(GPtrArray) marked = g_ptr_array_new(); /* Task */
 	g_mutex_lock(&cache->lock);
 	for (guint i = 0; i < batch->len; i++) {
 		Task *task = batch->pdata[i];
 		if (!task->error && unchanged_locked(cache, task))
-			g_ptr_array_add(marked, task->content);
+			g_ptr_array_add(marked, task);
 	}
 	bool ok = marked->len == 0 || cache_store_begin(cache->store, error);
 	if (ok && marked->len) {
 		for (guint i = 0; ok && i < marked->len; i++) {
-			CacheContent *content = marked->pdata[i];
+			const CacheContent *content = ((Task *)marked->pdata[i])->content;
 			ok = cache_store_mark_blob(cache->store, content->blob, cache->boot_id,
 			                           true, error);
 		}
 		ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	}
 	CACHE_CRASH_POINT("sync.marked");
-	for (guint i = 0; ok && i < marked->len; i++)
-		((CacheContent *)marked->pdata[i])->durable = true;
+	for (guint i = 0; ok && i < marked->len; i++) {
+		const Task *task = marked->pdata[i];
+		task->content->durable = true;
+		task->content->synced = task->seq;
+	}
 	g_mutex_unlock(&cache->lock);
 	return ok;
 }

@@ -175,7 +175,7 @@ static bool fill_io(CacheContent *content, guint64 pos, const char *bytes, gsize
 					return false;
 				}
 				CACHE_CRASH_POINT("fetch.written");
-				cache_extents_add(&content->resident, piece, piece + n);
+				cache_content_add_io(content, piece, piece + n);
 				piece += n;
 				*ret_new += n;
 			}

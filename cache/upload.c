@@ -358,7 +358,7 @@ static bool note_attempt_locked(CacheJob *job, GError **error)
 	          cache_node_save_locked(cache, job->node, error);
 	/* What was fetched for it is held from now on: it is replaced there. */
 	if (ok && (job->uri || job->moved_from))
-		ok = cache_content_save_extents(job->content, error);
+		ok = cache_content_save_extents_locked(job->content, error);
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	if (!ok)
 		r->attempted = job->attempted;
