@@ -130,10 +130,13 @@ void cache_blobs_measure(CacheBlobs *blobs, const GArray *ids)
 	blobs->used = used;
 }
 
-bool cache_blob_clone(int from, int to, guint64 length, GError **error)
+bool cache_blob_share(int from, int to)
 {
-	if (ioctl(to, FICLONE, from) == 0)
-		return true;
+	return ioctl(to, FICLONE, from) == 0;
+}
+
+bool cache_blob_copy(int from, int to, guint64 length, GError **error)
+{
 	/* Holes stay holes: only what lseek() calls data is copied. */
 	off_t position = 0;
 	while ((guint64)position < length) {

@@ -34,8 +34,10 @@ bool cache_blob_remove(CacheBlobs *blobs, CacheBlobId id, GError **error);
 guint64 cache_blob_measure(CacheBlobs *blobs, int fd, guint64 known);
 /* Counts all of `ids` (GArray of CacheBlobId) anew. */
 void cache_blobs_measure(CacheBlobs *blobs, const GArray *ids);
-/* Copies [0, length) of one open blob to another, empty one: shares extents where the disk can. */
-bool cache_blob_clone(int from, int to, guint64 length, GError **error);
+/* Makes another, empty blob the same as this one, at no cost; false: the disk can't. */
+bool cache_blob_share(int from, int to);
+/* Copies [0, length) of one open blob to another, empty one. */
+bool cache_blob_copy(int from, int to, guint64 length, GError **error);
 /* Moves a blob aside, under a name that says which file it was. Never deletes. */
 bool cache_blob_quarantine(const CacheBlobs *blobs, CacheBlobId id, const char *label,
                            GError **error);

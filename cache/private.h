@@ -750,6 +750,7 @@ bool cache_recover(Cache *cache, GError **error);
 
 CacheWorker *cache_worker_new(Cache *cache);
 void cache_worker_free(CacheWorker *worker); /* runs what was posted, then joins */
+bool cache_worker_is_current(const Cache *cache);
 typedef void (*CacheFunc)(void *data);
 void cache_worker_post(Cache *cache, CacheFunc func, void *data);
 /* A timer on the worker; returns a reference, to be given to cache_worker_cancel(). `destroy` (may

@@ -292,6 +292,34 @@ static void run(void *data)
 
 /* --- changing what is on its way --- */
 
+/* Fills the copy; the lock is dropped meanwhile. A real copy takes room, which must be there, and
+ * time, which the worker does not have. */
+static bool copy_locked(Cache *cache, CacheNode *node, CacheContent *old, CacheContent *copy,
+                        GError **error)
+{
+	guint64 size = node->r.size, bytes = 0;
+	g_mutex_unlock(&cache->lock);
+	bool ok = cache_blob_share(old->fd, copy->fd);
+	g_mutex_lock(&cache->lock);
+	if (!ok) {
+		cache_space_measure_locked(cache, old);
+		bytes = old->bytes;
+	}
+	if (!ok &&
+	    (cache_worker_is_current(cache) || !cache_space_take_locked(cache, node, bytes))) {
+		g_set_error_literal(error, CACHE_ERROR, ENOSPC, "a copy does not fit");
+		return false;
+	}
+	if (!ok) {
+		g_mutex_unlock(&cache->lock);
+		ok = cache_blob_copy(old->fd, copy->fd, size, error);
+		g_mutex_lock(&cache->lock);
+		cache_space_written_locked(cache, bytes);
+	}
+	cache_space_measure_locked(cache, copy);
+	return ok;
+}
+
 /* Gives the node a copy of its own; the upload keeps the sealed one. */
 static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 {
@@ -303,7 +331,6 @@ static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 		return false;
 	}
 	CacheContent *copy = cache_content_new(cache, node->r.id, id, fd);
-	guint64 size = node->r.size;
 	/* Before the copy: what a download brings meanwhile may be a hole in it. */
 	g_mutex_lock(&old->io);
 	for (guint i = 0; i < cache_extents_count(&old->resident); i++) {
@@ -313,9 +340,7 @@ static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
 	copy->limit = old->limit;
 	g_mutex_unlock(&old->io);
 	node->cloning = true;
-	g_mutex_unlock(&cache->lock);
-	bool ok = cache_blob_clone(old->fd, fd, size, error);
-	g_mutex_lock(&cache->lock);
+	bool ok = copy_locked(cache, node, old, copy, error);
 	CACHE_CRASH_POINT("queue.cloned");
 	node->cloning = false;
 	g_cond_broadcast(&node->settled);
@@ -354,8 +379,17 @@ bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, G
 	/* Once the client has every byte the blob is free; a further try is made with the new
 	 * content. */
 	bool taken = g_atomic_int_get(&job->sent_all);
-	if (!taken && (node->aborts >= ABORTS_MAX || node->publishers))
-		return truncating || clone_locked(cache, node, error);
+	if (!taken && (node->aborts >= ABORTS_MAX || node->publishers)) {
+		g_autoptr(GError) failure = NULL;
+		if (truncating || clone_locked(cache, node, &failure))
+			return true;
+		/* Without it the upload is made once more, and the write is made all the same. */
+		g_debug("%s: aborted again: %s", node->r.name, failure->message);
+		job = node->job;
+		if (!job || job->content != node->content)
+			return true;
+		taken = g_atomic_int_get(&job->sent_all);
+	}
 	/* The sealed generation ends here: recovery must not go back to it. */
 	if (!truncating && !cache_queue_drop_generations_locked(cache, node, G_MAXINT64, error))
 		return false;

@@ -93,6 +93,11 @@ void cache_worker_free(CacheWorker *worker)
 	g_free(worker);
 }
 
+bool cache_worker_is_current(const Cache *cache)
+{
+	return cache->worker->thread == g_thread_self();
+}
+
 void cache_worker_post(Cache *cache, CacheFunc func, void *data)
 {
 	CacheWorker *worker = cache->worker;

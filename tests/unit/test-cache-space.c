@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MIB (1024 * 1024)
 #define UPLOADS "/fault?method=POST&path=/refissh*"
@@ -18,6 +19,12 @@ static void set_up_small(Fixture *f, const void *data)
 	set_up(f, data);
 	f->cache->room.patience = G_USEC_PER_SEC / 2;
 	f->cache->room.short_patience = f->cache->room.slow_patience = G_USEC_PER_SEC / 10;
+}
+
+static void set_up_64m(Fixture *f, const void *data)
+{
+	f->limit = 64 * MIB;
+	set_up(f, data);
 }
 
 static CacheFile *begin(Fixture *f, const char *name, CacheId *ret_id)
@@ -200,6 +207,115 @@ static void test_larger_than_the_cache(Fixture *f, const void *data)
 	assert_there(f, "huge", "small");
 }
 
+/* What the blobs take by now, measured or not. */
+static guint64 on_disk(Fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GArray) blobs = cache_blobs_list(&f->cache->blobs, &error);
+	guint64 bytes = 0;
+	g_assert_no_error(error);
+	for (guint i = 0; i < blobs->len; i++) {
+		struct stat st;
+		if (cache_blob_stat(&f->cache->blobs, g_array_index(blobs, CacheBlobId, i), &st))
+			bytes += (guint64)st.st_blocks * 512;
+	}
+	return bytes;
+}
+
+typedef struct {
+	Fixture *f;
+	CacheId id;
+} Publish;
+
+static void *publish(void *data)
+{
+	const Publish *publish = data;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *uri = sync_publish(publish->f->cache, publish->id, &error);
+	g_assert_no_error(error);
+	return NULL;
+}
+
+static void await_publisher(Fixture *f, CacheId id)
+{
+	for (bool waits = false; !waits; g_usleep(1000)) {
+		g_mutex_lock(&f->cache->lock);
+		const CacheNode *node = g_hash_table_lookup(f->cache->nodes, &id);
+		waits = node && node->publishers && node->job;
+		g_mutex_unlock(&f->cache->lock);
+	}
+}
+
+/* Whoever writes to what is being sent, and waited for, needs a copy of it; where that does not
+ * fit, the upload begins anew instead. */
+static void test_no_room_for_a_copy(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	Publish publisher = {.f = f};
+	control(f, UPLOADS "&hold=before", "");
+	CacheFile *file = begin(f, "large", &publisher.id);
+	g_assert_true(fill(file, 0, 40, 'l', &error));
+	end(file);
+	await_counter(f, "held", 1);
+	GThread *thread = g_thread_new("publisher", publish, &publisher);
+	await_publisher(f, publisher.id);
+	file = sync_open(f->cache, publisher.id, O_WRONLY, &error);
+	g_assert_no_error(error);
+	g_assert_true(sync_write(file, 0, "LL", 2, &error));
+	g_assert_no_error(error);
+	g_assert_cmpuint(on_disk(f), <=, 64 * MIB);
+	end(file);
+	control(f, "/release", "");
+	g_thread_join(thread);
+	drain(f);
+	g_autofree char *path = place(f, "large"), *bytes = NULL;
+	gsize length;
+	g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+	g_assert_cmpuint(length, ==, 40 * MIB);
+	g_assert_cmpmem(bytes, 4, "LLll", 4);
+}
+
+typedef struct {
+	CacheFile *file;
+	GAsyncQueue *ended;
+} Posted;
+
+static void write_from_worker(void *data)
+{
+	const Posted *posted = data;
+	g_autoptr(GError) error = NULL;
+	CacheSpan span;
+	g_assert_true(cache_file_write_begin(posted->file, 0, 2, &span, &error));
+	g_assert_cmpint(pwrite(span.fd, "LL", 2, 0), ==, 2);
+	cache_file_write_end(posted->file, &span, 2, 0);
+	g_async_queue_push(posted->ended, posted->ended);
+}
+
+/* The worker, on which all else depends, copies nothing. */
+static void test_no_copy_by_the_worker(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GAsyncQueue) ended = g_async_queue_new();
+	Publish publisher = {.f = f};
+	control(f, UPLOADS "&hold=before", "");
+	CacheFile *file = begin(f, "large", &publisher.id);
+	g_assert_true(fill(file, 0, 20, 'l', &error));
+	end(file);
+	await_counter(f, "held", 1);
+	GThread *thread = g_thread_new("publisher", publish, &publisher);
+	await_publisher(f, publisher.id);
+	Posted posted = {sync_open(f->cache, publisher.id, O_WRONLY, &error), ended};
+	g_assert_no_error(error);
+	cache_worker_post(f->cache, write_from_worker, &posted);
+	g_async_queue_pop(ended);
+	g_assert_cmpuint(on_disk(f), <, 30 * MIB);
+	end(posted.file);
+	control(f, "/release", "");
+	g_thread_join(thread);
+	drain(f);
+	assert_size(f, "large", 20 * MIB);
+}
+
 /* Cutting off what was lost makes the rest whole. */
 static void test_truncate(Fixture *f, const void *data)
 {
@@ -290,6 +406,10 @@ int main(int argc, char **argv)
 	ADD_SMALL("dead-network", test_dead_network);
 	ADD_SMALL("larger-than-the-cache", test_larger_than_the_cache);
 	ADD_SMALL("truncate", test_truncate);
+	g_test_add("/cache/space/no-room-for-a-copy", Fixture, NULL, set_up_64m,
+	           test_no_room_for_a_copy, tear_down);
+	g_test_add("/cache/space/no-copy-by-the-worker", Fixture, NULL, set_up_64m,
+	           test_no_copy_by_the_worker, tear_down);
 	ADD_SMALL("eviction-makes-room", test_eviction_makes_room);
 	ADD_SMALL("statfs", test_statfs);
 	ADD_SMALL("unmount", test_unmount);
