@@ -61,6 +61,7 @@ typedef struct {
 	_Atomic gint64 allowance; /* bytes that may be written before the next measuring */
 	guint64 pending;          /* bytes of writes that have their room, and are not made yet */
 	GQueue waiters;           /* CacheRoomWaiter, first come first served but for the leader */
+	guint64 wanted;           /* bytes, by all of them */
 	CacheId leader;           /* the one file that grows while room is short; 0 none */
 	gint64 leader_at;         /* monotonic us: when it last got room */
 	gint64 leader_paused;     /* us in which it wrote nothing */

@@ -18,9 +18,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define PIECE_BYTES (16 * 1024 * 1024) /* written between two measurings */
-#define TICK_MS 1000                   /* other programs free room, too, and nobody tells */
-#define WAITERS_MAX 256                /* each holds the bytes of a request */
+#define PIECE_BYTES (16 * 1024 * 1024)  /* written between two measurings */
+#define TICK_MS 1000                    /* other programs free room, too, and nobody tells */
+#define WAITING_MAX (256 * 1024 * 1024) /* bytes of requests that are held in memory */
 #define TELL_US (60 * G_USEC_PER_SEC)
 /* A writer that pauses longer, or often, is not waited for. */
 #define LEAD_MS 250
@@ -182,12 +182,10 @@ bool cache_space_fetch(Cache *cache, guint64 length, GError **error)
 guint64 cache_space_excess_locked(Cache *cache)
 {
 	CacheRoom *room = &cache->room;
-	guint64 wanted = 0, size, disk;
-	for (GList *l = room->waiters.head; l; l = l->next)
-		wanted += ((CacheRoomWaiter *)l->data)->length;
+	guint64 size, disk;
 	room->allowance = 0;
 	room_locked(cache);
-	guint64 total = used(cache) + wanted, least = room->reserve + wanted;
+	guint64 total = used(cache) + room->wanted, least = room->reserve + room->wanted;
 	guint64 over = total - MIN(total, room->limit);
 	if (ask_disk(cache, &size, &disk))
 		over = MAX(over, least - MIN(disk, least));
@@ -241,17 +239,25 @@ static GList *next_locked(Cache *cache)
 	return room->waiters.head;
 }
 
+/* Takes a waiter off the queue, and adds it to those who are told. */
+static GSList *tell_waiter_locked(Cache *cache, GList *link, GSList *calls)
+{
+	CacheRoom *room = &cache->room;
+	g_autofree CacheRoomWaiter *waiter = link->data;
+	g_queue_delete_link(&room->waiters, link);
+	room->wanted -= waiter->length;
+	return cache_calls_add(calls, waiter->ready, waiter->data);
+}
+
 static void serve_locked(Cache *cache, GSList **ret_served)
 {
 	CacheRoom *room = &cache->room;
 	GList *link;
 	while ((link = next_locked(cache))) {
-		CacheRoomWaiter *waiter = link->data;
+		const CacheRoomWaiter *waiter = link->data;
 		if (!take_locked(cache, waiter->node, waiter->length))
 			return;
-		*ret_served = cache_calls_add(*ret_served, waiter->ready, waiter->data);
-		g_queue_delete_link(&room->waiters, link);
-		g_free(waiter);
+		*ret_served = tell_waiter_locked(cache, link, *ret_served);
 		room->moved_at = g_get_monotonic_time();
 		room->slow = false;
 	}
@@ -260,11 +266,8 @@ static void serve_locked(Cache *cache, GSList **ret_served)
 GSList *cache_space_stop_locked(Cache *cache)
 {
 	GSList *calls = NULL;
-	CacheRoomWaiter *waiter;
-	while ((waiter = g_queue_pop_head(&cache->room.waiters))) {
-		calls = cache_calls_add(calls, waiter->ready, waiter->data);
-		g_free(waiter);
-	}
+	while (cache->room.waiters.head)
+		calls = tell_waiter_locked(cache, cache->room.waiters.head, calls);
 	cache_worker_cancel(&cache->room.tick);
 	return calls;
 }
@@ -299,11 +302,8 @@ static GSList *give_up_locked(Cache *cache)
 		return cache_space_stop_locked(cache);
 	}
 	tell_locked(cache, "no upload can free any of it, so writes fail");
-	GList *link = next_locked(cache);
-	g_autofree CacheRoomWaiter *waiter = link->data;
-	g_queue_delete_link(&room->waiters, link);
 	room->moved_at = now;
-	return cache_calls_add(NULL, waiter->ready, waiter->data);
+	return tell_waiter_locked(cache, next_locked(cache), NULL);
 }
 
 static void look(void *data)
@@ -358,7 +358,7 @@ bool cache_space_wait_locked(Cache *cache, CacheNode *node, guint64 length, Cach
 			node->r.name, limit);
 		return false;
 	}
-	if (cache->stopping || g_queue_get_length(&room->waiters) >= WAITERS_MAX) {
+	if (cache->stopping || room->wanted + length > WAITING_MAX) {
 		g_set_error(error, CACHE_ERROR, ENOSPC, "%s: the cache is full", node->r.name);
 		return false;
 	}
@@ -367,6 +367,7 @@ bool cache_space_wait_locked(Cache *cache, CacheNode *node, guint64 length, Cach
 	CacheRoomWaiter *waiter = g_new(CacheRoomWaiter, 1);
 	*waiter = (CacheRoomWaiter){node->r.id, length, ready, data};
 	g_queue_push_tail(&room->waiters, waiter);
+	room->wanted += length;
 	cache_space_look_soon_locked(cache);
 	return true;
 }

@@ -137,6 +137,52 @@ static void test_wait(Fixture *f, const void *data)
 	assert_there(f, "third", "3");
 }
 
+typedef struct {
+	CacheFile *file;
+	gint served, failed; /* atomic */
+} Many;
+
+static void on_room_for_one(const CacheSpan *span, const GError *error, void *data)
+{
+	Many *many = data;
+	if (error) {
+		g_atomic_int_inc(&many->failed);
+		return;
+	}
+	g_assert_cmpint(pwrite(span->fd, "m", 1, (off_t)span->offset), ==, 1);
+	cache_file_write_end(many->file, span, 1, 0);
+	g_atomic_int_inc(&many->served);
+}
+
+/* However many write at the same time, all are slowed, and none fails. */
+static void test_many_waiters(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	f->cache->room.patience = f->cache->room.short_patience = 60 * G_USEC_PER_SEC;
+	control(f, UPLOADS "&hold=before", "");
+	CacheFile *file = begin(f, "first", NULL);
+	fill(file, 0, 3, 'x', &error);
+	end(file);
+	await_counter(f, "held", 1);
+	Writer writer = {begin(f, "second", NULL), 0, 3, NULL};
+	GThread *thread = g_thread_new("writer", write_there, &writer);
+	await_waiter(f);
+	Many many = {.file = begin(f, "third", NULL)};
+	for (int i = 0; i < 1000; i++)
+		cache_file_write_wait(many.file, i, 1, on_room_for_one, &many);
+	g_assert_cmpint(g_atomic_int_get(&many.failed), ==, 0);
+	control(f, "/release", "");
+	g_thread_join(thread);
+	g_assert_no_error(writer.error);
+	end(writer.file);
+	while (g_atomic_int_get(&many.served) + g_atomic_int_get(&many.failed) < 1000)
+		g_usleep(1000);
+	g_assert_cmpint(g_atomic_int_get(&many.failed), ==, 0);
+	end(many.file);
+	drain(f);
+	assert_size(f, "third", 1000);
+}
+
 /* Nothing is uploaded, so nothing is freed: an error after a while, and never half a file on GSS.
  */
 static void test_dead_network(Fixture *f, const void *data)
@@ -403,6 +449,7 @@ int main(int argc, char **argv)
 	world_init(argv[1]);
 	ADD_SMALL("throttle", test_throttle);
 	ADD_SMALL("wait", test_wait);
+	ADD_SMALL("many-waiters", test_many_waiters);
 	ADD_SMALL("dead-network", test_dead_network);
 	ADD_SMALL("larger-than-the-cache", test_larger_than_the_cache);
 	ADD_SMALL("truncate", test_truncate);
