@@ -177,9 +177,8 @@ static bool bind_meta(Cache *cache, const char *key, const char *value, GError *
 	return false;
 }
 
-/* A damaged journal is set aside with all blobs (recovery finds them without a record), and the
- * cache goes on with a new one. */
-static bool set_journal_aside(Cache *cache, const char *path, GError **error)
+/* A damaged journal is set aside. Free with g_free(); NULL on error. */
+static char *set_journal_aside(Cache *cache, const char *path, GError **error)
 {
 	g_autofree char *name = g_strdup_printf("journal-%" G_GINT64_FORMAT ".sqlite",
 	                                        g_get_real_time() / G_USEC_PER_SEC);
@@ -188,38 +187,80 @@ static bool set_journal_aside(Cache *cache, const char *path, GError **error)
 	for (gsize i = 0; i < G_N_ELEMENTS(suffixes); i++) {
 		g_autofree char *from = g_strconcat(path, suffixes[i], NULL);
 		g_autofree char *to = g_strconcat(target, suffixes[i], NULL);
-		if (rename(from, to) < 0 && errno != ENOENT)
-			return fail_errno(error, from, "cannot set the damaged journal aside");
+		if (rename(from, to) < 0 && errno != ENOENT) {
+			fail_errno(error, from, "cannot set the damaged journal aside");
+			return NULL;
+		}
 	}
-	g_warning("%s: the journal is damaged: it and everything not yet uploaded were moved to "
-	          "quarantine/",
-	          cache->path);
+	g_warning("%s: the journal is damaged: it was moved to quarantine/%s", cache->path, name);
+	return g_steal_pointer(&target);
+}
+
+static bool open_store(Cache *cache, const char *path, GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	cache->store = cache_store_open(path, &failure);
+	if (!cache->store && failure->code == ENOSPC && cache_space_for_journal(cache, true)) {
+		g_clear_error(&failure);
+		cache->store = cache_store_open(path, &failure);
+	}
+	if (!cache->store) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	cache_store_set_room(cache->store, cache_space_for_journal, cache);
 	return true;
+}
+
+/* The journal is this cache's, and what was left in it is seen to. */
+static bool recover(Cache *cache, GError **error)
+{
+	CACHE_CRASH_POINT("recovery.opened");
+	return bind_meta(cache, "platform", cache->platform, error) &&
+	       bind_meta(cache, "project", cache->project, error) &&
+	       bind_meta(cache, "storage", cache->storage, error) &&
+	       cache_verdict_load(cache, error) && cache_recover(cache, error);
+}
+
+static void forget_nodes(Cache *cache)
+{
+	GHashTableIter iter;
+	void *node;
+	g_hash_table_iter_init(&iter, cache->nodes);
+	while (g_hash_table_iter_next(&iter, NULL, &node)) {
+		cache_siblings_clear_locked(cache, node);
+		cache_node_free(node);
+	}
+	g_hash_table_remove_all(cache->nodes);
+	g_hash_table_remove_all(cache->dirty);
+}
+
+/* A damaged journal gives way to a new one, into which goes what can be read of it. */
+static bool begin_anew(Cache *cache, const char *path, GError **error)
+{
+	g_mutex_lock(&cache->lock);
+	forget_nodes(cache);
+	g_hash_table_remove_all(cache->hidden);
+	cache_removal_clear_locked(cache);
+	cache->removals_seen = 0;
+	cache->parting = 0;
+	g_mutex_unlock(&cache->lock);
+	g_clear_pointer(&cache->store, cache_store_close);
+	g_autofree char *damaged = set_journal_aside(cache, path, error);
+	return damaged && open_store(cache, path, error) && cache_salvage(cache, damaged, error) &&
+	       recover(cache, error);
 }
 
 static bool open_journal(Cache *cache, GError **error)
 {
 	g_autofree char *path = g_build_filename(cache->path, "journal.sqlite", NULL);
-	g_autoptr(GError) damage = NULL;
-	cache->store = cache_store_open(path, &damage);
-	if (!cache->store && damage->code == ENOSPC && cache_space_for_journal(cache, true)) {
-		g_clear_error(&damage);
-		cache->store = cache_store_open(path, &damage);
-	}
-	if (!cache->store && damage->code == EUCLEAN) {
-		if (!set_journal_aside(cache, path, error))
-			return false;
-		cache->store = cache_store_open(path, error);
-	} else if (!cache->store) {
-		g_propagate_error(error, g_steal_pointer(&damage));
-	}
-	if (!cache->store)
-		return false;
-	cache_store_set_room(cache->store, cache_space_for_journal, cache);
-	return bind_meta(cache, "platform", cache->platform, error) &&
-	       bind_meta(cache, "project", cache->project, error) &&
-	       bind_meta(cache, "storage", cache->storage, error) &&
-	       cache_verdict_load(cache, error);
+	g_autoptr(GError) failure = NULL;
+	if (open_store(cache, path, &failure) && recover(cache, &failure))
+		return true;
+	if (failure->code == EUCLEAN)
+		return begin_anew(cache, path, error);
+	g_propagate_error(error, g_steal_pointer(&failure));
+	return false;
 }
 
 static bool read_boot_id(Cache *cache, GError **error)
@@ -273,12 +314,10 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 		ok = fail_errno(error, cache->path, "cannot make the cache's folder");
 	ok = ok && acquire(cache, options->mountpoint, error) && read_boot_id(cache, error) &&
 	     cache_blobs_open(&cache->blobs, cache->path, error) &&
-	     cache_space_init(cache, error) && open_journal(cache, error);
-	if (ok) {
+	     cache_space_init(cache, error) && open_journal(cache, error) &&
+	     cache_space_open(cache, error);
+	if (cache->store)
 		cache->syncer = cache_syncer_new(cache);
-		CACHE_CRASH_POINT("recovery.opened");
-		ok = cache_recover(cache, error) && cache_space_open(cache, error);
-	}
 	CACHE_CRASH_POINT("recovery.ended");
 	if (ok)
 		return cache;
@@ -458,13 +497,7 @@ void cache_close(Cache *cache)
 	if (cache->syncer)
 		cache_syncer_free(cache->syncer);
 	cache_worker_free(cache->worker);
-	GHashTableIter iter;
-	void *node;
-	g_hash_table_iter_init(&iter, cache->nodes);
-	while (g_hash_table_iter_next(&iter, NULL, &node)) {
-		cache_siblings_clear_locked(cache, node);
-		cache_node_free(node);
-	}
+	forget_nodes(cache);
 	g_hash_table_unref(cache->nodes);
 	cache_idle_clear(cache);
 	g_hash_table_unref(cache->hidden);

@@ -744,8 +744,14 @@ void cache_status_changed_locked(Cache *cache);
 /* So many more bytes were sent. */
 void cache_status_sent_locked(Cache *cache, guint64 bytes);
 
-/* --- recovery (cache/recovery.c) --- */
+/* --- recovery (cache/recovery.c, cache/salvage.c) --- */
+
+/* EUCLEAN: the journal is damaged after all. */
 bool cache_recover(Cache *cache, GError **error);
+/* Carries over to the new journal what can be read of a damaged one, and sets the other blobs
+ * aside.
+ */
+bool cache_salvage(Cache *cache, const char *damaged, GError **error);
 
 /* --- threads (cache/worker.c, cache/syncer.c) --- */
 

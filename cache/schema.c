@@ -64,7 +64,7 @@ static const char *const statements[CACHE_SQL_COUNT] = {
 	[CACHE_SQL_SET_META] = "INSERT OR REPLACE INTO meta VALUES (?, ?)",
 	[CACHE_SQL_REMOVE_META] = "DELETE FROM meta WHERE key = ?",
 	[CACHE_SQL_LIST_META] = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key",
-	[CACHE_SQL_INSERT_NODE] = "INSERT INTO node (" NODE_COLUMNS ") VALUES (NULL, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+	[CACHE_SQL_INSERT_NODE] = "INSERT INTO node (" NODE_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
 		" ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26,"
 		" ?27, ?28, ?29, ?30, ?31)",
 	[CACHE_SQL_UPDATE_NODE] = "UPDATE node SET parent = ?2, name = ?3, folder = ?4, mode = ?5, atime = ?6,"
@@ -84,8 +84,9 @@ static const char *const statements[CACHE_SQL_COUNT] = {
 	[CACHE_SQL_DIRTY] = "SELECT " NODE_COLUMNS " FROM node WHERE generation != published ORDER BY id",
 	[CACHE_SQL_CONFLICTS] = "SELECT " NODE_COLUMNS " FROM node WHERE conflict IS NOT NULL AND parent >= 0",
 	[CACHE_SQL_INSERT_BLOB] = "INSERT INTO blob VALUES (NULL, ?, ?, 0)",
+	[CACHE_SQL_RESTORE_BLOB] = "INSERT INTO blob VALUES (?, ?, ?, ?)",
 	[CACHE_SQL_MARK_BLOB] = "UPDATE blob SET boot_id = ?2, durable = ?3 WHERE id = ?1",
-	[CACHE_SQL_BLOB_INFO] = "SELECT boot_id, durable FROM blob WHERE id = ?",
+	[CACHE_SQL_BLOB_INFO] = "SELECT boot_id, durable, node FROM blob WHERE id = ?",
 	[CACHE_SQL_REMOVE_BLOB] = "DELETE FROM blob WHERE id = ?",
 	[CACHE_SQL_BLOBS] = "SELECT id FROM blob",
 	[CACHE_SQL_ORPHANS] = "SELECT id FROM blob WHERE id NOT IN (SELECT blob FROM node)"
@@ -121,6 +122,12 @@ static bool user_version(sqlite3 *db, int *ret, GError **error)
 		cache_sql_fail(db, error);
 	sqlite3_finalize(stmt);
 	return ok;
+}
+
+bool cache_schema_is_current(sqlite3 *db)
+{
+	int version;
+	return user_version(db, &version, NULL) && version == SCHEMA_VERSION;
 }
 
 /* The migration path: each older version gets its step here, in one transaction with the new

@@ -16,6 +16,20 @@ CacheBlobId cache_store_insert_blob(CacheStore *store, CacheId node, const char 
 	return id;
 }
 
+bool cache_store_restore_blob(CacheStore *store, CacheBlobId id, CacheId node, const char *boot_id,
+                              bool durable, GError **error)
+{
+	g_rec_mutex_lock(&store->lock);
+	sqlite3_stmt *stmt = cache_sql_statement(store, CACHE_SQL_RESTORE_BLOB);
+	sqlite3_bind_int64(stmt, 1, id);
+	sqlite3_bind_int64(stmt, 2, node);
+	cache_sql_bind_text(stmt, 3, boot_id);
+	sqlite3_bind_int(stmt, 4, durable);
+	bool ok = cache_sql_run(store, stmt, error);
+	g_rec_mutex_unlock(&store->lock);
+	return ok;
+}
+
 bool cache_store_mark_blob(CacheStore *store, CacheBlobId id, const char *boot_id, bool durable,
                            GError **error)
 {
@@ -29,25 +43,40 @@ bool cache_store_mark_blob(CacheStore *store, CacheBlobId id, const char *boot_i
 	return ok;
 }
 
-bool cache_store_blob_info(CacheStore *store, CacheBlobId id, char **ret_boot_id, bool *ret_durable,
-                           GError **error)
+/* The outputs may be NULL. */
+static bool blob_info(CacheStore *store, CacheBlobId id, char **ret_boot_id, bool *ret_durable,
+                      CacheId *ret_node, GError **error)
 {
 	g_rec_mutex_lock(&store->lock);
 	sqlite3_stmt *stmt = cache_sql_statement(store, CACHE_SQL_BLOB_INFO);
 	sqlite3_bind_int64(stmt, 1, id);
 	int result = sqlite3_step(stmt);
 	bool ok = result == SQLITE_ROW;
-	if (ok) {
+	if (ok && ret_boot_id)
 		*ret_boot_id = cache_sql_column_text(stmt, 0);
+	if (ok && ret_durable)
 		*ret_durable = sqlite3_column_int(stmt, 1);
-	} else if (result == SQLITE_DONE) {
+	if (ok && ret_node)
+		*ret_node = sqlite3_column_int64(stmt, 2);
+	if (result == SQLITE_DONE)
 		g_set_error(error, CACHE_ERROR, ENOENT, "journal: no such blob");
-	} else {
+	else if (!ok)
 		cache_sql_fail(store->db, error);
-	}
 	sqlite3_reset(stmt);
 	g_rec_mutex_unlock(&store->lock);
 	return ok;
+}
+
+bool cache_store_blob_info(CacheStore *store, CacheBlobId id, char **ret_boot_id, bool *ret_durable,
+                           GError **error)
+{
+	return blob_info(store, id, ret_boot_id, ret_durable, NULL, error);
+}
+
+CacheId cache_store_blob_node(CacheStore *store, CacheBlobId id, GError **error)
+{
+	CacheId node = 0;
+	return blob_info(store, id, NULL, NULL, &node, error) ? node : 0;
 }
 
 bool cache_store_remove_blob(CacheStore *store, CacheBlobId id, GError **error)

@@ -91,6 +91,17 @@ bool cache_store_insert(CacheStore *store, CacheRecord *record, GError **error)
 	return ok;
 }
 
+bool cache_store_restore(CacheStore *store, const CacheRecord *record, GError **error)
+{
+	g_rec_mutex_lock(&store->lock);
+	sqlite3_stmt *stmt = cache_sql_statement(store, CACHE_SQL_INSERT_NODE);
+	sqlite3_bind_int64(stmt, 1, record->id);
+	bind_record(stmt, record);
+	bool ok = cache_sql_run(store, stmt, error);
+	g_rec_mutex_unlock(&store->lock);
+	return ok;
+}
+
 bool cache_store_update(CacheStore *store, const CacheRecord *record, GError **error)
 {
 	g_rec_mutex_lock(&store->lock);

@@ -15,7 +15,7 @@ typedef enum {
 	CACHE_SQL_SET_META, CACHE_SQL_REMOVE_META, CACHE_SQL_LIST_META, CACHE_SQL_INSERT_NODE,
 	CACHE_SQL_UPDATE_NODE, CACHE_SQL_REMOVE_NODE, CACHE_SQL_LOAD_NODE, CACHE_SQL_FIND_NODE,
 	CACHE_SQL_FIND_URI, CACHE_SQL_CHILDREN, CACHE_SQL_NAMELESS, CACHE_SQL_DIRTY, CACHE_SQL_CONFLICTS,
-	CACHE_SQL_INSERT_BLOB, CACHE_SQL_MARK_BLOB, CACHE_SQL_BLOB_INFO, CACHE_SQL_REMOVE_BLOB,
+	CACHE_SQL_INSERT_BLOB, CACHE_SQL_RESTORE_BLOB, CACHE_SQL_MARK_BLOB, CACHE_SQL_BLOB_INFO, CACHE_SQL_REMOVE_BLOB,
 	CACHE_SQL_BLOBS, CACHE_SQL_ORPHANS, CACHE_SQL_CLEAN_BLOBS, CACHE_SQL_ADD_EXTENT,
 	CACHE_SQL_CLEAR_EXTENTS, CACHE_SQL_EXTENTS, CACHE_SQL_INSERT_GENERATION,
 	CACHE_SQL_OLDEST_GENERATION, CACHE_SQL_FIND_GENERATION, CACHE_SQL_REMOVE_GENERATIONS,
@@ -32,13 +32,14 @@ struct CacheStore {
 	GMutex checkpoint_lock; /* guards `checkpointer`, a connection of its own: its fsync stalls
 	                           nobody */
 	sqlite3 *checkpointer;
-	gint log_pages; /* atomic */
+	gint log_pages;      /* atomic */
 	CacheStoreRoom room; /* NULL: nobody; as the next, constant once it is in use */
 	void *room_data;
 };
 
 /* Brings a journal to the schema of this program (cache/schema.c). EPROTO: it is newer. */
 bool cache_schema_migrate(sqlite3 *db, GError **error);
+bool cache_schema_is_current(sqlite3 *db);
 const char *cache_schema_statement(CacheStatement which);
 
 /* (cache/store.c) */

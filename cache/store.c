@@ -128,25 +128,45 @@ static int on_commit(void *data, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-CacheStore *cache_store_open(const char *path, GError **error)
+static CacheStore *store_new(void)
 {
-	g_autoptr(CacheStore) store = g_new0(CacheStore, 1);
+	CacheStore *store = g_new0(CacheStore, 1);
 	g_rec_mutex_init(&store->lock);
 	g_mutex_init(&store->checkpoint_lock);
+	return store;
+}
+
+static bool prepare(CacheStore *store, GError **error)
+{
+	for (int i = 0; i < CACHE_SQL_COUNT; i++)
+		if (sqlite3_prepare_v3(store->db, cache_schema_statement(i), -1,
+		                       SQLITE_PREPARE_PERSISTENT, &store->prepared[i],
+		                       NULL) != SQLITE_OK)
+			return cache_sql_fail(store->db, error);
+	return true;
+}
+
+CacheStore *cache_store_open(const char *path, GError **error)
+{
+	g_autoptr(CacheStore) store = store_new();
 	store->db = connect_to(path, error);
 	if (!store->db || !check(store->db, error) || !cache_schema_migrate(store->db, error))
 		return NULL;
 	sqlite3_wal_hook(store->db, on_commit, store);
 	store->checkpointer = connect_to(path, error);
-	if (!store->checkpointer)
+	if (!store->checkpointer || !prepare(store, error))
 		return NULL;
-	for (int i = 0; i < CACHE_SQL_COUNT; i++)
-		if (sqlite3_prepare_v3(store->db, cache_schema_statement(i), -1,
-		                       SQLITE_PREPARE_PERSISTENT, &store->prepared[i],
-		                       NULL) != SQLITE_OK) {
-			cache_sql_fail(store->db, error);
-			return NULL;
-		}
+	return g_steal_pointer(&store);
+}
+
+CacheStore *cache_store_open_damaged(const char *path)
+{
+	g_autoptr(CacheStore) store = store_new();
+	int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX |
+	            SQLITE_OPEN_PRIVATECACHE;
+	if (sqlite3_open_v2(path, &store->db, flags, "unix-excl") != SQLITE_OK ||
+	    !cache_schema_is_current(store->db) || !prepare(store, NULL))
+		return NULL;
 	return g_steal_pointer(&store);
 }
 

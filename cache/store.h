@@ -92,6 +92,8 @@ typedef struct CacheStore CacheStore;
 
 /* Opens or makes it, checks it, migrates older schemas. EUCLEAN: damaged. */
 CacheStore *cache_store_open(const char *path, GError **error);
+/* A damaged one, only to be read: each call may fail. NULL: nothing of it can be read. */
+CacheStore *cache_store_open_damaged(const char *path);
 void cache_store_close(CacheStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheStore, cache_store_close)
 /* Who makes room on the disk for the journal: asked before each transaction, and when the disk was
@@ -117,6 +119,8 @@ GPtrArray *cache_store_list_meta(CacheStore *store, const char *prefix, GError *
 
 /* Sets record->id. EEXIST: the name is taken. */
 bool cache_store_insert(CacheStore *store, CacheRecord *record, GError **error);
+/* The same, with the id that it had in another journal. */
+bool cache_store_restore(CacheStore *store, const CacheRecord *record, GError **error);
 bool cache_store_update(CacheStore *store, const CacheRecord *record, GError **error);
 bool cache_store_remove(CacheStore *store, CacheId id, GError **error);
 /* `ret` must be zeroed or cleared before; ENOENT. */
@@ -138,6 +142,10 @@ bool cache_store_mark_blob(CacheStore *store, CacheBlobId id, const char *boot_i
                            GError **error);
 bool cache_store_blob_info(CacheStore *store, CacheBlobId id, char **ret_boot_id, bool *ret_durable,
                            GError **error);
+/* As it was in another journal. */
+bool cache_store_restore_blob(CacheStore *store, CacheBlobId id, CacheId node, const char *boot_id,
+                              bool durable, GError **error);
+CacheId cache_store_blob_node(CacheStore *store, CacheBlobId id, GError **error); /* 0: error */
 /* With its extents. */
 bool cache_store_remove_blob(CacheStore *store, CacheBlobId id, GError **error);
 GArray *cache_store_blobs(CacheStore *store, GError **error); /* of CacheBlobId */

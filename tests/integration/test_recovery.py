@@ -308,22 +308,94 @@ def foreign(path):
         database.execute("CREATE TABLE bookmark (name)")
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_journal(held, mount, platform, damage):
-    """It is set aside with the blobs whose names it had; the mount starts anew, with what GSS has."""
+def fold(held):
     with held.database():
         pass  # closing it folds the log
     for suffix in ("-wal", "-shm"):
         held.journal.with_name(held.journal.name + suffix).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_journal(held, mount, platform, damage):
+    """It is set aside with the blobs of whose files not all can be read; the mount starts anew, with what GSS has."""
+    fold(held)
     DAMAGES[damage](held.journal)
     home = mount()
-    assert (home / "known").read_bytes() == OLD
-    assert held.quarantine()[sha256(NEW)] == 3, "the bytes of each, though their names are lost"
+    carried = {name for name in ("pending", "other", "known") if os.path.lexists(home / name) and state(home / name) != "clean"
+               or (platform.home / name).exists() and (platform.home / name).read_bytes() == NEW}
+    arrives(home, platform, *carried)
+    if "known" not in carried:
+        assert (home / "known").read_bytes() == OLD
+    assert held.quarantine()[sha256(NEW)] == 3 - len(carried), "the bytes of each of the others"
     assert "quarantine" in home.text()
     (home / "pending").write_bytes(NEW)
     arrives(home, platform, "pending")
     assert home.unmount() == 0
     assert mount().unmount() == 0
+
+
+def damage_table(held, name):
+    with held.database() as database:
+        [(root,)] = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,))
+        [(size,)] = database.execute("PRAGMA page_size")
+    fold(held)
+    overwrite(held.journal, (root - 1) * size, size)
+
+
+def test_files_of_which_all_can_be_read_are_carried_over(held, mount, platform):
+    damage_table(held, "removal")
+    home = mount()
+    arrives(home, platform, "pending", "other", "known")
+    assert "damaged" in home.text() and "3 files that were not uploaded yet were carried over" in home.text()
+    assert held.quarantine()[sha256(NEW)] == 0
+    (home / "next").write_bytes(NEW)
+    arrives(home, platform, "next")
+    assert home.unmount() == 0
+    home = mount()
+    assert "damaged" not in home.text() and (home / "known").read_bytes() == NEW
+    assert home.unmount() == 0
+
+
+def test_what_cannot_be_carried_over_keeps_its_name(held, mount, platform):
+    """Of what the blobs hold nothing can be read: they are set aside, under the names of their files."""
+    names = {f"{held.blob(name):016x}-{name}" for name in ("pending", "other", "known")}
+    damage_table(held, "extent")
+    home = mount()
+    assert {p.name for p in (held.folder / "quarantine").iterdir() if "journal" not in p.name} == names
+    for name in ("pending", "other", "known"):
+        assert f"{name}: its bytes were moved to quarantine/" in home.text()
+    assert (home / "known").read_bytes() == OLD and not (home / "pending").exists()
+    assert home.unmount() == 0
+
+
+def test_what_was_being_written_is_not_carried_over(held, mount, platform):
+    with held.database() as database:
+        database.execute("UPDATE node SET torn = 1 WHERE name = 'pending'")
+    with open(held.path_of("other"), "ab") as file:
+        file.write(b"closed after what the journal says")
+    damage_table(held, "removal")
+    home = mount()
+    arrives(home, platform, "known")
+    assert not (home / "pending").exists() and not (home / "other").exists()
+    assert held.quarantine()[sha256(NEW)] == 1
+    assert held.quarantine()[sha256(NEW + b"closed after what the journal says")] == 1
+    assert home.unmount() == 0
+
+
+def test_a_damage_that_only_recovery_finds(held, mount, platform):
+    """An index that lacks what is to be removed from it: no check of the pages sees that."""
+    held.power_failure("known")
+    with held.database() as database:
+        database.execute("CREATE INDEX empty ON node (uri) WHERE uri = 'nothing has this'")
+        roots = dict(database.execute("SELECT name, rootpage FROM sqlite_master WHERE name IN ('empty', 'node_uri')"))
+        database.execute("PRAGMA writable_schema = 1")
+        for name, other in (("empty", "node_uri"), ("node_uri", "empty")):
+            database.execute("UPDATE sqlite_master SET rootpage = ? WHERE name = ?", (roots[other], name))
+    home = mount()
+    assert "damaged" in home.text() and "carried over" in home.text()
+    arrives(home, platform, "pending", "other")
+    assert (home / "known").read_bytes() == OLD and held.quarantine()[sha256(NEW)] == 1
+    assert home.unmount() == 0
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root may do all")
