@@ -229,3 +229,23 @@ GArray *cache_blobs_list(const CacheBlobs *blobs, GError **error)
 	closedir(dir);
 	return ok ? g_steal_pointer(&ids) : NULL;
 }
+
+void cache_blobs_quarantined(const CacheBlobs *blobs, guint *ret_files, guint64 *ret_bytes)
+{
+	int fd = openat(blobs->quarantine, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	*ret_files = 0;
+	*ret_bytes = 0;
+	if (!dir && fd >= 0)
+		close(fd);
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		struct stat st;
+		if (g_str_equal(entry->d_name, ".") || g_str_equal(entry->d_name, "..") ||
+		    fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		*ret_files += 1;
+		*ret_bytes += S_ISREG(st.st_mode) ? (guint64)st.st_size : 0;
+	}
+	if (dir)
+		closedir(dir);
+}

@@ -41,6 +41,8 @@ bool cache_blob_copy(int from, int to, guint64 length, GError **error);
 /* Moves a blob aside, under a name that says which file it was. Never deletes. */
 bool cache_blob_quarantine(const CacheBlobs *blobs, CacheBlobId id, const char *label,
                            GError **error);
+/* How much is there; 0 if that can't be found out. */
+void cache_blobs_quarantined(const CacheBlobs *blobs, guint *ret_files, guint64 *ret_bytes);
 /* Every id in blobs/ (GArray of CacheBlobId; free with g_array_unref). Files that aren't named like
  * a blob are moved to the quarantine. */
 GArray *cache_blobs_list(const CacheBlobs *blobs, GError **error);

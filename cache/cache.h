@@ -150,6 +150,9 @@ guint64 cache_rate(Cache *cache);
 /* Bytes of the local disk that contents take, not older than some seconds; and the limit of those
  * that are not waiting for their upload. */
 void cache_usage(Cache *cache, guint64 *ret_used, guint64 *ret_limit);
+/* What was set aside since it could not be trusted, and waits for a person: how many files, their
+ * bytes, and the folder. Free with g_free(). */
+char *cache_quarantine(Cache *cache, guint *ret_files, guint64 *ret_bytes);
 
 /* Tries uploads again now that wait for their next try or are parked; 0: all, and removals too.
  * EIO: the file was not written to its end. */

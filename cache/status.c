@@ -233,3 +233,9 @@ void cache_usage(Cache *cache, guint64 *ret_used, guint64 *ret_limit)
 	*ret_used = MAX(cache->blobs.used, 0);
 	*ret_limit = cache->room.limit;
 }
+
+char *cache_quarantine(Cache *cache, guint *ret_files, guint64 *ret_bytes)
+{
+	cache_blobs_quarantined(&cache->blobs, ret_files, ret_bytes);
+	return g_build_filename(cache->path, "quarantine", NULL);
+}

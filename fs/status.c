@@ -109,6 +109,22 @@ static void show_caches(const FsMount *mount, GString *text)
 	}
 }
 
+static void show_quarantines(const FsMount *mount, GString *text)
+{
+	for (guint i = 0; i < mount->storages->len; i++) {
+		const FsStorage *storage = mount->storages->pdata[i];
+		guint files;
+		guint64 bytes;
+		g_autofree char *path = cache_quarantine(storage->cache, &files, &bytes);
+		if (files == 0)
+			continue;
+		begin(text, "quarantine");
+		fs_field_number(text, files);
+		fs_field_number(text, bytes);
+		fs_field_text(text, path);
+	}
+}
+
 static void show_pending(const FsMount *mount, GString *text)
 {
 	CachePending all = {0};
@@ -188,6 +204,7 @@ static GString *show(FsControl *control)
 	fs_field_text(text, mount->options.mountpoint);
 	show_session(mount, text);
 	show_caches(mount, text);
+	show_quarantines(mount, text);
 	show_pending(mount, text);
 	for (guint i = 0; i < mount->storages->len; i++)
 		show_files(mount, mount->storages->pdata[i], text);

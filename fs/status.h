@@ -7,6 +7,8 @@
  *   gssfs    1 (this format), version of gssfs, SOURCE, mount point
  *   session  ok | missing | rejected | offline, user, project, valid until, message
  *   cache    URI of the storage, bytes of the disk used, limit in bytes  (one a storage)
+ *   quarantine  files, bytes, path of the folder  (one a storage where something was set aside that
+ *            could not be trusted; it stays until a person takes it away)
  *   pending  files, bytes left, bytes a second, expected end, parked files, removals
  *   file     path, state as user.gss.state, bytes done, bytes of the file, tries that failed,
  *            next try, message  (one a file that is not clean; the path is relative to the mount,

@@ -95,6 +95,7 @@ def test_what_had_not_reached_the_disk_is_never_uploaded(held, mount, platform):
     arrives(home, platform, "other")
     assert (platform.home / "known").read_bytes() == OLD and not (platform.home / "pending").exists()
     assert held.quarantine() == {sha256(NEW): 2}
+    assert f"quarantine\t2\t{2 * len(NEW)}\t{held.folder}/quarantine" in (home / ".status").read_text().splitlines()
     for name in ("pending", "known"):
         assert f"{name}: it had not reached the disk" in home.text()
     # Written anew it is like any file.
