@@ -21,7 +21,33 @@ static bool set_aside(Cache *cache, CacheBlobId id, const char *label, GError **
 	return cache_blob_quarantine(&cache->blobs, id, label, error);
 }
 
-/* Blobs on disk that the journal does not know, and blobs in the journal that nothing uses. */
+/* A copy that was being made for a writer: the journal says of no byte that it is held there, and
+ * what it was to be a copy of is here. `node`: whose. */
+static bool is_half_a_copy(Cache *cache, CacheBlobId id, const CacheRecord *node)
+{
+	struct stat st;
+	CacheExtents held;
+	cache_extents_init(&held);
+	bool unused = cache_store_load_extents(cache->store, id, &held, NULL) &&
+	              !cache_extents_count(&held);
+	cache_extents_clear(&held);
+	return unused && node->blob && node->blob != id &&
+	       cache_blob_stat(&cache->blobs, node->blob, &st) && S_ISREG(st.st_mode);
+}
+
+static bool recover_orphan(Cache *cache, CacheBlobId id, GError **error)
+{
+	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	CacheId node = cache_store_blob_node(cache->store, id, NULL);
+	bool known = node && cache_store_load(cache->store, node, &record, NULL);
+	bool ok = known && is_half_a_copy(cache, id, &record)
+	                  ? cache_blob_remove(&cache->blobs, id, error)
+	                  : set_aside(cache, id, known ? record.name : "nobody", error);
+	return ok && cache_store_remove_blob(cache->store, id, error);
+}
+
+/* Blobs on disk that the journal does not know, and blobs in the journal that nothing uses. One
+ * that cannot be moved stays for the next mount. */
 static bool recover_blobs(Cache *cache, GError **error)
 {
 	CACHE_CRASH_POINT("recovery.begun");
@@ -29,10 +55,14 @@ static bool recover_blobs(Cache *cache, GError **error)
 	if (!orphans)
 		return false;
 	for (guint i = 0; i < orphans->len; i++) {
-		CacheBlobId id = g_array_index(orphans, CacheBlobId, i);
-		if (!set_aside(cache, id, "nobody", error) ||
-		    !cache_store_remove_blob(cache->store, id, error))
+		g_autoptr(GError) failure = NULL;
+		if (recover_orphan(cache, g_array_index(orphans, CacheBlobId, i), &failure))
+			continue;
+		if (failure->code == EUCLEAN) {
+			g_propagate_error(error, g_steal_pointer(&failure));
 			return false;
+		}
+		g_warning("%s: %s", cache->path, failure->message);
 	}
 	CACHE_CRASH_POINT("recovery.orphans");
 	g_autoptr(GArray) recorded = cache_store_blobs(cache->store, error);
@@ -44,8 +74,9 @@ static bool recover_blobs(Cache *cache, GError **error)
 		g_hash_table_add(known, &g_array_index(recorded, CacheBlobId, i));
 	for (guint i = 0; i < present->len; i++) {
 		CacheBlobId *id = &g_array_index(present, CacheBlobId, i);
-		if (!g_hash_table_contains(known, id) && !set_aside(cache, *id, "nobody", error))
-			return false;
+		g_autoptr(GError) failure = NULL;
+		if (!g_hash_table_contains(known, id) && !set_aside(cache, *id, "nobody", &failure))
+			g_warning("%s: %s", cache->path, failure->message);
 	}
 	return true;
 }

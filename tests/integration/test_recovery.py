@@ -211,6 +211,22 @@ def test_a_blob_that_nobody_knows(held, mount, platform):
     assert kept == {sha256(b): 1 for b in (b"whose? 999", b"whose? 1000000", b"not ours")} and "quarantine" in home.text()
 
 
+def test_a_copy_that_was_being_made(held, mount, platform):
+    """It holds nothing but what is held elsewhere; but only if it is certain that it was a copy."""
+    with held.database() as database:
+        for name, extent in (("pending", False), ("other", True)):
+            blob = held.blob(name) + 1000
+            columns = ", ".join(name for _, name, *_ in database.execute("PRAGMA table_info (blob)") if name != "id")
+            database.execute(f"INSERT INTO blob (id, {columns}) SELECT {blob}, {columns} FROM blob WHERE id = {blob - 1000}")
+            if extent:
+                database.execute(f"INSERT INTO extent VALUES ({blob}, 0, 7)")
+            (held.folder / "blobs" / f"{blob:016x}").write_bytes(b"copy of " + name.encode())
+    home = mount()
+    arrives(home, platform, "pending", "other", "known")
+    assert held.quarantine() == {sha256(b"copy of other"): 1}
+    assert [p.name for p in (held.folder / "quarantine").iterdir()] == [f"{blob:016x}-other"]
+
+
 def test_a_record_without_its_blob(held, mount, platform):
     for name in ("pending", "known"):
         held.path_of(name).unlink()
