@@ -70,7 +70,8 @@ static GssHeadVerdict on_head(const GssAnswer *answer, void *data, GError **erro
 		version.size = answer->length;
 	}
 	gss_version_from_answer(&version, answer);
-	gss_storages_proved(read->call.client->storages, read->resource, &version);
+	if (answer->status != 204) /* not documented, so no proof that a file is empty */
+		gss_storages_proved(read->call.client->storages, read->resource, &version);
 	body.length = read->expected;
 	if (!read->sink.begin(&body, read->data, error))
 		return GSS_HEAD_FAIL;

@@ -11,6 +11,10 @@
 #include "gss/resource-private.h"
 #include "gss/storage.h"
 
+/* A HEAD that agrees on a size as small as a word (FILE, FOLDER, NOTEXIST, with a line end or
+ * quotes) or on nothing proves nothing. */
+#define GSS_WORD_MAX 12
+
 typedef enum {
 	GSS_HEAD_UNKNOWN,
 	GSS_HEAD_SIZE, /* it agreed with a GET */

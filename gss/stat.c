@@ -35,8 +35,9 @@ typedef struct Stat {
 	GssVersion version;
 	Head *head; /* under way */
 	bool proven;
-	bool compare;       /* a HEAD was made, its verdict is open */
-	bool doubted;       /* a HEAD that is known to answer sizes was not believed */
+	bool no_content; /* by a 204, which is no documented answer: not against what HEAD tells */
+	bool compare;    /* a HEAD was made, its verdict is open */
+	bool doubted;    /* a HEAD that is known to answer sizes was not believed */
 	gint64 head_length; /* what it said, -1 nothing */
 	GError *missing;    /* while the service is asked whether it knows of that */
 	bool plain;         /* the GET is made without a range */
@@ -61,6 +62,13 @@ static void settle(Stat *stat)
 	GssStorages *storages = stat->call.client->storages;
 	if (!stat->proven || stat->head != NULL)
 		return;
+	if (stat->no_content && stat->head_length > GSS_WORD_MAX) {
+		gss_call_fail(&stat->call, g_error_new(GSS_ERROR, EPROTO,
+		                                       "HEAD tells %" G_GINT64_FORMAT
+		                                       " bytes, and GET has no content",
+		                                       stat->head_length));
+		return;
+	}
 	if (stat->compare)
 		gss_storages_compared(storages, stat->resource, stat->head_length,
 		                      stat->version.size);
@@ -150,6 +158,7 @@ static void on_probed(const GssAnswer *answer, GssResource *resource, const GErr
 		stat->plain = true; /* a range of an unknown whole */
 		probe(stat);
 	} else if (answer->status == 204) {
+		stat->no_content = true;
 		prove(stat, 0);
 	} else if (answer->status == 200) {
 		prove(stat, stat->counting ? stat->counted : answer->length);

@@ -9,9 +9,6 @@
 #define VERDICTS_MAX 256
 #define BELIEVED_MAX 4096
 #define PROVEN_MAX 4096
-/* A HEAD that agrees on a size as small as a word (FILE, FOLDER, NOTEXIST, with a line end or
- * quotes) or on nothing proves nothing. */
-#define WORD_MAX 12
 #define ETAG_MAX 1024
 #define DAY_S (24 * 3600)
 #define VERDICT_S (7 * DAY_S) /* what was found is looked at again after this time */
@@ -36,7 +33,8 @@ struct GssStorages {
 	GMutex lock;          /* guards all; nothing is called under it */
 	GHashTable *verdicts; /* "backend\nhost" → Verdict */
 	GHashTable *believed; /* URI → Believed */
-	/* URI → GssVersion: sizes up to WORD_MAX that a GET told, longer ones that were counted */
+	/* URI → GssVersion: those as short as a word that a GET told, longer ones that were counted
+	 */
 	GHashTable *proven;
 	guint serial;
 };
@@ -150,7 +148,7 @@ bool gss_storages_believable(GssStorages *storages, const GssResource *resource,
 	const char *uri = own_uri(resource);
 	if (version->size < 0 || gss_storages_kind(storages, resource) != GSS_HEAD_SIZE)
 		return false;
-	if (version->size > WORD_MAX)
+	if (version->size > GSS_WORD_MAX)
 		return true;
 	g_mutex_lock(&storages->lock);
 	const GssVersion *proven = uri != NULL ? g_hash_table_lookup(storages->proven, uri) : NULL;
@@ -175,7 +173,7 @@ void gss_storages_compared(GssStorages *storages, const GssResource *resource, g
                            gint64 size)
 {
 	char *key = storage_key(resource);
-	if (key == NULL || (length == size && size <= WORD_MAX)) {
+	if (key == NULL || (length == size && size <= GSS_WORD_MAX)) {
 		g_free(key);
 		return;
 	}
@@ -185,7 +183,7 @@ void gss_storages_compared(GssStorages *storages, const GssResource *resource, g
 	GssHeadKind kind = length == size ? GSS_HEAD_SIZE : GSS_HEAD_WORD;
 	verdict->refuted = length == size ? 0 : MAX(g_str_hash(own_uri(resource)), 1);
 	/* Two large sizes that differ may be a file that grows. */
-	if (length != size && length > WORD_MAX && (before == 0 || before == verdict->refuted))
+	if (length != size && length > GSS_WORD_MAX && (before == 0 || before == verdict->refuted))
 		kind = GSS_HEAD_UNKNOWN;
 	if (kind != GSS_HEAD_UNKNOWN) {
 		verdict->head = kind;
@@ -291,12 +289,12 @@ void gss_storages_proved(GssStorages *storages, const GssResource *resource,
 	if (uri == NULL || version->size < 0)
 		return;
 	g_mutex_lock(&storages->lock);
-	if (version->size <= WORD_MAX) /* a short length that HEAD tells is compared with it */
+	if (version->size <= GSS_WORD_MAX) /* a short length that HEAD tells is compared with it */
 		keep_locked(storages, uri, version);
 	else
 		g_hash_table_remove(storages->proven, uri);
 	const Believed *believed = g_hash_table_lookup(storages->believed, uri);
-	if (believed != NULL && !believed->view && version->size > WORD_MAX &&
+	if (believed != NULL && !believed->view && version->size > GSS_WORD_MAX &&
 	    believed->version.size == version->size)
 		confirm_locked(storages, resource);
 	Verdict *verdict = believed != NULL && refuted(believed, version)
@@ -323,7 +321,7 @@ gint64 gss_storages_counted(GssStorages *storages, const GssResource *resource,
 		return -1;
 	g_mutex_lock(&storages->lock);
 	const GssVersion *proven = g_hash_table_lookup(storages->proven, uri);
-	if (proven != NULL && proven->size > WORD_MAX) {
+	if (proven != NULL && proven->size > GSS_WORD_MAX) {
 		GssVersion now = {
 			.size = proven->size, .mtime = version->mtime, .etag = version->etag};
 		size = same_version(proven, &now) ? proven->size : -1;

@@ -292,6 +292,35 @@ static void test_redirect(void)
 	tear_down(&f);
 }
 
+static bool have_no_content(Peer *peer, PeerRequest *request, int fd)
+{
+	if (strcmp(request->method, "HEAD") != 0)
+		return peer_write(fd, "HTTP/1.1 204 No\r\n\r\n");
+	return peer_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n", canned);
+}
+
+/* A GET that answers 204 may be about an empty file, but not where HEAD tells a size. */
+static void test_no_content(void)
+{
+	static const struct {
+		const char *length;
+		int code;
+	} cases[] = {{"0", 0}, {"4", 0}, {"5000", EPROTO}};
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+		g_auto(GssVersion) version = GSS_VERSION_INIT;
+		Fixture f;
+		set_up(&f, have_no_content);
+		canned = cases[i].length;
+		resolve(&f);
+		if (sync_stat(f.client, f.resource, &version, &error))
+			g_assert_cmpint(version.size, ==, cases[i].code == 0 ? 0 : -1);
+		else
+			g_assert_error(error, GSS_ERROR, cases[i].code);
+		tear_down(&f);
+	}
+}
+
 static bool list_endlessly(Peer *peer, PeerRequest *request, int fd)
 {
 	g_autoptr(GString) entries = g_string_new(NULL);
@@ -332,6 +361,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/http/ranges", test_ranges);
 	g_test_add_func("/gss/http/statuses", test_statuses);
 	g_test_add_func("/gss/http/redirect", test_redirect);
+	g_test_add_func("/gss/http/no-content", test_no_content);
 	g_test_add_func("/gss/http/endless-listing", test_endless_listing);
 	int result = g_test_run();
 	curl_global_cleanup();
