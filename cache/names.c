@@ -295,7 +295,7 @@ static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError
 	gint64 until = r->attempted ? cache_now_ns() + CACHE_WATCH_NS : 0;
 	if ((twice || (r->attempted && !later)) &&
 	    (!cache_store_insert_removal(cache->store, address, twice ? &r->remote : &sent,
-	                                 r->attempted, r->attempted_hash, until, error) ||
+	                                 r->attempted, cache_removal_hash(r), until, error) ||
 	     !cache_removal_load_locked(cache, error)))
 		return false;
 	if (later) {

@@ -683,6 +683,8 @@ void cache_removal_clear_locked(Cache *cache);
 bool cache_removal_drop_locked(Cache *cache, const char *uri, GError **error);
 /* The same, for something new that is about to be sent there; EAGAIN: not yet. */
 bool cache_removal_give_way_locked(Cache *cache, const char *uri, GError **error);
+/* Of what is to be removed at record->uri. */
+const char *cache_removal_hash(const CacheRecord *record);
 /* What is watched for there is known by its sum. */
 bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attempted,
                                    const char *hash, GError **error);

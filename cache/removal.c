@@ -127,6 +127,11 @@ bool cache_removal_give_way_locked(Cache *cache, const char *uri, GError **error
 	return cache_removal_drop_locked(cache, uri, error);
 }
 
+const char *cache_removal_hash(const CacheRecord *record)
+{
+	return record->attempted ? record->attempted_hash : record->remote_hash;
+}
+
 bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attempted,
                                    const char *hash, GError **error)
 {

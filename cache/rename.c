@@ -12,7 +12,7 @@ void cache_rename_note_from(CacheRecord *r)
 {
 	r->from_attempted = r->attempted;
 	g_free(r->from_hash);
-	r->from_hash = g_strdup(r->attempted ? r->attempted_hash : r->remote_hash);
+	r->from_hash = g_strdup(cache_removal_hash(r));
 }
 
 /* What the file leaves behind on GSS under the name it had. */
@@ -24,7 +24,7 @@ static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GErro
 		/* It was to replace a file there, did not yet, and now never will: that file is
 		 * gone all the same. An upload to there that is under way ends first. */
 		if (!cache_store_insert_removal(cache->store, r->uri, &r->remote, r->attempted,
-		                                r->attempted_hash, 0, error))
+		                                cache_removal_hash(r), 0, error))
 			return false;
 	} else if (r->uri) {
 		r->moved_from = g_steal_pointer(&r->uri);

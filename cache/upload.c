@@ -66,11 +66,12 @@ static void on_our_sum(const char *hash, void *data)
 }
 
 /* Of the first `size` bytes of what is sent: job->sum, NULL if it is being changed. */
-static void sum_ours(CacheJob *job, guint64 size, void (*step)(CacheJob *job))
+static void sum_ours(CacheJob *job, guint64 size, GCancellable *cancellable,
+                     void (*step)(CacheJob *job))
 {
 	job->step = step;
 	g_clear_pointer(&job->sum, g_free);
-	cache_sum_content(job->cache, job->content, size, job->cache->stop, on_our_sum, job);
+	cache_sum_content(job->cache, job->content, size, cancellable, on_our_sum, job);
 }
 
 /* Small contents are summed at once. */
@@ -100,7 +101,7 @@ static void fail_with_error(CacheJob *job)
 	    g_cancellable_is_cancelled(job->cache->stop))
 		failed(job);
 	else
-		sum_ours(job, job->size, failed);
+		sum_ours(job, job->size, job->cache->stop, failed);
 }
 
 static void fail(CacheJob *job, int code, const char *message)
@@ -201,9 +202,9 @@ static void verified(CacheJob *job)
 	else if (job->result.size > (gint64)job->size) /* somebody else's */
 		not_all(job);
 	else if (job->result.size < (gint64)job->size)
-		sum_ours(job, job->result.size, beginning_summed);
+		sum_ours(job, job->result.size, job->cancellable, beginning_summed);
 	else if (leaves_doubt(job))
-		sum_ours(job, job->size, arrived_whole);
+		sum_ours(job, job->size, job->cancellable, arrived_whole);
 	else
 		cache_queue_finished(job, NULL);
 }
@@ -601,7 +602,7 @@ static void compare(CacheJob *job)
 	if (ours)
 		note_hash(job);
 	if (ours && !job->hash)
-		sum_ours(job, job->size, look_inside);
+		sum_ours(job, job->size, job->cancellable, look_inside);
 	else
 		look_inside(job);
 }

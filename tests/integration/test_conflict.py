@@ -245,6 +245,20 @@ def test_a_rename_leaves_what_it_cannot_tell_from_another(home, platform, size):
     assert contents(platform) == {"f": theirs, "g": ours, "i": ours}
 
 
+def test_what_was_replaced_and_left_goes_by_its_content(home, platform):
+    platform.set(last_modified="off")
+    for name in "ab":
+        (home / name).write_bytes(name.encode() * 100)
+        settled(home / name)
+    platform.fault(method="PUT", path="/refissh*", status=503, times=1000)
+    os.rename(home / "a", home / "b")
+    os.rename(home / "b", home / "c")
+    platform.control("/reset")
+    platform.set(last_modified="off")
+    assert home.unmount() == 0
+    assert contents(platform) == {"c": b"a" * 100}
+
+
 def test_a_shorter_version_is_not_what_was_cut_short(home, platform):
     (home / "f").write_bytes(b"o" * 1000)
     settled(home / "f")
