@@ -236,7 +236,8 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 		return NULL;
 	}
 	node->job = job;
-	cache_publish_moved_locked(cache, node);
+	/* What came before its turn was its progress, too. */
+	node->progress_at = MAX(node->progress_at, cache->moved_at);
 	cache->calls++;
 	cache->active[job->large]++;
 	cache_status_changed_locked(cache);

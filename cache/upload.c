@@ -27,9 +27,11 @@ static void keep(CacheJob *job, GssResource *resource, const GssVersion *version
 	}
 	if (version)
 		gss_version_copy(&job->result, version);
-	g_mutex_lock(&job->cache->lock);
-	cache_publish_moved_locked(job->cache, job->node);
-	g_mutex_unlock(&job->cache->lock);
+	if (!error) {
+		g_mutex_lock(&job->cache->lock);
+		cache_publish_moved_locked(job->cache, job->node);
+		g_mutex_unlock(&job->cache->lock);
+	}
 	cache_worker_post(job->cache, run_step, job);
 }
 
