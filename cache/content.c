@@ -292,7 +292,8 @@ void cache_content_save_soon(CacheContent *content)
 {
 	Cache *cache = content->cache;
 	g_mutex_lock(&cache->lock);
-	if (!content->saving)
+	/* What was given up is closed as soon as nobody uses it. */
+	if (!content->saving && !g_atomic_int_get(&content->discard))
 		content->saving = cache_worker_after(cache, SAVE_MS, on_save,
 		                                     cache_content_ref(content), put);
 	g_mutex_unlock(&cache->lock);

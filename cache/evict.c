@@ -27,21 +27,28 @@ static int by_use(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* An open file that is clean goes on with an empty content; who reads the old one keeps it to the
- * end of that read. */
-static bool renew_locked(Cache *cache, CacheNode *node, GError **error)
+/* An open file that is clean goes on with an empty content, as do those who wait for parts of it;
+ * who is being answered from the old one keeps it to the end of that. */
+static bool renew_locked(Cache *cache, CacheNode *node, GSource **ret_saving, GError **error)
 {
-	g_mutex_lock(&node->content->io);
-	bool wanted = node->content->readers != NULL;
-	g_mutex_unlock(&node->content->io);
-	return !wanted && !node->job && !node->write_calls && !node->cloning &&
-	       cache_content_renew_locked(cache, node, error);
+	g_autoptr(CacheContent) old = cache_content_ref(node->content);
+	g_mutex_lock(&old->io);
+	bool may = cache_fetch_may_move_io(old);
+	g_mutex_unlock(&old->io);
+	if (!may || node->job || node->write_calls || node->cloning || node->validate_running ||
+	    !cache_content_renew_locked(cache, node, error))
+		return false;
+	*ret_saving = g_steal_pointer(&old->saving);
+	if (cache_fetch_move_locked(old, node->content))
+		cache_fetch_look_again(cache, node->content);
+	return true;
 }
 
 /* The bytes a candidate frees; 0: it is in use, or dirty by now. */
 static guint64 give_up(Cache *cache, const Candidate *candidate, bool also_open)
 {
 	g_autoptr(GError) error = NULL;
+	GSource *saving = NULL;
 	guint64 freed = 0;
 	g_mutex_lock(&cache->lock);
 	CacheNode *node = cache_node_get_locked(cache, candidate->node, &error);
@@ -52,11 +59,12 @@ static guint64 give_up(Cache *cache, const Candidate *candidate, bool also_open)
 				freed = candidate->bytes;
 			node->kernel_valid = false;
 		} else if (also_open && !cache_node_dirty(node) && node->content) {
-			freed = renew_locked(cache, node, &error) ? candidate->bytes : 0;
+			freed = renew_locked(cache, node, &saving, &error) ? candidate->bytes : 0;
 		}
 		cache_node_put_locked(cache, node);
 	}
 	g_mutex_unlock(&cache->lock);
+	cache_worker_cancel(&saving); /* gives back its reference, which wants the lock */
 	if (error)
 		g_debug("%s: eviction: %s", cache->path, error->message);
 	return freed;
@@ -84,31 +92,55 @@ void cache_evict(Cache *cache, guint64 bytes)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GArray) candidates = list(cache, &error);
-	guint64 freed = 0;
+	guint64 freed = 0, wanted[] = {bytes + cache->room.limit / 16, bytes};
 	if (!candidates) {
 		g_warning("%s: %s", cache->path, error->message);
 		return;
 	}
 	for (int open = 0; open < 2; open++)
-		for (guint i = 0; i < candidates->len && freed < bytes; i++)
+		for (guint i = 0; i < candidates->len && freed < wanted[open]; i++)
 			freed += give_up(cache, &g_array_index(candidates, Candidate, i), open);
 }
 
-static gboolean run(void *data)
+static void look(Cache *cache)
 {
-	Cache *cache = data;
 	g_mutex_lock(&cache->lock);
-	cache_worker_cancel(&cache->evict_timer);
 	guint64 excess = cache_space_excess_locked(cache);
 	g_mutex_unlock(&cache->lock);
 	if (excess)
 		cache_evict(cache, excess);
+}
+
+static gboolean on_timer(void *data)
+{
+	Cache *cache = data;
+	g_mutex_lock(&cache->lock);
+	cache_worker_cancel(&cache->evict_timer);
+	g_mutex_unlock(&cache->lock);
+	look(cache);
 	return G_SOURCE_REMOVE;
 }
 
 void cache_evict_soon_locked(Cache *cache)
 {
 	if (!cache->evict_timer && !cache->stopping)
-		cache->evict_timer = cache_worker_after(cache, DELAY_MS, run, cache, NULL);
+		cache->evict_timer = cache_worker_after(cache, DELAY_MS, on_timer, cache, NULL);
 	cache_space_look_soon_locked(cache);
+}
+
+static void run(void *data)
+{
+	Cache *cache = data;
+	g_mutex_lock(&cache->lock);
+	cache->evicting = false;
+	g_mutex_unlock(&cache->lock);
+	look(cache);
+}
+
+void cache_evict_now_locked(Cache *cache)
+{
+	if (cache->evicting || cache->stopping)
+		return;
+	cache->evicting = true;
+	cache_worker_post(cache, run, cache);
 }

@@ -22,6 +22,7 @@
 typedef struct {
 	CacheNode *node; /* pinned */
 	guint64 offset, end, size, window;
+	guint lineage;              /* of the node, when it was asked for */
 	CacheReadCallback callback; /* or */
 	CacheReady ready;
 	void *data;
@@ -267,14 +268,51 @@ guint64 cache_fetch_note(CacheAhead *ahead, guint64 offset, guint64 end)
 	return near ? CLAMP(ahead->next - MIN(ahead->run, ahead->next), WINDOW_MIN, WINDOW_MAX) : 0;
 }
 
+bool cache_fetch_move_locked(CacheContent *from, CacheContent *to)
+{
+	g_mutex_lock(&from->io);
+	GSList *readers = g_steal_pointer(&from->readers);
+	g_mutex_unlock(&from->io);
+	g_mutex_lock(&to->io);
+	to->readers = g_slist_concat(to->readers, readers);
+	to->streams = true;
+	g_mutex_unlock(&to->io);
+	return readers != NULL;
+}
+
+void cache_fetch_reader_range_io(const void *reader, guint64 *ret_from, guint64 *ret_to)
+{
+	*ret_from = ((const CacheReader *)reader)->offset;
+	*ret_to = ((const CacheReader *)reader)->end;
+}
+
+bool cache_fetch_may_move_io(const CacheContent *content)
+{
+	bool may = !content->looking;
+	for (const GSList *l = content->readers; l && may; l = l->next)
+		may = !((const CacheReader *)l->data)->ready;
+	return may;
+}
+
+/* What the reader asked for, or what has taken its place when it was evicted meanwhile. */
+static CacheContent *current_locked(Cache *cache, const CacheReader *reader, CacheContent *content)
+{
+	CacheNode *node = reader->node;
+	bool evicted = g_atomic_int_get(&content->discard) && node->content != content &&
+	               node->lineage == reader->lineage;
+	CacheContent *current = evicted ? cache_content_open_locked(cache, node, NULL) : NULL;
+	return current ? current : cache_content_ref(content);
+}
+
 /* Queues a reader, or answers it when there is nothing to wait for; [ahead, ahead_end) is wanted
  * soon. */
-static void enqueue(Cache *cache, CacheContent *content, CacheReader *reader, guint64 ahead,
+static void enqueue(Cache *cache, CacheContent *asked, CacheReader *reader, guint64 ahead,
                     guint64 ahead_end)
 {
 	GSList *starting = NULL;
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
+	CacheContent *content = current_locked(cache, reader, asked);
 	g_mutex_lock(&content->io);
 	bool served = cache_extents_contain(&content->resident, reader->offset, reader->end);
 	bool usable = cache->client && !cache->stopping &&
@@ -302,6 +340,7 @@ static void enqueue(Cache *cache, CacheContent *content, CacheReader *reader, gu
 	cache_transfer_start_all(starting);
 	if (!waits)
 		answer(cache, content, reader, error);
+	cache_content_put(content);
 }
 
 static CacheReader *reader_new(Cache *cache, CacheNode *node, guint64 offset, guint64 end,
@@ -334,6 +373,7 @@ void cache_fetch_read(Cache *cache, CacheNode *node, CacheContent *content, guin
 	CacheReader *reader = reader_new(cache, node, wanted->offset, wanted->end, size, data);
 	reader->callback = callback;
 	reader->window = wanted->window;
+	reader->lineage = wanted->lineage;
 	enqueue(cache, content, reader, wanted->next, ahead_end);
 }
 

@@ -217,6 +217,8 @@ void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCal
 	guint64 size = MAX(file->node->r.size, 0);
 	CacheWanted wanted = {.offset = MIN(offset, size), .end = MIN(offset + length, size)};
 	wanted.window = cache_fetch_note(&file->ahead, wanted.offset, wanted.end);
+	wanted.window = MIN(wanted.window, cache->room.window);
+	wanted.lineage = file->node->lineage;
 	wanted.next = file->ahead.next;
 	/* Bytes that are still to come are noted when they have. */
 	file->node->read |= content && !cache_content_empty(content);
@@ -252,7 +254,7 @@ static bool begin_locked(CacheFile *file, guint64 offset, gsize length, CacheSpa
 	g_mutex_unlock(&content->io);
 	/* The reference is held until the end of the write: the node has the content anyway. */
 	*ret = (CacheSpan){content->fd, offset, length};
-	content->grown = true;
+	g_atomic_int_set(&content->grown, 1);
 	node->write_calls++;
 	cache_content_unref(content);
 	CACHE_CRASH_POINT("write.begun");
@@ -460,7 +462,7 @@ void cache_file_release(CacheFile *file)
 		cache_rename_keep_no_more_locked(node);
 		node->read = false;
 	}
-	if (node->content && node->content->grown)
+	if (node->content && g_atomic_int_get(&node->content->grown))
 		cache_space_measure_locked(cache, node->content);
 	/* The descriptor is worth keeping only while somebody uses it. */
 	if (!node->opens && node->content && !node->job)

@@ -58,6 +58,7 @@ typedef void (*CacheReady)(Cache *cache, const GError *error, void *data);
 typedef struct {
 	guint64 limit;            /* bytes that all blobs may take; constant */
 	guint64 reserve;          /* bytes that stay free on their disk; constant */
+	guint64 window;           /* bytes that are read ahead, at most; constant */
 	_Atomic gint64 allowance; /* bytes that may be written before the next measuring */
 	guint64 pending;          /* bytes of writes that have their room, and are not made yet */
 	GQueue waiters;           /* CacheRoomWaiter, first come first served but for the leader */
@@ -164,7 +165,8 @@ struct Cache {
 	guint removing;       /* under way */
 	GSource *removal_timer;
 	GQueue transfers;        /* CacheTransfer, by their links */
-	GSource *evict_timer;    /* cache/evict.c */
+	GSource *evict_timer;    /* cache/evict.c, as the next */
+	bool evicting;           /* posted */
 	GSource *flush_timer;    /* cache/change.c */
 	GSList *removal_waiters; /* CacheCall: told when a removal was made */
 	GSList *ops;             /* CacheOp under way */
@@ -334,7 +336,7 @@ struct CacheContent {
 	bool durable;    /* as the journal may say; guarded by Cache.lock, as is the next */
 	guint synced;    /* dirty_seq of what is on the disk */
 	guint64 bytes;   /* of disk, as last measured; guarded by Cache.lock */
-	bool grown;      /* written to since; the same */
+	gint grown;      /* atomic: it has become more since */
 	gint discard;    /* atomic: the journal has forgotten it, see cache_content_discard() */
 	guint dirty_seq; /* atomic; grows with the begin of each write, and with all that comes */
 	GMutex io;
@@ -350,6 +352,7 @@ struct CacheContent {
 	bool weak;          /* the last answer had nothing that tells versions of one size apart */
 	bool written;       /* changed here: not all that it holds is GSS's */
 	CacheRanges ranges; /* what this file's answers said; unknown: as the storage */
+	bool streams;       /* it does not fit: of a whole body only what is waited for is kept */
 	guint64 unsaved;    /* bytes that came since the extents were journaled */
 	GSource *saving;    /* they will be; guarded by Cache.lock */
 };
@@ -400,6 +403,7 @@ guint64 cache_fetch_note(CacheAhead *ahead, guint64 offset, guint64 end);
  * soon. No lock held. */
 typedef struct {
 	guint64 offset, end, next, window;
+	guint lineage; /* of the node */
 } CacheWanted;
 void cache_fetch_read(Cache *cache, CacheNode *node, CacheContent *content, guint64 size,
                       const CacheWanted *wanted, CacheReadCallback callback, void *data);
@@ -414,6 +418,11 @@ void cache_fetch_look_again(Cache *cache, CacheContent *content);
 void cache_fetch_serve(Cache *cache, CacheContent *content);
 void cache_fetch_fail(Cache *cache, CacheContent *content, const GError *error);
 void cache_fetch_kick(Cache *cache, CacheContent *content);
+/* Eviction puts another, empty content in the place of this one: those who wait go along, unless
+ * somebody wants all of it, or it is being compared. True: there are some, for which
+ * cache_fetch_look_again() is to be called. */
+bool cache_fetch_may_move_io(const CacheContent *content);
+bool cache_fetch_move_locked(CacheContent *from, CacheContent *to);
 void cache_fetch_cut_io(CacheContent *content, guint64 size);
 /* Takes back what cache_fetch_all() was asked by `data`; it is answered with ECANCELED, from the
  * worker. */
@@ -704,7 +713,10 @@ void cache_sum_run(void *task, void *cache); /* the function of Cache.sums */
 /* Something was added, or something that can be given up: looks at the limit before long, at once
  * when somebody waits for room. */
 void cache_evict_soon_locked(Cache *cache);
-/* Gives up contents of at least `bytes`, if there are so many. On the worker, no lock held. */
+/* It is over the limit now. */
+void cache_evict_now_locked(Cache *cache);
+/* Gives up contents of at least `bytes`, if there are so many; and if nobody has them open, some
+ * more, so that it need not come again soon. On the worker, no lock held. */
 void cache_evict(Cache *cache, guint64 bytes);
 
 /* --- space (cache/space.c) --- */
@@ -724,9 +736,14 @@ void cache_space_closed_locked(Cache *cache, const CacheNode *node);
  * caller's; ENOSPC when nothing frees any. False: ENOSPC at once. */
 bool cache_space_wait_locked(Cache *cache, CacheNode *node, guint64 length, CacheReady ready,
                              void *data, GError **error);
-/* The same for a download, which does not wait: ENOSPC when the disk is short. Any thread, no lock
- * needed. */
-bool cache_space_fetch(Cache *cache, guint64 length, GError **error);
+/* The same for a download, which does not wait. Any thread, no lock held. */
+typedef enum {
+	CACHE_FETCH_ENOUGH,
+	CACHE_FETCH_SHORT, /* for what somebody waits for; room is being made */
+	CACHE_FETCH_NONE,  /* ENOSPC: the disk is full; room is being made */
+} CacheFetchRoom;
+CacheFetchRoom cache_space_fetch(Cache *cache, CacheContent *content, guint64 length,
+                                 GError **error);
 /* Notes what a content takes by now. */
 void cache_space_measure_locked(Cache *cache, CacheContent *content);
 /* Bytes by which limit or reserve are exceeded, with those who wait. */

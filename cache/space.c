@@ -21,6 +21,9 @@
 #define PIECE_BYTES (16 * 1024 * 1024)  /* written between two measurings */
 #define TICK_MS 1000                    /* other programs free room, too, and nobody tells */
 #define WAITING_MAX (256 * 1024 * 1024) /* bytes of requests that are held in memory */
+#define SLACK_MIN (4 * 1024 * 1024)
+#define WINDOW_MIN (512 * 1024)
+#define WINDOW_MAX (64 * 1024 * 1024)
 #define TELL_US (60 * G_USEC_PER_SEC)
 /* A writer that pauses longer, or often, is not waited for. */
 #define LEAD_MS 250
@@ -52,7 +55,7 @@ static bool ask_disk(Cache *cache, guint64 *ret_size, guint64 *ret_free)
 
 void cache_space_measure_locked(Cache *cache, CacheContent *content)
 {
-	content->grown = false;
+	g_atomic_int_set(&content->grown, 0);
 	if (!g_atomic_int_get(&content->discard))
 		content->bytes = cache_blob_measure(&cache->blobs, content->fd, content->bytes);
 }
@@ -90,7 +93,7 @@ static guint64 room_locked(Cache *cache)
 	g_hash_table_iter_init(&iter, cache->nodes);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		CacheNode *node = value;
-		if (node->content && node->content->grown)
+		if (node->content && g_atomic_int_get(&node->content->grown))
 			cache_space_measure_locked(cache, node->content);
 	}
 	guint64 left = room->limit - MIN(used(cache), room->limit);
@@ -167,16 +170,34 @@ void cache_space_closed_locked(Cache *cache, const CacheNode *node)
 	cache_space_look_soon_locked(cache);
 }
 
-bool cache_space_fetch(Cache *cache, guint64 length, GError **error)
+/* By so much readers may exceed the limit until others have given way. */
+static guint64 slack(const CacheRoom *room)
 {
-	guint64 size, disk;
-	/* Below zero writers measure anew; a reader may take the reserve, but not the journal's
-	 * last. */
-	if (atomic_fetch_sub(&cache->room.allowance, (gint64)length) >= (gint64)length ||
-	    !ask_disk(cache, &size, &disk) || disk >= cache->room.reserve / 2 + length)
-		return true;
+	return MAX(room->limit / 8, SLACK_MIN);
+}
+
+CacheFetchRoom cache_space_fetch(Cache *cache, CacheContent *content, guint64 length,
+                                 GError **error)
+{
+	CacheRoom *room = &cache->room;
+	guint64 size, disk = G_MAXUINT64;
+	g_atomic_int_set(&content->grown, 1);
+	if (atomic_fetch_sub(&room->allowance, (gint64)length) >= (gint64)length)
+		return CACHE_FETCH_ENOUGH;
+	g_mutex_lock(&cache->lock);
+	guint64 left = room_locked(cache), taken = used(cache) + room->pending;
+	guint64 allowed = MIN(left, MAX((taken + left) / 16, length));
+	room->allowance = (gint64)MIN(allowed, PIECE_BYTES) - (gint64)length;
+	if (left < length)
+		cache_evict_now_locked(cache);
+	g_mutex_unlock(&cache->lock);
+	/* A reader may take the reserve, but not the journal's last. */
+	ask_disk(cache, &size, &disk);
+	if (disk >= room->reserve / 2 + length)
+		return taken + length <= room->limit + slack(room) ? CACHE_FETCH_ENOUGH
+		                                                   : CACHE_FETCH_SHORT;
 	g_set_error(error, CACHE_ERROR, ENOSPC, "the disk of the cache is full");
-	return false;
+	return CACHE_FETCH_NONE;
 }
 
 guint64 cache_space_excess_locked(Cache *cache)
@@ -456,6 +477,8 @@ bool cache_space_init(Cache *cache, GError **error)
 		room->limit = size / 4;
 	if (!room->reserve)
 		room->reserve = MIN(MAX(size / 20, MIN(RESERVE_MIN, size / 8)), RESERVE_MAX);
+	/* What is read ahead must not drive out what is being read. */
+	room->window = CLAMP(MIN(room->limit, size) / 16, WINDOW_MIN, WINDOW_MAX);
 	room->patience = CACHE_PROGRESS_DEADLINE_US;
 	room->short_patience = 5 * G_USEC_PER_SEC;
 	room->slow_patience = 1 * G_USEC_PER_SEC;

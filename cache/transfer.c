@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #define SAVE_BYTES (16 * 1024 * 1024)
+#define NEAR_BYTES (1024 * 1024)
 #define OVERLAP_BYTES (64 * 1024)
 #define DOUBT_US (G_USEC_PER_SEC / 10) /* a body that takes longer may change meanwhile */
 #define MAX_TRIES 6
@@ -239,6 +240,35 @@ static bool is_doubtful(const CacheTransfer *transfer, gsize length)
 	       g_get_monotonic_time() - transfer->begun_at > DOUBT_US;
 }
 
+/* Is what comes now to be kept? `ret_waited`: by somebody it, or what follows, is waited for. */
+static bool is_worth_keeping(const CacheTransfer *transfer, gsize length, bool short_of_room,
+                             bool *ret_waited)
+{
+	CacheContent *content = transfer->content;
+	guint64 end = transfer->pos + length;
+	bool now = false, later = false;
+	g_mutex_lock(&content->io);
+	for (const GSList *l = content->readers; l; l = l->next) {
+		guint64 from, to;
+		cache_fetch_reader_range_io(l->data, &from, &to);
+		/* The kernel's read-ahead comes in any order. */
+		now |= from < end + NEAR_BYTES && to > transfer->pos;
+		later |= from >= end + NEAR_BYTES && from < transfer->end;
+	}
+	bool keep = now || !(short_of_room || (later && content->streams));
+	g_mutex_unlock(&content->io);
+	*ret_waited = now || later;
+	return keep;
+}
+
+/* Goes on without these. */
+static void skip(CacheTransfer *transfer, gsize length)
+{
+	g_mutex_lock(&transfer->content->io);
+	transfer->pos += length;
+	g_mutex_unlock(&transfer->content->io);
+}
+
 static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 {
 	CacheTransfer *transfer = data;
@@ -247,8 +277,17 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 		            transfer->uri);
 		return false;
 	}
-	if (!cache_space_fetch(transfer->cache, length, error))
+	CacheFetchRoom room = cache_space_fetch(transfer->cache, transfer->content, length, error);
+	bool waited;
+	if (room == CACHE_FETCH_NONE)
 		return false;
+	if (!is_worth_keeping(transfer, length, room == CACHE_FETCH_SHORT, &waited)) {
+		if (waited)
+			skip(transfer, length);
+		else
+			g_set_error_literal(error, CACHE_ERROR, ECANCELED, "no room to read ahead");
+		return waited;
+	}
 	if (!is_doubtful(transfer, length))
 		return deliver(transfer, bytes, length, error);
 	transfer->last = g_bytes_new(bytes, length);
@@ -265,8 +304,8 @@ static bool is_outdated(int code)
 
 static bool passes(int code)
 {
-	return !is_outdated(code) && code != EACCES && code != EPERM && code != ENOSPC &&
-	       code != EPROTO && code != ENOKEY && code != EKEYREJECTED && code != EINVAL;
+	return !is_outdated(code) && code != EACCES && code != EPERM && code != EPROTO &&
+	       code != ENOKEY && code != EKEYREJECTED && code != EINVAL;
 }
 
 static GError *told_error(const GError *error)

@@ -39,6 +39,8 @@ struct CacheTransfer {
  * then io. */
 CacheTransfer *cache_transfer_new_locked(Cache *cache, CacheNode *node, CacheContent *content,
                                          guint64 size, guint64 from);
+/* What one of CacheContent.readers waits for (cache/fetch.c). */
+void cache_fetch_reader_range_io(const void *reader, guint64 *ret_from, guint64 *ret_to);
 /* How much is to come, in one go; what is held before it is read once more where only that can tell
  * that the file is still the same. */
 void cache_transfer_aim_io(CacheTransfer *transfer, guint64 end);

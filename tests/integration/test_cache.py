@@ -1,9 +1,15 @@
 """The cache: its size, and what must never leave it."""
 
+import concurrent.futures
+import contextlib
+import hashlib
 import os
 import sqlite3
+import threading
 
-from world import attribute, random_bytes, settled, state, until
+import pytest
+
+from world import attribute, digest, random_bytes, settled, state, until
 
 MIB = 1 << 20
 
@@ -58,6 +64,75 @@ def test_what_is_open_is_not_given_up(world, platform):
         assert (home / "g").read_bytes() == data
         until(lambda: held(world) <= 5 * MIB, "eviction")
         assert file.read() == data[MIB:]
+
+
+@contextlib.contextmanager
+def watched(world):
+    """The most that the cache's folder held meanwhile, in a list."""
+    most, over = [0], threading.Event()
+
+    def watch():
+        while not over.wait(0.005):
+            with contextlib.suppress(OSError):
+                most[0] = max(most[0], held(world))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        thread.join()
+
+
+def put(path, size, seed):
+    with open(path, "wb") as file:
+        for i in range(size):
+            file.write(random_bytes(MIB, seed=seed * 1000 + i))
+    return digest(path)
+
+
+def read_slowly(path):
+    sha = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(MIB):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+@pytest.mark.parametrize("ranges, size", [("on", 100), ("off", 40)])
+def test_what_is_larger_than_the_cache_streams_through_it(world, platform, ranges, size):
+    platform.set(range=ranges)
+    sha = put(platform.home / "f", size, 1)
+    home = world.mount(platform, "it4i_anselm://home", "cache_size=16M")
+    with watched(world) as most:
+        assert read_slowly(home / "f") == sha
+    assert 4 * MIB < most[0] <= 24 * MIB
+    until(lambda: held(world) <= 16 * MIB, "eviction")
+
+
+def test_many_who_read_more_than_the_cache_holds(world, platform):
+    sums = {f"f{i}": put(platform.home / f"f{i}", 12, i) for i in range(4)}
+    home = world.mount(platform, "it4i_anselm://home", "cache_size=8M")
+    names = sorted(sums) * 3
+    with watched(world) as most, concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(lambda name: read_slowly(home / name), names)) == [sums[name] for name in names]
+    assert most[0] <= 32 * MIB
+
+
+def test_reading_beside_what_is_pending(world, platform):
+    """The cache is full of what cannot go; who reads goes on all the same."""
+    sha = put(platform.home / "f", 30, 1)
+    home = world.mount(platform, "it4i_anselm://home", "cache_size=8M")
+    platform.fault(method="POST", path="/refissh*", status=503, times=100_000)
+    pending = random_bytes(7 * MIB)
+    (home / "pending").write_bytes(pending)
+    with watched(world) as most:
+        assert read_slowly(home / "f") == sha
+    assert most[0] <= 20 * MIB
+    platform.control("/reset")
+    settled(home / "pending", timeout=60)
+    assert (platform.home / "pending").read_bytes() == pending
 
 
 def test_no_secret_and_no_description_is_kept(world, home, platform):

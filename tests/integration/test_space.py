@@ -177,6 +177,17 @@ def test_a_mount_on_a_full_disk(world, platform, small_disk):
     assert home.unmount() == 0
 
 
+def test_a_file_larger_than_the_disk_is_read(world, platform, small_disk):
+    sha = hashlib.sha256()
+    with open(platform.home / "f", "wb") as file:
+        for i in range(200):
+            file.write(random_bytes(MIB, seed=i))
+            sha.update(random_bytes(MIB, seed=i))
+    home = world.mount(platform)
+    assert digest(home / "f") == sha.hexdigest()
+    assert "full" not in home.text()
+
+
 def held(platform):
     platform.fault(method="POST", path="/refissh*", hold="before")
 
