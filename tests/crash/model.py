@@ -22,6 +22,9 @@ The rules:
     state says `failed`, and it is not uploaded.
  4. On the server is, in the end, what is in the mount: the same names, the same bytes, nothing else. A file that
     `failed` shows there some whole version that it had been since it was last known to be there.
+ 5. One exception, for large files, whose sums are not made with each upload: what was sent whole and then changed here,
+    before it was known to have arrived, is not known as ours after a kill. Both versions are there then, the newer one as
+    a conflict copy.
 
 Because of rule 2 there may be several possible worlds; each observation drops those that contradict it, and one must
 be left.
@@ -35,6 +38,7 @@ DIED = "died"
 PASSING = {errno.EIO, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.EAGAIN, errno.ENOKEY, errno.EKEYREJECTED,
            errno.EACCES, errno.ECONNRESET, errno.EBUSY}
 WORLDS_MAX = 256
+LARGE = 1 << 20
 
 
 def data(size, tag):
@@ -340,23 +344,36 @@ class Model:
         raise Contradiction("on the server: " + "\n  or: ".join(dict.fromkeys(reasons)))
 
     def _on_server(self, world, seen, parked):
+        copies = self._conflict_copies(world, seen)
         for name, file in world.names.items():
             if name and name not in parked:
                 if name not in seen:
                     return f"{name} is missing: {file!r}"
                 if (seen[name] is None) != (file is None):
                     return f"{name} is of another type"
-                if file is not None and seen[name] != file.acked:
+                if file is not None and seen[name] != file.acked and name not in copies.values():
                     return f"{name} has {len(seen[name])} bytes {_differs(seen[name], file)}, not {file!r}"
         for name, content in seen.items():
             if name in parked and content not in self.history.get(name, {None}):
                 return f"{name}, parked, has {_short(content)}: never a version of it"
-            if name not in world.names and not (parked and content in self.history.get(name, ())):
+            if name not in world.names and name not in copies and \
+                    not (parked and content in self.history.get(name, ())):
                 return f"{name} is there: {_short(content)}"
         for name in parked:
             if name not in seen and None not in self.history.get(name, {None}):
                 return f"{name}, parked, is gone from the server"
         return None
+
+    def _conflict_copies(self, world, seen):
+        """Those of rule 5: {name: of what}."""
+        copies = {}
+        for name, content in seen.items():
+            original, mark, _ = name.partition(".conflict-")
+            file = world.names.get(original)
+            if mark and file is not None and content == file.acked and len(content) > LARGE and \
+                    seen.get(original) in self.history.get(original, ()):
+                copies[name] = original
+        return copies
 
 
 def _short(value):
