@@ -240,6 +240,8 @@ typedef void (*CacheSha256Callback)(const char *hash, const GError *error, void 
 void cache_sha256(Cache *cache, CacheId id, CacheSha256Callback callback, void *data);
 /* Is it to be had, as far as is known here? */
 bool cache_has_sha256(Cache *cache, CacheId id);
+/* Has somebody the file open for writing? */
+bool cache_is_written(Cache *cache, CacheId id);
 /* The last error of a file that is not clean, or why there is a conflict copy; NULL when there is
  * neither. Free with g_free(). */
 char *cache_state_error(Cache *cache, CacheId id);

@@ -199,6 +199,15 @@ char *cache_path(Cache *cache, CacheId root, CacheId id)
 	return path;
 }
 
+bool cache_is_written(Cache *cache, CacheId id)
+{
+	g_mutex_lock(&cache->lock);
+	const CacheNode *node = g_hash_table_lookup(cache->nodes, &id);
+	bool written = node && node->writers > 0;
+	g_mutex_unlock(&cache->lock);
+	return written;
+}
+
 guint64 cache_generation(Cache *cache, CacheId id)
 {
 	g_mutex_lock(&cache->lock);

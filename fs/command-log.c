@@ -1,19 +1,20 @@
 #include "fs/command-log.h"
 
-#include <string.h>
+#include "fs/field.h"
 
-#define LOG_MAX 100
+#define LOG_MAX 100 /* of each storage */
 
 struct FsCommandLog {
 	GQueue records; /* the newest last */
 };
 
 struct FsCommandRecord {
-	gint64 time;         /* s since the epoch */
+	const FsStorage *storage;
+	gint64 since;        /* s since the epoch */
+	gint64 begun, ended; /* monotonic us */
 	const char *outcome; /* NULL: it runs */
 	char *name, *shown, *message;
 	gint64 size; /* bytes, -1 unknown */
-	double seconds;
 };
 
 static void record_free(void *data)
@@ -24,21 +25,6 @@ static void record_free(void *data)
 	g_free(record->shown);
 	g_free(record->message);
 	g_free(record);
-}
-
-/* Foreign text as one field of a line. */
-static char *field(const char *text)
-{
-	char *clean = g_utf8_make_valid(text != NULL ? text : "", -1);
-
-	for (char *p = clean; *p != '\0'; p++) {
-		/* Those of two bytes, too. */
-		if ((guchar)*p == 0xc2 && (guchar)p[1] < 0xa0)
-			p[0] = p[1] = ' ';
-		else if ((guchar)*p < ' ' || *p == 0x7f)
-			*p = ' ';
-	}
-	return clean;
 }
 
 FsCommandLog *fs_command_log_new(void)
@@ -52,28 +38,38 @@ void fs_command_log_free(FsCommandLog *log)
 	g_free(log);
 }
 
-FsCommandRecord *fs_command_log_begin(FsCommandLog *log, const char *name, const char *shown)
+/* The oldest goes, unless it still runs: of these there are not many. */
+static void drop_old(FsCommandLog *log, const FsStorage *storage)
+{
+	guint count = 0;
+
+	for (GList *link = log->records.tail, *before; link != NULL; link = before) {
+		const FsCommandRecord *record = link->data;
+		before = link->prev;
+		if (record->storage != storage || ++count <= LOG_MAX || record->outcome == NULL)
+			continue;
+		record_free(link->data);
+		g_queue_delete_link(&log->records, link);
+	}
+}
+
+FsCommandRecord *fs_command_log_begin(FsCommandLog *log, const FsStorage *storage, const char *name,
+                                      const char *shown, gint64 since)
 {
 	FsCommandRecord *record = g_new0(FsCommandRecord, 1);
+	gint64 passed = MAX(g_get_real_time() - since * G_USEC_PER_SEC, 0);
 
 	*record = (FsCommandRecord){
-		.time = g_get_real_time() / G_USEC_PER_SEC,
-		.name = field(name),
-		.shown = field(shown),
-		.message = g_strdup(""),
+		.storage = storage,
+		.since = since,
+		/* One that began just now did not begin with its second. */
+		.begun = g_get_monotonic_time() - (passed < G_USEC_PER_SEC ? 0 : passed),
+		.name = g_strdup(name),
+		.shown = g_strdup(shown),
 		.size = -1,
 	};
 	g_queue_push_tail(&log->records, record);
-	/* The oldest goes, unless it still runs: of these there are not many. */
-	for (GList *link = log->records.head; log->records.length > LOG_MAX && link != NULL;) {
-		GList *next = link->next;
-		const FsCommandRecord *old = link->data;
-		if (old->outcome != NULL) {
-			record_free(link->data);
-			g_queue_delete_link(&log->records, link);
-		}
-		link = next;
-	}
+	drop_old(log, storage);
 	return record;
 }
 
@@ -85,30 +81,44 @@ void fs_command_log_size(FsCommandRecord *record, gint64 size)
 void fs_command_log_message(FsCommandRecord *record, const char *message)
 {
 	g_free(record->message);
-	record->message = field(message);
+	record->message = g_strdup(message);
 }
 
-void fs_command_log_end(FsCommandRecord *record, const char *outcome, const GError *error,
-                        double seconds)
+void fs_command_log_end(FsCommandRecord *record, const char *outcome, const GError *error)
 {
 	record->outcome = error != NULL ? "failed" : outcome;
-	record->seconds = seconds;
-	fs_command_log_message(record, error != NULL ? error->message : "");
+	record->ended = g_get_monotonic_time();
+	fs_command_log_message(record, error != NULL ? error->message : NULL);
 }
 
-void fs_command_log_print(const FsCommandLog *log, GString *text)
+static void print(const FsCommandRecord *record, bool all, GString *text)
+{
+	g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(record->since);
+	g_autofree char *shown =
+		time != NULL ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%S%:z") : NULL;
+	gint64 end = record->outcome != NULL ? record->ended : g_get_monotonic_time();
+	g_autofree char *seconds =
+		g_strdup_printf("%.1f", (double)(end - record->begun) / G_USEC_PER_SEC);
+	g_autofree char *size =
+		record->size >= 0 ? g_strdup_printf("%" G_GINT64_FORMAT, record->size) : NULL;
+
+	g_string_append_printf(text, "# %s", shown != NULL ? shown : "-");
+	fs_field_text(text, record->outcome != NULL ? record->outcome : "running");
+	fs_field_text(text, record->name);
+	fs_field_text(text, record->shown);
+	fs_field_text(text, size);
+	fs_field_text(text, seconds);
+	fs_field_text(text, record->message);
+	if (all)
+		fs_field_text(text, record->storage != NULL ? record->storage->name : NULL);
+	g_string_append_c(text, '\n');
+}
+
+void fs_command_log_print(const FsCommandLog *log, const FsStorage *storage, GString *text)
 {
 	for (GList *link = log->records.head; link != NULL; link = link->next) {
 		const FsCommandRecord *record = link->data;
-		g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(record->time);
-		g_autofree char *shown = g_date_time_format(time, "%Y-%m-%dT%H:%M:%S%:z");
-		g_string_append_printf(text, "# %s\t%s\t%s\t%s\t", shown,
-		                       record->outcome != NULL ? record->outcome : "running",
-		                       record->name, record->shown);
-		if (record->size >= 0)
-			g_string_append_printf(text, "%" G_GINT64_FORMAT, record->size);
-		else
-			g_string_append_c(text, '-');
-		g_string_append_printf(text, "\t%.1f\t%s\n", record->seconds, record->message);
+		if (storage == NULL || record->storage == storage)
+			print(record, storage == NULL, text);
 	}
 }

@@ -22,6 +22,7 @@ enum {
 	F_OLD_DATE,
 	F_SENT_AT,
 	F_COUNT,
+	F_FAILURE = F_COUNT, /* not in the first version */
 };
 
 void fs_command_memo_clear(FsCommandMemo *memo)
@@ -31,6 +32,7 @@ void fs_command_memo_clear(FsCommandMemo *memo)
 	g_free(memo->name);
 	g_free(memo->uri);
 	g_free(memo->old_date);
+	g_free(memo->failure);
 	*memo = (FsCommandMemo){0};
 }
 
@@ -38,6 +40,12 @@ static void number(GString *line, gint64 value)
 {
 	g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT, value);
 	fs_field_text(line, text);
+}
+
+bool fs_command_memo_equal(const FsCommandMemo *a, const FsCommandMemo *b)
+{
+	return a->verb == b->verb && a->source == b->source && a->generation == b->generation &&
+	       strcmp(a->name, b->name) == 0;
 }
 
 char *fs_command_memo_print(const FsCommandMemo *memo)
@@ -58,6 +66,7 @@ char *fs_command_memo_print(const FsCommandMemo *memo)
 	number(line, memo->old_size);
 	fs_field_text(line, memo->old_date);
 	number(line, memo->sent_at);
+	fs_field_text(line, memo->failure);
 	return g_string_free(line, FALSE);
 }
 
@@ -77,7 +86,9 @@ bool fs_command_memo_parse(const char *text, FsCommandMemo *ret)
 	gint64 source, generation, existed;
 	FsVerb verb;
 
-	if (g_strv_length(fields) < F_COUNT || strcmp(fields[F_FORMAT], FORMAT) != 0 ||
+	guint count = g_strv_length(fields);
+
+	if (count < F_COUNT || strcmp(fields[F_FORMAT], FORMAT) != 0 ||
 	    !fs_verb_parse(fields[F_VERB], &verb) || strcmp(fields[F_NAME], "-") == 0)
 		return false;
 	g_auto(FsCommandMemo) memo = {
@@ -87,6 +98,7 @@ bool fs_command_memo_parse(const char *text, FsCommandMemo *ret)
 		.name = text_of(fields[F_NAME]),
 		.uri = text_of(fields[F_URI]),
 		.old_date = text_of(fields[F_OLD_DATE]),
+		.failure = count > F_FAILURE ? text_of(fields[F_FAILURE]) : NULL,
 	};
 	if (!number_of(fields[F_SOURCE], &source) ||
 	    !number_of(fields[F_GENERATION], &generation) ||

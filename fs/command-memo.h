@@ -23,10 +23,13 @@ typedef struct {
 	gint64 old_size; /* of that image; -1: not known */
 	char *old_date;  /* as the platform wrote it; NULL: none */
 	gint64 sent_at;  /* s since the epoch; 0: nothing was sent */
+	char *failure; /* how it ended, when nobody was there any more to be told; NULL: it runs */
 } FsCommandMemo;
 void fs_command_memo_clear(FsCommandMemo *memo);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsCommandMemo, fs_command_memo_clear)
 
+/* Is it the same that was wanted: verb, contents of the source, name? */
+bool fs_command_memo_equal(const FsCommandMemo *a, const FsCommandMemo *b);
 /* To be freed with g_free(). */
 char *fs_command_memo_print(const FsCommandMemo *memo);
 /* False: this is none. */

@@ -1,7 +1,7 @@
 #include "fs/command.h"
 
-#include "fs/command-log.h"
-#include "fs/command-memo.h"
+#include "cache/crash.h"
+#include "fs/command-private.h"
 #include "fs/images-dir.h"
 #include "fs/loop.h"
 #include "fs/status.h"
@@ -10,68 +10,31 @@
 #include <string.h>
 
 #define PENDING_MAX 1000
-#define PAUSE_MIN_S 1
-#define PAUSE_MAX_S 30
-
-typedef enum {
-	STEP_WAITING,
-	STEP_UPLOADING,
-	STEP_ASKING,
-	STEP_SENT,
-	STEP_SETTLING,
-} Step;
 
 static const char *const step_names[] = {
-	[STEP_WAITING] = "waiting", [STEP_UPLOADING] = "uploading", [STEP_ASKING] = "asking",
-	[STEP_SENT] = "sent",       [STEP_SETTLING] = "settling",
+	[STEP_WAITING] = "waiting", [STEP_OPEN] = "open", [STEP_UPLOADING] = "uploading",
+	[STEP_ASKING] = "asking",   [STEP_SENT] = "sent", [STEP_SETTLING] = "settling",
+	[STEP_PAUSING] = "pausing",
 };
 
-typedef struct {
-	FsCommandCallback func;
-	void *data;
-} Waiter;
+static gint64 now_s(void)
+{
+	return g_get_real_time() / G_USEC_PER_SEC;
+}
 
-typedef struct {
-	FsCommands *commands;
-	GList link; /* in FsCommands.pending; guarded by its lock */
-	/* Constant. */
-	FsStorage *storage;
-	char *memo_key;
-	gint64 started; /* monotonic us */
-	/* Its first part is constant, the rest owned by the step under way. */
-	FsCommandMemo memo;
-	bool asked_again;
-	bool resumed;    /* sent by an earlier run, and not since */
-	guint pause;     /* s */
-	gint64 deadline; /* monotonic us, since the answer was lost */
-	/* Guarded by the lock of FsCommands. */
-	Step step;
-	GSList *waiters; /* Waiter */
-	FsCommandRecord *record;
-} Command;
-
-struct FsCommands {
-	FsMount *mount;
-	GMutex lock;
-	GQueue pending; /* Command, by their links, in the order they came */
-	FsCommandLog *log;
-	guint64 last_key;
-	void (*idle)(void *data);
-	void *idle_data;
-};
-
-void fs_commands_reject(FsCommands *commands, const char *shown, const char *name,
-                        const GError *error)
+void fs_commands_reject(FsCommands *commands, const FsStorage *storage, const char *shown,
+                        const char *name, const GError *error)
 {
 	g_mutex_lock(&commands->lock);
-	fs_command_log_end(fs_command_log_begin(commands->log, name, shown), NULL, error, 0);
+	fs_command_log_end(fs_command_log_begin(commands->log, storage, name, shown, now_s()), NULL,
+	                   error);
 	g_mutex_unlock(&commands->lock);
 }
 
-void fs_commands_print(FsCommands *commands, GString *text)
+void fs_commands_print(FsCommands *commands, const FsStorage *storage, GString *text)
 {
 	g_mutex_lock(&commands->lock);
-	fs_command_log_print(commands->log, text);
+	fs_command_log_print(commands->log, storage, text);
 	g_mutex_unlock(&commands->lock);
 }
 
@@ -82,7 +45,8 @@ void fs_commands_each(FsCommands *commands, FsCommandFunc func, void *data)
 		const Command *command = link->data;
 		const FsCommandMemo *memo = &command->memo;
 		func(&(FsCommandStatus){memo->folder, fs_verb_name(memo->verb), memo->shown,
-		                        memo->name, memo->since, step_names[command->step]},
+		                        memo->name, memo->since, step_names[command->step],
+		                        command->storage->name},
 		     data);
 	}
 	g_mutex_unlock(&commands->lock);
@@ -97,18 +61,23 @@ FsCommands *fs_commands_new(FsMount *mount)
 	commands->mount = mount;
 	g_mutex_init(&commands->lock);
 	commands->log = fs_command_log_new();
+	commands->kept = fs_command_kept_new();
 	/* Keys of memos go on rising from run to run. */
 	commands->last_key = (guint64)g_get_real_time();
 	return commands;
 }
 
-static void tell(GSList *waiters, const GError *error)
+/* True: somebody heard. */
+static bool tell(GSList *waiters, const GError *error)
 {
+	bool heard = false;
+
 	for (GSList *link = waiters; link != NULL; link = link->next) {
-		const Waiter *waiter = link->data;
-		waiter->func(error, waiter->data);
+		const FsCommandWaiter *waiter = link->data;
+		heard |= waiter->done(error, waiter->data);
 	}
 	g_slist_free_full(waiters, g_free);
+	return heard;
 }
 
 static void command_free(Command *command)
@@ -124,13 +93,14 @@ void fs_commands_free(FsCommands *commands)
 		g_error_new_literal(CACHE_ERROR, ECANCELED, "gssfs is being unmounted");
 	GList *link;
 
-	/* Those that were in a pause; all others have ended with the caches and services. */
+	/* Those that were cut off. */
 	while ((link = g_queue_pop_head_link(&commands->pending)) != NULL) {
 		Command *command = link->data;
 		tell(g_steal_pointer(&command->waiters), error);
 		command_free(command);
 	}
 	fs_command_log_free(commands->log);
+	fs_command_kept_free(commands->kept);
 	g_mutex_clear(&commands->lock);
 	g_free(commands);
 }
@@ -143,10 +113,11 @@ guint fs_commands_pending(FsCommands *commands)
 	return pending;
 }
 
-void fs_commands_when_idle(FsCommands *commands, void (*func)(void *data), void *data)
+void fs_commands_drain(FsCommands *commands, void (*func)(void *data), void *data)
 {
 	g_mutex_lock(&commands->lock);
 	bool idle = commands->pending.length == 0;
+	commands->draining = true;
 	if (!idle) {
 		commands->idle = func;
 		commands->idle_data = data;
@@ -156,7 +127,37 @@ void fs_commands_when_idle(FsCommands *commands, void (*func)(void *data), void 
 		func(data);
 }
 
-static void set_step(Command *command, Step step)
+/* Those that are in `step` are to go on at once. */
+static void hurry(FsCommands *commands, Step step)
+{
+	bool any = false;
+
+	g_mutex_lock(&commands->lock);
+	for (GList *link = commands->pending.head; link != NULL; link = link->next) {
+		Command *command = link->data;
+		if (command->step != step)
+			continue;
+		command->due = 0;
+		any = true;
+	}
+	g_mutex_unlock(&commands->lock);
+	if (any)
+		fs_loop_after(commands->mount->loop, 0, fs_command_on_due, commands);
+}
+
+void fs_commands_wake(FsCommands *commands)
+{
+	hurry(commands, STEP_PAUSING);
+}
+
+void fs_commands_closed(FsCommands *commands)
+{
+	hurry(commands, STEP_OPEN);
+}
+
+/* --- what the steps need --- */
+
+void fs_command_set_step(Command *command, Step step)
 {
 	FsCommands *commands = command->commands;
 
@@ -166,8 +167,14 @@ static void set_step(Command *command, Step step)
 	fs_status_changed(commands->mount);
 }
 
-/* The journal has what is needed to go on after a restart. */
-static bool save(const Command *command, GError **error)
+void fs_command_note(Command *command, const char *message)
+{
+	g_mutex_lock(&command->commands->lock);
+	fs_command_log_message(command->record, message);
+	g_mutex_unlock(&command->commands->lock);
+}
+
+bool fs_command_save(const Command *command, GError **error)
 {
 	g_autofree char *text = fs_command_memo_print(&command->memo);
 
@@ -181,283 +188,122 @@ static const char *outcome(const Command *command)
 	return command->memo.existed ? "updated" : "registered";
 }
 
-static bool same_image(const Command *a, const Command *b)
+static bool same_image(const Command *a, const FsStorage *storage, const char *name)
 {
-	return a->storage == b->storage && strcmp(a->memo.name, b->memo.name) == 0;
+	return a->storage == storage && strcmp(a->memo.name, name) == 0;
 }
-
-static void start(Command *command);
 
 /* The next one for the same image, if one waits. */
 static Command *next_locked(FsCommands *commands, const Command *ended)
 {
 	for (GList *link = commands->pending.head; link != NULL; link = link->next) {
 		Command *command = link->data;
-		if (same_image(command, ended))
+		if (same_image(command, ended->storage, ended->memo.name))
 			return command->step == STEP_WAITING ? command : NULL;
 	}
 	return NULL;
 }
 
-static void forget_memo(const Command *command, const GError *error)
+bool fs_command_is_waited_for(Command *command)
 {
-	bool cut_off = error != NULL && error->code == ECANCELED &&
-	               fs_mount_is_stopping(command->commands->mount);
-	g_autoptr(GError) failure = NULL;
+	bool waits = false;
 
-	if (!cut_off && !cache_set_memo(command->storage->cache, command->memo_key, NULL, &failure))
-		g_warning("%s: %s", command->memo.name, failure->message);
+	g_mutex_lock(&command->commands->lock);
+	for (GSList *link = command->waiters; link != NULL && !waits; link = link->next) {
+		const FsCommandWaiter *waiter = link->data;
+		waits = waiter->waits(waiter->data);
+	}
+	g_mutex_unlock(&command->commands->lock);
+	return waits;
 }
 
-static void finish(Command *command, const GError *error)
+/* After the session's end nobody can be told of a failure; the next mount's log will have it. */
+static void forget_memo(Command *command, const GError *error)
 {
 	FsCommands *commands = command->commands;
-	FsMount *mount = commands->mount;
-	const FsCommandMemo *memo = &command->memo;
-	void (*idle)(void *data) = NULL;
+	g_autoptr(GError) failure = NULL;
+	bool ok;
 
-	forget_memo(command, error);
-	if (memo->source != 0)
-		cache_forget(command->storage->cache, memo->source, 1);
 	g_mutex_lock(&commands->lock);
-	fs_command_log_end(command->record, outcome(command), error,
-	                   (double)(g_get_monotonic_time() - command->started) / G_USEC_PER_SEC);
-	g_queue_unlink(&commands->pending, &command->link);
-	GSList *waiters = g_slist_reverse(g_steal_pointer(&command->waiters));
-	Command *next = next_locked(commands, command);
-	if (next != NULL)
-		next->step = STEP_ASKING;
-	if (commands->pending.length == 0) {
-		idle = commands->idle;
-		commands->idle = NULL;
-	}
-	void *idle_data = commands->idle_data;
+	bool draining = commands->draining;
 	g_mutex_unlock(&commands->lock);
+	if (error != NULL && draining) {
+		command->memo.failure = g_strdup(error->message);
+		ok = fs_command_save(command, &failure);
+	} else {
+		ok = cache_set_memo(command->storage->cache, command->memo_key, NULL, &failure);
+	}
+	if (!ok)
+		g_warning("%s: %s", command->memo.name, failure->message);
+	CACHE_CRASH_POINT("command.forgotten");
+}
+
+static void log_end(const Command *command, const GError *error)
+{
+	const FsCommandMemo *memo = &command->memo;
+
 	if (error != NULL)
 		g_message("%s of image %s: %s",
 		          memo->verb == FS_VERB_REMOVE ? "removal" : "registration", memo->name,
 		          error->message);
 	else
 		g_message("image %s %s", memo->name, outcome(command));
+}
+
+/* Who waits is told. Kept before that, for who was interrupted and asks again at once; given up
+ * when somebody heard, or when a newer one for the image counts. */
+static void tell_end(Command *command, GSList *waiters, const GError *error)
+{
+	FsCommands *commands = command->commands;
+
+	if (!tell(waiters, error))
+		return;
+	g_mutex_lock(&commands->lock);
+	fs_command_kept_take(commands->kept, command->storage, &command->memo, NULL);
+	g_mutex_unlock(&commands->lock);
+}
+
+void fs_command_finish(Command *command, const GError *error)
+{
+	FsCommands *commands = command->commands;
+	FsMount *mount = commands->mount;
+	bool stopping = fs_mount_is_stopping(mount);
+	void (*idle)(void *data) = NULL;
+
+	if (stopping && error != NULL)
+		return;
+	forget_memo(command, error);
+	if (command->memo.source != 0)
+		cache_forget(command->storage->cache, command->memo.source, 1);
+	g_mutex_lock(&commands->lock);
+	fs_command_log_end(command->record, outcome(command), error);
+	g_queue_unlink(&commands->pending, &command->link);
+	GSList *waiters = g_slist_reverse(g_steal_pointer(&command->waiters));
+	Command *next = next_locked(commands, command);
+	if (next != NULL && !stopping)
+		next->step = STEP_ASKING;
+	if (next == NULL && waiters != NULL)
+		fs_command_kept_add(commands->kept, command->storage, &command->memo, error);
+	if (commands->pending.length == 0)
+		idle = g_steal_pointer(&commands->idle);
+	void *idle_data = commands->idle_data;
+	g_mutex_unlock(&commands->lock);
+	log_end(command, error);
 	fs_image_list_forget(command->storage->image_list);
 	fs_status_changed(mount);
-	tell(waiters, error);
+	tell_end(command, waiters, error);
 	command_free(command);
-	if (next != NULL)
-		start(next);
+	/* What it calls is about to end. */
+	if (next != NULL && !stopping)
+		fs_command_start(next);
 	if (idle != NULL)
 		idle(idle_data);
 }
 
-static void fail(Command *command, int code, const char *message)
+void fs_command_fail(Command *command, int code, const char *message)
 {
 	g_autoptr(GError) error = g_error_new_literal(CACHE_ERROR, code, message);
-	finish(command, error);
-}
-
-/* --- an answer was lost --- */
-
-static void pause_then_ask(Command *command);
-static void on_before(const FsImage *image, const GError *error, void *data);
-
-/* Does what the service says of the image tell that our request has been carried out? */
-static bool is_settled(const FsCommandMemo *memo, const FsImage *image)
-{
-	bool dated = *image->date != '\0' && memo->old_date != NULL;
-
-	if (memo->verb == FS_VERB_REMOVE)
-		/* Somebody made a new one since: ours is gone. */
-		return dated && strcmp(image->date, memo->old_date) != 0;
-	/* While it is being copied the image may be there already, but not all of it. */
-	if (image->size >= 0 && image->size != memo->size)
-		return false;
-	if (!memo->existed)
-		return true;
-	if (dated && strcmp(image->date, memo->old_date) != 0)
-		return true;
-	return image->size >= 0 && image->size != memo->old_size;
-}
-
-static void on_asked(const FsImage *image, const GError *error, void *data)
-{
-	Command *command = data;
-	const FsCommandMemo *memo = &command->memo;
-	bool gone = error != NULL && error->code == ENOENT;
-
-	if ((image != NULL && is_settled(memo, image)) || (memo->verb == FS_VERB_REMOVE && gone)) {
-		finish(command, NULL);
-		return;
-	}
-	if (error != NULL && error->code == ECANCELED) {
-		finish(command, error);
-		return;
-	}
-	if (error != NULL)
-		g_debug("asking about image %s: %s", memo->name, error->message);
-	bool told = error == NULL || gone;
-	bool late = g_get_monotonic_time() >= command->deadline;
-	/* A removal leaves nothing behind that would take its time. */
-	if (command->resumed && told && (late || memo->verb == FS_VERB_REMOVE)) {
-		command->resumed = false;
-		set_step(command, STEP_ASKING);
-		on_before(image, error, command);
-	} else if (!late) {
-		pause_then_ask(command);
-	} else {
-		fail(command, ETIMEDOUT,
-		     "the platform's answer was lost, and it has not told the outcome since; look "
-		     "at the list of images later");
-	}
-}
-
-static void ask(void *data)
-{
-	Command *command = data;
-	const FsImages *images = command->storage->images;
-
-	images->info(images->images, command->memo.name, on_asked, command);
-}
-
-static void pause_then_ask(Command *command)
-{
-	guint pause = command->pause;
-
-	command->pause = MIN(pause * 2, PAUSE_MAX_S);
-	fs_loop_after(command->commands->mount->loop, pause * 1000, ask, command);
-}
-
-/* `waited`: s since it was sent. */
-static void settle(Command *command, gint64 waited)
-{
-	gint64 timeout = command->commands->mount->options.register_timeout;
-
-	g_message("image %s: the answer was lost; asking for the outcome", command->memo.name);
-	set_step(command, STEP_SETTLING);
-	command->pause = PAUSE_MIN_S;
-	command->deadline =
-		g_get_monotonic_time() + MAX(timeout - MAX(waited, 0), 0) * G_USEC_PER_SEC;
-}
-
-/* --- the usual way: publish, ask, send --- */
-
-static void on_sent(const GError *error, void *data)
-{
-	Command *command = data;
-	const FsCommandMemo *memo = &command->memo;
-	const FsImages *images = command->storage->images;
-	int code = error != NULL ? error->code : 0;
-
-	if (code == EINPROGRESS) {
-		settle(command, 0);
-		pause_then_ask(command);
-	} else if (memo->verb == FS_VERB_REPLACE && !command->asked_again &&
-	           code == (memo->existed ? ENOENT : EEXIST)) {
-		/* Somebody else removed or made an image of this name in between. */
-		command->asked_again = true;
-		set_step(command, STEP_ASKING);
-		images->info(images->images, memo->name, on_before, command);
-	} else {
-		finish(command, error);
-	}
-}
-
-/* Journaled first: after a restart it is asked for, and not sent again just so. */
-static void send(Command *command)
-{
-	const FsImages *images = command->storage->images;
-	FsCommandMemo *memo = &command->memo;
-	g_autoptr(GError) error = NULL;
-
-	memo->sent_at = g_get_real_time() / G_USEC_PER_SEC;
-	if (!save(command, &error)) {
-		finish(command, error);
-		return;
-	}
-	set_step(command, STEP_SENT);
-	if (memo->verb == FS_VERB_REMOVE)
-		images->remove(images->images, memo->name, on_sent, command);
-	else if (memo->existed)
-		images->replace(images->images, memo->name, memo->uri, on_sent, command);
-	else
-		images->add(images->images, memo->name, memo->uri, on_sent, command);
-}
-
-/* What is there under that name is known: ENOENT, or the image. */
-static void on_before(const FsImage *image, const GError *error, void *data)
-{
-	Command *command = data;
-	FsCommandMemo *memo = &command->memo;
-
-	if (error != NULL && error->code != ENOENT) {
-		finish(command, error);
-		return;
-	}
-	memo->existed = image != NULL;
-	memo->old_size = image != NULL ? image->size : -1;
-	g_free(memo->old_date);
-	memo->old_date = image != NULL ? g_strdup(image->date) : NULL;
-	if (image != NULL && memo->verb == FS_VERB_REGISTER)
-		fail(command, EEXIST,
-		     "there is an image of that name already: update replaces it, and so does the "
-		     "line without register");
-	else if (image == NULL && memo->verb == FS_VERB_UPDATE)
-		fail(command, ENOENT, "there is no image of that name to update");
-	else if (image == NULL && memo->verb == FS_VERB_REMOVE)
-		fail(command, ENOENT, "there is no image of that name to remove");
-	else
-		send(command);
-}
-
-static void ask_before(Command *command)
-{
-	const FsImages *images = command->storage->images;
-
-	set_step(command, STEP_ASKING);
-	images->info(images->images, command->memo.name, on_before, command);
-}
-
-static void on_size(const CacheAttr *attr, const GError *error, void *data)
-{
-	Command *command = data;
-	FsCommands *commands = command->commands;
-
-	if (error != NULL) {
-		finish(command, error);
-		return;
-	}
-	command->memo.size = (gint64)attr->size;
-	g_mutex_lock(&commands->lock);
-	fs_command_log_size(command->record, command->memo.size);
-	g_mutex_unlock(&commands->lock);
-	ask_before(command);
-}
-
-static void on_published(const CachePublished *published, const GError *error, void *data)
-{
-	Command *command = data;
-
-	if (error != NULL) {
-		finish(command, error);
-		return;
-	}
-	g_free(command->memo.uri);
-	command->memo.uri = g_strdup(published->uri);
-	cache_getattr(command->storage->cache, command->memo.source, on_size, command);
-}
-
-static void start(Command *command)
-{
-	const FsCommandMemo *memo = &command->memo;
-
-	if (command->resumed) {
-		settle(command, g_get_real_time() / G_USEC_PER_SEC - memo->sent_at);
-		ask(command);
-	} else if (memo->verb == FS_VERB_REMOVE) {
-		ask_before(command);
-	} else {
-		set_step(command, STEP_UPLOADING);
-		cache_publish(command->storage->cache, memo->source, on_published, command);
-	}
+	fs_command_finish(command, error);
 }
 
 /* --- entering --- */
@@ -475,24 +321,21 @@ bool fs_command_check(const FsStorage *storage, const char *name, GError **error
 	return images->check(images->images, name, error);
 }
 
-static Command *find_equal_locked(FsCommands *commands, const FsStorage *storage,
-                                  const FsCommandMemo *memo)
+/* The last one that was given for the image: the one that counts. */
+static Command *last_locked(FsCommands *commands, const FsStorage *storage, const char *name)
 {
-	for (GList *link = commands->pending.head; link != NULL; link = link->next) {
-		Command *command = link->data;
-		const FsCommandMemo *other = &command->memo;
-		if (command->storage == storage && other->verb == memo->verb &&
-		    other->source == memo->source && other->generation == memo->generation &&
-		    strcmp(other->name, memo->name) == 0)
-			return command;
+	for (GList *link = commands->pending.tail; link != NULL; link = link->prev) {
+		if (same_image(link->data, storage, name))
+			return link->data;
 	}
 	return NULL;
 }
 
-/* Takes `memo` over. It starts unless one for the same image is before it. */
-static Command *add_locked(FsCommands *commands, FsStorage *storage, FsCommandMemo *memo,
-                           const char *key)
+/* Takes `memo` over. Waits if one for the same image is before it. */
+static Command *command_new_locked(FsCommands *commands, FsStorage *storage, FsCommandMemo *memo,
+                                   const char *key)
 {
+	bool first = last_locked(commands, storage, memo->name) == NULL;
 	Command *command = g_new0(Command, 1);
 
 	*command = (Command){
@@ -502,45 +345,88 @@ static Command *add_locked(FsCommands *commands, FsStorage *storage, FsCommandMe
 	                                : g_strdup_printf("command/%020" G_GUINT64_FORMAT,
 	                                                  ++commands->last_key),
 		.memo = *memo,
-		.started = g_get_monotonic_time(),
-		.step = STEP_ASKING,
-		.record = fs_command_log_begin(commands->log, memo->name, memo->shown),
+		.step = first ? STEP_ASKING : STEP_WAITING,
 	};
 	*memo = (FsCommandMemo){0};
 	command->link.data = command;
-	for (GList *link = commands->pending.head; link != NULL; link = link->next) {
-		if (same_image(link->data, command))
-			command->step = STEP_WAITING;
-	}
-	g_queue_push_tail_link(&commands->pending, &command->link);
 	return command;
 }
 
-/* Joins an equal command, or makes one; `ret_made`: which one is to be started by the caller. */
-static bool enter(FsCommands *commands, FsStorage *storage, FsCommandMemo *memo, Waiter *waiter,
-                  Command **ret_made, GError **error)
+static void add_locked(Command *command)
 {
-	bool made = false;
+	FsCommands *commands = command->commands;
+	const FsCommandMemo *memo = &command->memo;
 
-	*ret_made = NULL;
-	g_mutex_lock(&commands->lock);
-	Command *command = find_equal_locked(commands, storage, memo);
-	if (command == NULL && commands->pending.length < PENDING_MAX) {
-		command = add_locked(commands, storage, memo, NULL);
-		made = true;
-	}
-	if (command != NULL)
-		command->waiters = g_slist_prepend(command->waiters, waiter);
-	bool starts = made && command->step != STEP_WAITING;
-	g_mutex_unlock(&commands->lock);
-	if (command == NULL) {
+	command->record = fs_command_log_begin(commands->log, command->storage, memo->name,
+	                                       memo->shown, memo->since);
+	fs_command_log_size(command->record, memo->size);
+	fs_command_kept_drop(commands->kept, command->storage, memo->name);
+	g_queue_push_tail_link(&commands->pending, &command->link);
+}
+
+/* What is pending is journaled: also what only waits for another one. */
+static Command *make_locked(FsCommands *commands, FsStorage *storage, FsCommandMemo *memo,
+                            GError **error)
+{
+	if (commands->pending.length >= PENDING_MAX) {
 		g_set_error_literal(error, CACHE_ERROR, EBUSY,
 		                    "too many registrations are under way");
-		return false;
+		return NULL;
 	}
-	if (starts)
-		*ret_made = command;
-	return made;
+	Command *command = command_new_locked(commands, storage, memo, NULL);
+	if (!fs_command_save(command, error)) {
+		command_free(command);
+		return NULL;
+	}
+	CACHE_CRASH_POINT("command.saved");
+	add_locked(command);
+	return command;
+}
+
+typedef enum {
+	ENTERED_NOT,
+	ENTERED_MADE,
+	ENTERED_JOINED,
+	ENTERED_ANSWERED, /* it has ended, nobody heard, and this asks again */
+} Entered;
+
+/* `ret_start`: to be started by the caller; or NULL. `error`: of ENTERED_NOT, and the outcome of
+ * ENTERED_ANSWERED. */
+static Entered enter(FsCommands *commands, FsStorage *storage, FsCommandMemo *memo,
+                     const FsCommandWaiter *waiter, Command **ret_start, GError **error)
+{
+	Entered entered = ENTERED_MADE;
+
+	*ret_start = NULL;
+	g_mutex_lock(&commands->lock);
+	Command *command = last_locked(commands, storage, memo->name);
+	if (command != NULL && fs_command_memo_equal(&command->memo, memo)) {
+		entered = ENTERED_JOINED;
+	} else if (command == NULL && fs_command_kept_take(commands->kept, storage, memo, error)) {
+		entered = ENTERED_ANSWERED;
+	} else {
+		command = make_locked(commands, storage, memo, error);
+		entered = command != NULL ? ENTERED_MADE : ENTERED_NOT;
+	}
+	if (command != NULL)
+		command->waiters =
+			g_slist_prepend(command->waiters, g_memdup2(waiter, sizeof(*waiter)));
+	if (entered == ENTERED_MADE && command->step != STEP_WAITING)
+		*ret_start = command;
+	g_mutex_unlock(&commands->lock);
+	return entered;
+}
+
+/* Once more unheard, it is kept once more. */
+static void answer(FsCommands *commands, const FsStorage *storage, const FsCommandMemo *memo,
+                   const GError *error, const FsCommandWaiter *waiter)
+{
+	if (waiter->done(error, waiter->data))
+		return;
+	g_mutex_lock(&commands->lock);
+	if (last_locked(commands, (FsStorage *)storage, memo->name) == NULL)
+		fs_command_kept_add(commands->kept, storage, memo, error);
+	g_mutex_unlock(&commands->lock);
 }
 
 static char *folder_path(const FsMount *mount, const FsFolder *folder)
@@ -556,21 +442,14 @@ static char *folder_path(const FsMount *mount, const FsFolder *folder)
 	return g_strdup(*path != '\0' ? path : ".");
 }
 
-void fs_commands_run(FsCommands *commands, const FsCommandSpec *spec, FsCommandCallback callback,
-                     void *data)
+void fs_commands_run(FsCommands *commands, const FsCommandSpec *spec, const FsCommandWaiter *waiter)
 {
 	Cache *cache = spec->storage->cache;
 	g_autoptr(GError) error = NULL;
 	g_auto(FsCommandMemo) memo = {0};
+	Entered entered = ENTERED_NOT;
 	Command *made = NULL;
 
-	if (!fs_command_check(spec->storage, spec->name, &error)) {
-		if (spec->source != 0)
-			cache_forget(cache, spec->source, 1);
-		fs_commands_reject(commands, spec->shown, spec->name, error);
-		callback(error, data);
-		return;
-	}
 	memo = (FsCommandMemo){
 		.verb = spec->verb,
 		.source = spec->source,
@@ -578,60 +457,85 @@ void fs_commands_run(FsCommands *commands, const FsCommandSpec *spec, FsCommandC
 		.folder = folder_path(commands->mount, &spec->folder),
 		.shown = g_strdup(spec->shown),
 		.name = g_strdup(spec->name),
-		.since = g_get_real_time() / G_USEC_PER_SEC,
+		.since = now_s(),
 		.size = -1,
 		.old_size = -1,
 	};
-	Waiter *waiter = g_new(Waiter, 1);
-	*waiter = (Waiter){callback, data};
-	bool entered = enter(commands, spec->storage, &memo, waiter, &made, &error);
-	if (!entered && spec->source != 0)
+	if (fs_command_check(spec->storage, spec->name, &error))
+		entered = enter(commands, spec->storage, &memo, waiter, &made, &error);
+	if (entered != ENTERED_MADE && spec->source != 0)
 		cache_forget(cache, spec->source, 1);
-	if (error != NULL) {
-		g_free(waiter);
-		fs_commands_reject(commands, spec->shown, spec->name, error);
-		callback(error, data);
+	if (entered == ENTERED_NOT) {
+		fs_commands_reject(commands, spec->storage, spec->shown, spec->name, error);
+		waiter->done(error, waiter->data);
+	} else if (entered == ENTERED_ANSWERED) {
+		answer(commands, spec->storage, &memo, error, waiter);
 	}
 	fs_status_changed(commands->mount);
-	if (made != NULL && save(made, &error))
-		start(made);
-	else if (made != NULL)
-		finish(made, error);
+	if (made != NULL)
+		fs_command_start(made);
+	/* Somebody waits: what paused, and may be before it, need not pause any longer. */
+	if (entered == ENTERED_MADE || entered == ENTERED_JOINED)
+		fs_commands_wake(commands);
 }
 
 /* --- after a restart --- */
 
-static void resume(FsCommands *commands, FsStorage *storage, const char *key, const char *text)
+/* It failed when nobody was there to be told. */
+static void tell_failure(FsCommands *commands, FsStorage *storage, const char *key,
+                         const FsCommandMemo *memo)
 {
-	g_auto(FsCommandMemo) memo = {0};
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GError) error = g_error_new_literal(CACHE_ERROR, EIO, memo->failure);
 
-	if (!fs_command_memo_parse(text, &memo)) {
-		g_warning("%s: a note of a registration cannot be read: %s", storage->name, text);
-		cache_set_memo(storage->cache, key, NULL, NULL);
-		return;
-	}
-	bool sent = memo.sent_at != 0;
-	bool lost = memo.source != 0 && !cache_hold(storage->cache, memo.source);
-	if (lost)
-		memo.source = 0;
-	g_message("image %s: going on with the %s of %s", memo.name,
-	          memo.verb == FS_VERB_REMOVE ? "removal" : "registration",
-	          *memo.shown != '\0' ? memo.shown : memo.name);
 	g_mutex_lock(&commands->lock);
-	Command *command = add_locked(commands, storage, &memo, key);
+	FsCommandRecord *record =
+		fs_command_log_begin(commands->log, storage, memo->name, memo->shown, memo->since);
+	fs_command_log_size(record, memo->size);
+	fs_command_log_end(record, NULL, error);
+	g_mutex_unlock(&commands->lock);
+	cache_set_memo(storage->cache, key, NULL, NULL);
+}
+
+static void go_on(FsCommands *commands, FsStorage *storage, FsCommandMemo *memo, const char *key)
+{
+	g_autoptr(GError) error = NULL;
+	bool sent = memo->sent_at != 0;
+	bool lost = memo->source != 0 && !cache_hold(storage->cache, memo->source);
+
+	if (lost)
+		memo->source = 0;
+	g_message("image %s: going on with the %s of %s", memo->name,
+	          memo->verb == FS_VERB_REMOVE ? "removal" : "registration",
+	          *memo->shown != '\0' ? memo->shown : memo->name);
+	g_mutex_lock(&commands->lock);
+	Command *command = command_new_locked(commands, storage, memo, key);
 	bool starts = command->step != STEP_WAITING;
-	command->resumed = sent;
-	fs_command_log_size(command->record, command->memo.size);
+	command->again = sent ? AGAIN_LATE : AGAIN_NEVER;
+	add_locked(command);
 	fs_command_log_message(command->record, "resumed after a restart");
 	g_mutex_unlock(&commands->lock);
 	fs_status_changed(commands->mount);
 	if (lost && !sent)
-		fail(command, ENOENT, "the source was removed before it could be registered");
+		fs_command_fail(command, ENOENT,
+		                "the source was removed before it could be registered");
 	else if (!fs_command_check(storage, command->memo.name, &error))
-		finish(command, error);
+		fs_command_finish(command, error);
 	else if (starts)
-		start(command);
+		fs_command_start(command);
+}
+
+static void resume(FsCommands *commands, FsStorage *storage, const char *key, const char *text)
+{
+	g_auto(FsCommandMemo) memo = {0};
+
+	if (!fs_command_memo_parse(text, &memo)) {
+		g_warning("%s: a note of a registration cannot be read: %s", storage->name, text);
+		cache_set_memo(storage->cache, key, NULL, NULL);
+	} else if (memo.failure != NULL) {
+		tell_failure(commands, storage, key, &memo);
+	} else {
+		go_on(commands, storage, &memo, key);
+	}
 }
 
 void fs_commands_resume(FsCommands *commands, FsStorage *storage)

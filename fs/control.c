@@ -52,6 +52,7 @@ typedef struct {
 	gsize done;    /* bytes of the lines that have run */
 	gint state;    /* of the line that runs; atomic */
 	GError *error; /* of that line, once it has ended */
+	bool heard;    /* of it */
 } Write;
 
 /* A line that ends at once is followed by the next in the loop of run_lines(), not by recursion. */
@@ -65,7 +66,7 @@ static void write_end(Write *write)
 {
 	const GError *error = write->error;
 
-	if (error != NULL && write->done > 0) {
+	if (error != NULL && write->done > 0 && write->heard) {
 		g_mutex_lock(&write->control->lock);
 		write->control->failure = fs_errno(error);
 		g_mutex_unlock(&write->control->lock);
@@ -81,7 +82,7 @@ static void write_end(Write *write)
 
 static void run_lines(Write *write);
 
-static void on_line(const GError *error, void *data)
+static bool on_line(const GError *error, void *data)
 {
 	Write *write = data;
 
@@ -90,10 +91,20 @@ static void on_line(const GError *error, void *data)
 	} else {
 		const FsLineText *text = write->lines->pdata[write->next - 1];
 		write->done = text->end;
-		fs_reply_set_partial(write->reply, write->done);
 	}
+	int err = error != NULL && write->done == 0 ? fs_errno(error) : 0;
+	bool heard = fs_reply_set_outcome(write->reply, write->done, err);
+	write->heard = heard;
 	if (!g_atomic_int_compare_and_exchange(&write->state, RUNNING, ENDED))
 		run_lines(write);
+	return heard;
+}
+
+bool fs_control_waits(void *data)
+{
+	const Write *write = data;
+
+	return !fs_reply_dropped(write->reply);
 }
 
 static void run_lines(Write *write)

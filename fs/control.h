@@ -13,7 +13,8 @@
 
 typedef struct FsControl FsControl;
 
-typedef void (*FsControlDone)(const GError *error, void *data);
+/* True: who waits has heard of it, or will; false: a signal had ended the wait before. */
+typedef bool (*FsControlDone)(const GError *error, void *data);
 
 typedef struct {
 	/* The text as it is now. */
@@ -25,6 +26,9 @@ typedef struct {
 	void (*refused)(FsControl *control, const GError *error);
 	void (*free)(FsControl *control); /* may be NULL */
 } FsControlClass;
+
+/* Does somebody still wait for the line that was run with this `data`? Until its end. */
+bool fs_control_waits(void *data);
 
 /* A control file that somebody has open. */
 struct FsControl {

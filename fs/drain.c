@@ -76,7 +76,7 @@ FsDrain *fs_drain_start(FsMount *mount, FsStop *stop)
 		cache_set_draining(storage->cache);
 		cache_drain(storage->cache, on_cache, drain);
 	}
-	fs_commands_when_idle(mount->commands, on_part, drain);
+	fs_commands_drain(mount->commands, on_part, drain);
 	return drain;
 }
 

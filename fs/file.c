@@ -1,4 +1,5 @@
 /* Files: making, opening, reading, writing, closing. */
+#include "fs/command.h"
 #include "fs/ops.h"
 #include "fs/virtual.h"
 
@@ -14,9 +15,11 @@ typedef struct {
 static void file_free(FsHandle *handle)
 {
 	FsFile *file = (FsFile *)handle;
+	FsCommands *commands = handle->mount->commands;
 
 	cache_file_release(file->file);
 	g_free(file);
+	fs_commands_closed(commands);
 }
 
 static FsHandle *file_new(FsMount *mount, CacheFile *cache_file)

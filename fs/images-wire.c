@@ -15,6 +15,7 @@ struct FsImagesWire {
 	/* Guarded by lock. Services whose address has changed may still have calls under way, and
 	 * end with the wire. */
 	char *url;           /* of the newest */
+	bool closing;        /* nothing new begins */
 	GPtrArray *services; /* GssImages, the newest last */
 };
 
@@ -33,7 +34,9 @@ static GssImages *current(FsImagesWire *wire, GError **error)
 		return NULL;
 	}
 	g_mutex_lock(&wire->lock);
-	if (g_strcmp0(url, wire->url) == 0) {
+	if (wire->closing) {
+		g_set_error_literal(error, GSS_ERROR, ECANCELED, "gssfs is being unmounted");
+	} else if (g_strcmp0(url, wire->url) == 0) {
 		images = wire->services->pdata[wire->services->len - 1];
 	} else {
 		images = gss_images_new(wire->client, url, error);
@@ -210,6 +213,9 @@ const FsImages *fs_images_wire_face(FsImagesWire *wire)
 
 void fs_images_wire_free(FsImagesWire *wire)
 {
+	g_mutex_lock(&wire->lock);
+	wire->closing = true;
+	g_mutex_unlock(&wire->lock);
 	g_ptr_array_unref(wire->services);
 	g_mutex_clear(&wire->lock);
 	g_free(wire->url);

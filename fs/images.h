@@ -2,9 +2,12 @@
  * so that fs/ knows nothing of gss/.
  *
  * Threads: called from any thread, never blocking; callbacks run once, on any thread, and must not
- * block. Errors carry a positive errno as their code; two of them matter here: ENOENT       no
- * image of that name (info), or no such image or source EEXIST       an image of that name exists
+ * block. Errors carry a positive errno as their code; these matter here:
+ *
+ *   ENOENT       no image of that name (info), or no such image or source
+ *   EEXIST       an image of that name exists
  *   EINPROGRESS  the request was sent and its answer is lost: ask before anything is sent again
+ *   EKEYEXPIRED  the login was over, before the request or while it was worked on: the same
  */
 #pragma once
 

@@ -162,6 +162,8 @@ static void on_session(void *data)
 		const Store *store = platform->stores->pdata[i];
 		cache_resume(store->cache);
 	}
+	if (status.state == GSS_SESSION_OK)
+		fs_commands_wake(platform->mount->commands);
 	fs_status_changed(platform->mount);
 }
 
@@ -377,8 +379,8 @@ static bool wait_login(FsPlatform *platform, gint64 until)
 	return over;
 }
 
-/* Without the project there is not even a cache to look into; with it the verdict is waited for last,
- * in settle_login(). */
+/* Without the project there is not even a cache to look into; with it the verdict is waited for
+ * last, in settle_login(). */
 static bool login(FsPlatform *platform, GError **error)
 {
 	const Login *login = &platform->login;
@@ -412,8 +414,6 @@ static void store_free(void *data)
 {
 	Store *store = data;
 
-	if (store->started)
-		cache_stop(store->cache);
 	if (store->cache != NULL)
 		cache_close(store->cache);
 	g_free(store->uri);
@@ -646,6 +646,12 @@ bool fs_platform_is_foreign(FsPlatform *platform)
 
 void fs_platform_close(FsPlatform *platform)
 {
+	/* Commands go from the one to the other: none may begin anything after its end. */
+	for (guint i = 0; i < platform->stores->len; i++) {
+		const Store *store = platform->stores->pdata[i];
+		if (store->started)
+			cache_stop(store->cache);
+	}
 	for (guint i = 0; i < platform->stores->len; i++) {
 		Store *store = platform->stores->pdata[i];
 		if (store->images != NULL)

@@ -27,7 +27,7 @@ static GString *show(FsControl *control)
 {
 	GString *text = g_string_new(usage);
 
-	fs_commands_print(control->base.mount->commands, text);
+	fs_commands_print(control->base.mount->commands, control->folder.storage, text);
 	return text;
 }
 
@@ -39,24 +39,32 @@ typedef struct {
 	void *data;
 } Run;
 
-static void run_end(Run *run, const GError *error)
+static bool run_end(Run *run, const GError *error)
 {
-	run->done(error, run->data);
+	bool heard = run->done(error, run->data);
+
 	fs_line_clear(&run->line);
 	g_free(run);
+	return heard;
 }
 
 static void run_reject(Run *run, const GError *error)
 {
 	const char *shown = run->line.source != NULL ? run->line.source : "";
 
-	fs_commands_reject(run->control->base.mount->commands, shown, run->line.name, error);
+	fs_commands_reject(run->control->base.mount->commands, run->control->folder.storage, shown,
+	                   run->line.name, error);
 	run_end(run, error);
 }
 
-static void on_command(const GError *error, void *data)
+static bool on_command(const GError *error, void *data)
 {
-	run_end(data, error);
+	return run_end(data, error);
+}
+
+static bool is_waited_for(void *data)
+{
+	return fs_control_waits(((Run *)data)->data);
 }
 
 static void start(Run *run, FsStorage *storage, CacheId source)
@@ -70,7 +78,7 @@ static void start(Run *run, FsStorage *storage, CacheId source)
 				.shown = run->line.source != NULL ? run->line.source : "",
 				.name = run->line.name,
 			},
-	                on_command, run);
+	                &(FsCommandWaiter){on_command, is_waited_for, run});
 }
 
 static void on_source(FsStorage *storage, const CacheAttr *attr, const GError *error, void *data)
@@ -103,7 +111,7 @@ static void run(FsControl *control, const char *text, FsControlDone done, void *
 	bool empty;
 
 	if (!fs_line_parse(text, &line, &empty, &error)) {
-		fs_commands_reject(mount->commands, text, "", error);
+		fs_commands_reject(mount->commands, storage, text, "", error);
 		done(error, data);
 		return;
 	}
@@ -132,7 +140,7 @@ static void run(FsControl *control, const char *text, FsControlDone done, void *
 
 static void refused(FsControl *control, const GError *error)
 {
-	fs_commands_reject(control->base.mount->commands, "", "", error);
+	fs_commands_reject(control->base.mount->commands, control->folder.storage, "", "", error);
 }
 
 static void register_open(FsVirtual *node, FsReply *reply, struct fuse_file_info *fi)

@@ -92,9 +92,10 @@ static void report(int result)
 }
 
 /* The answer to a claimed request that was interrupted. */
-static void answer_interrupt(FsReplies *replies, fuse_req_t req, gsize partial)
+static void answer_interrupt(FsReplies *replies, fuse_req_t req, gsize partial, int err)
 {
-	report(partial > 0 ? fuse_reply_write(req, partial) : fuse_reply_err(req, EINTR));
+	report(partial > 0 ? fuse_reply_write(req, partial)
+	                   : fuse_reply_err(req, err != 0 ? err : EINTR));
 	done(replies);
 }
 
@@ -117,11 +118,12 @@ static void look_at_watched(FsReplies *replies)
 			g_mutex_lock(&replies->lock);
 			bool claimed = claim_locked(replies, reply);
 			gsize partial = reply->partial;
+			int err = reply->err;
 			g_mutex_unlock(&replies->lock);
 			if (claimed) {
 				/* Waits for an interrupt that is being handled. */
 				fuse_req_interrupt_func(reply->req, NULL, NULL);
-				answer_interrupt(replies, reply->req, partial);
+				answer_interrupt(replies, reply->req, partial, err);
 			}
 		}
 		reply_unref(reply);
@@ -177,10 +179,11 @@ static void on_interrupt(fuse_req_t req, void *data)
 	else if (!reply->claimed)
 		watch_locked(replies, reply);
 	gsize partial = reply->partial;
+	int err = reply->err;
 	g_mutex_unlock(&replies->lock);
 	/* The reply is the completion's to free, and may be gone once it is claimed. */
 	if (claimed)
-		answer_interrupt(replies, req, partial);
+		answer_interrupt(replies, req, partial, err);
 }
 
 FsReply *fs_reply_new(fuse_req_t req)
@@ -225,13 +228,16 @@ bool fs_reply_wait(FsReply *reply)
 	return !gone && err == 0;
 }
 
-void fs_reply_set_partial(FsReply *reply, gsize bytes)
+bool fs_reply_set_outcome(FsReply *reply, gsize bytes, int err)
 {
 	FsReplies *replies = reply->mount->replies;
 
 	g_mutex_lock(&replies->lock);
+	bool open = !reply->claimed;
 	reply->partial = bytes;
+	reply->err = err;
 	g_mutex_unlock(&replies->lock);
+	return open;
 }
 
 bool fs_reply_dropped(FsReply *reply)

@@ -49,6 +49,7 @@ struct FsReply {
 	pid_t caller;            /* the thread that waits */
 	bool watched;  /* it had a signal that is none to end a wait for; others are looked for */
 	gsize partial; /* an interrupt answers this many bytes written instead of EINTR */
+	int err;       /* or, when these are none, this instead of EINTR; or 0 */
 };
 
 FsReplies *fs_replies_new(void);
@@ -61,8 +62,9 @@ FsReply *fs_reply_new(fuse_req_t req);
 /* Announces a wait. False: it has been answered already (and freed), the operation must not start.
  */
 bool fs_reply_wait(FsReply *reply);
-/* From now on an interrupt tells the writer that `bytes` were written. */
-void fs_reply_set_partial(FsReply *reply, gsize bytes);
+/* From now on an interrupt tells the writer that `bytes` were written; or, when these are none,
+ * `err` instead of EINTR. False: it has told something else already. */
+bool fs_reply_set_outcome(FsReply *reply, gsize bytes, int err);
 
 /* It was answered by an interrupt, or by the session's end. It still has to be ended. */
 bool fs_reply_dropped(FsReply *reply);

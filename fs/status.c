@@ -185,6 +185,7 @@ static void show_command(const FsCommandStatus *command, void *data)
 	fs_field_text(text, command->name);
 	fs_field_time(text, command->since);
 	fs_field_text(text, command->step);
+	fs_field_text(text, command->storage);
 }
 
 static GString *show(FsControl *control)
@@ -254,6 +255,8 @@ static void on_login(const GError *error, void *data)
 		const FsStorage *storage = act->mount->storages->pdata[i];
 		cache_resume(storage->cache);
 	}
+	if (error == NULL)
+		fs_commands_wake(act->mount->commands);
 	act_end(act, error);
 }
 
@@ -267,6 +270,8 @@ static void act_on_all(Act *act)
 		else
 			cache_refresh(storage->cache, 0);
 	}
+	if (act->act == FS_ACT_RETRY)
+		fs_commands_wake(act->mount->commands);
 	act_end(act, NULL);
 }
 

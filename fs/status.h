@@ -14,8 +14,7 @@
  *            next try, message  (one a file that is not clean; the path is relative to the mount,
  *            and a GSS URI where the mount does not show the file)
  *   command  folder (of the .register), replace | register | update | remove, source, name of the
- *            image, since, waiting | uploading | asking | sent | settling  (one a registration
- *            under way)
+ *            image, since, step, storage  (one a registration under way; its steps: fs/command.h)
  *
  * Writing gives commands (fs/status-line.h), whose failure is the write's: ENOENT, EINVAL; of
  * `discard` EBUSY (open for writing) and ENODATA (there is nothing that GSS does not have); of
