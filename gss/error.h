@@ -10,6 +10,8 @@
  *   EPERM         the description says "supported = false" or is absent
  *   ENOKEY        there are no credentials to log in with: wait for some
  *   EKEYREJECTED  the authentication manager refused user name, password, project or token
+ *   EKEYEXPIRED   the token has died under a request that must not be sent again without asking
+ *                 (gss/images.h); the next request renews it
  *   EPROTO        a malformed answer; the message says what was wrong with it
  *   EHOSTUNREACH  nothing was sent: name not resolved, no route, connection refused, no trust
  *   ETIMEDOUT     a time-out before the whole request was sent, or while an answer's body moved

@@ -127,6 +127,20 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 	                exchange->malformed->message);
 }
 
+/* A proxy says so when it lost the service, which may have got the request and work on it. */
+static bool is_lost(const GssAnswer *answer)
+{
+	switch (answer->status) {
+	case 408:
+	case 500:
+	case 502:
+	case 503:
+		return true;
+	default:
+		return answer->status >= 200 && answer->status < 300;
+	}
+}
+
 static void on_done(const GssAnswer *answer, const GError *error, void *data)
 {
 	GssExchange *exchange = data;
@@ -154,6 +168,10 @@ static void on_done(const GssAnswer *answer, const GError *error, void *data)
 		/* An item's own error keeps its code; its message is prefixed with the host. */
 		made = g_error_copy(exchange->malformed);
 		g_prefix_error(&made, "%s: ", exchange->host);
+	}
+	if (made != NULL && exchange->request.once && is_lost(answer)) {
+		g_prefix_error(&made, "the request was sent, its answer is lost: ");
+		made->code = EINPROGRESS;
 	}
 	if (made != NULL)
 		result.error = made;

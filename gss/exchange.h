@@ -23,6 +23,7 @@ typedef struct {
 	GssLane lane;
 	bool urgent;
 	bool modifying, patient; /* as in GssRequest */
+	bool once;               /* whatever is not the service's own answer is EINPROGRESS */
 	GCancellable *cancellable;
 	GssSoapItem item; /* as gss_soap_decoder_new() */
 	void (*done)(const GssExchangeResult *result, void *data);

@@ -220,6 +220,7 @@ static void send_verb(Verb *verb)
 		.subject = verb->name,
 		.lane = verb->modifying ? GSS_LANE_LONG : GSS_LANE_SMALL,
 		.modifying = verb->modifying,
+		.once = verb->modifying,
 		.item = on_item,
 		.fault_errno = registers ? register_errno : other_errno,
 		.done = on_done,

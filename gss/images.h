@@ -6,8 +6,9 @@
  * `<return>`, spyne `<xResult>`). Threads, ownership and cancelling: see gss/client.h.
  *
  * Errors: EINVAL illegal name or source path; ENOENT no such image, or no such source; EEXIST the
- * name is taken; EINPROGRESS answer lost or 504: ask gss_images_info() before anything is sent
- * again.
+ * name is taken; EINPROGRESS the answer is lost, cannot be read, or is a proxy's (408, 500, 502,
+ * 503, 504 without SOAP); EKEYEXPIRED the token is dead, and was perhaps not when the request came:
+ * ask gss_images_info() before anything is sent again.
  */
 #pragma once
 

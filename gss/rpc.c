@@ -105,7 +105,12 @@ static void on_validated(bool valid, const GError *error, void *data)
 {
 	Rpc *rpc = data;
 	rpc->wait = NULL;
-	if (error != NULL) {
+	if (rpc->spec.once && !valid) {
+		/* It may have died while the service was at work. */
+		finish(rpc, g_error_new(GSS_ERROR, EKEYEXPIRED,
+		                        "%s: %s; the session token is not valid any more",
+		                        rpc->host, error != NULL ? error->message : rpc->fault));
+	} else if (error != NULL) {
 		finish(rpc, g_error_copy(error));
 	} else if (!valid && !rpc->retried) {
 		rpc->retried = true;
@@ -177,6 +182,7 @@ static void on_token(const GError *error, void *data)
 						   .lane = spec->lane,
 						   .modifying = spec->modifying,
 						   .patient = spec->patient,
+						   .once = spec->once,
 						   .cancellable = rpc->call->cancellable,
 						   .item = spec->item != NULL ? on_item : NULL,
 						   .done = on_done,

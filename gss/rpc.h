@@ -1,8 +1,8 @@
 /* gss/rpc.h - a step of a call: a SOAP call with the session token.
  *
  * Gets a token where there is none. A fault, or 401/403, is followed by validateSessionToken: when
- * the token is dead it is renewed and the call made once more; when it lives the fault is real. On
- * gss-net only.
+ * the token is dead it is renewed and the call made once more (but see `once`); when it lives the
+ * fault is real. On gss-net only.
  */
 #pragma once
 
@@ -21,6 +21,9 @@ typedef struct {
 	const char *subject; /* what the call is about, for messages; may be NULL */
 	GssLane lane;
 	bool modifying, patient; /* as in GssRequest */
+	/* Not even a dead token makes it be sent again: EKEYEXPIRED. And only the service's own
+	 * answer counts, all others are EINPROGRESS. */
+	bool once;
 	/* May be NULL. `generation` is that of the token the call was made with. */
 	bool (*item)(const GssXmlNode *item, guint generation, void *data, GError **error);
 	/* The errno of a fault's message, NULL: gss_rpc_fault_errno(). */

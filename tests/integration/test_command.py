@@ -286,6 +286,77 @@ def test_each_storage_has_its_own_log(world, platform):
             [("registered", "it4i_anselm"), ("failed", "it4i_salomon")]
 
 
+# ---- answers that are none ----
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503])
+@pytest.mark.parametrize("verb", ["register", "update", "remove"])
+def test_a_proxy_answers_instead(home, platform, verb, status):
+    """The service did it; its proxy says something else."""
+    (home / "a.simg").write_bytes(b"old")
+    if verb != "register":
+        write(home / ".register", "a.simg\n")
+        (home / "a.simg").write_bytes(b"newer")
+        settled(home / "a.simg")
+    operation = {"register": "registerImage", "update": "updateImage", "remove": "deleteImage"}[verb]
+    platform.fault(operation=operation, status=status, process=1)
+    write(home / ".register", f"{verb} a.simg\n")
+    assert platform.counters()[f"images.{operation}"] == 1
+    assert images(platform) == {"register": {"a.simg": 3}, "update": {"a.simg": 5}, "remove": {}}[verb]
+
+
+def test_an_answer_that_cannot_be_read(home, platform):
+    (home / "a.simg").write_bytes(b"image")
+    platform.fault(b"<html>", operation="registerImage", status=200, type="text/html", process=1)
+    write(home / ".register", "a.simg\n")
+    assert platform.counters()["images.registerImage"] == 1
+
+
+@pytest.mark.parametrize("verb", ["register", "update", "remove"])
+def test_a_504_for_each_verb(home, platform, verb):
+    test_a_proxy_answers_instead(home, platform, verb, 504)
+
+
+def test_the_token_dies_while_the_service_works(home, platform):
+    """It did it all, but its answer is a fault: asked for, and not sent again."""
+    (home / "a.simg").write_bytes(b"image")
+    settled(home / "a.simg")
+    platform.fault(fault("500", "it took too long"), operation="registerImage", status=500, type="text/xml",
+                   process=1, hold="after")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        one = pool.submit(write, home / ".register", "register a.simg\n")
+        platform.wait("held", 1)
+        platform.control("/revoke")
+        platform.control("/release")
+        assert one.result(30 * SLOW) == 16
+    assert platform.counters()["images.registerImage"] == 1
+    assert (platform.registered / "a.simg").read_bytes() == b"image"
+
+
+def test_the_token_is_dead_when_it_is_sent(home, platform):
+    (home / "a.simg").write_bytes(b"image")
+    settled(home / "a.simg")
+    platform.fault(operation="getImageInfo", hold="after")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        one = pool.submit(write, home / ".register", "a.simg\n")
+        platform.wait("held", 1)
+        platform.control("/revoke")
+        platform.control("/release")
+        assert one.result(30 * SLOW) == 7
+    assert (platform.registered / "a.simg").read_bytes() == b"image"
+
+
+def test_the_token_dies_while_it_is_settled(home, platform):
+    platform.set(register_504="on", register_delay=2)
+    (home / "a.simg").write_bytes(b"image")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        one = pool.submit(write, home / ".register", "a.simg\n")
+        until(lambda: [c[-1] for c in commands(home)] == ["settling"])
+        platform.control("/revoke")
+        assert one.result(30 * SLOW) == 7
+    assert platform.counters()["images.registerImage"] == 1
+
+
 def test_the_same_size_within_a_second(world, platform):
     """Dates have seconds: the second one waits until its own can be told from the first's."""
     home = world.mount(platform, "it4i_anselm://home", "register_timeout=10")

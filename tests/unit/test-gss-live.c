@@ -396,7 +396,13 @@ static void test_images(Fixture *f, const void *data)
 		g_assert_cmpint(mtime, >, 0);
 		sync_images_update(f->images, "waiter:v1.0.simg", source, NULL, &error);
 		g_assert_no_error(error);
+		/* Not sent again by itself; the question that follows renews the token. */
 		control(f, "/revoke", "");
+		g_assert_false(sync_images_delete(f->images, "waiter:v1.0.simg", NULL, &error));
+		g_assert_errno(error, EKEYEXPIRED);
+		g_clear_error(&error);
+		sync_images_info(f->images, "waiter:v1.0.simg", &size, &mtime, &error);
+		g_assert_no_error(error);
 		sync_images_delete(f->images, "waiter:v1.0.simg", NULL, &error);
 		g_assert_no_error(error);
 	}
