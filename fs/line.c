@@ -46,14 +46,34 @@ GPtrArray *fs_lines_split(const char *bytes, gsize length, GError **error)
 	return g_steal_pointer(&lines);
 }
 
+/* Where a comment begins: at a # with nothing or a blank before it, outside of quotes; or the end.
+ */
+static const char *find_comment(const char *text)
+{
+	const char *p = text;
+	bool blank = true;
+	char quote = '\0';
+
+	for (; *p != '\0' && !(*p == '#' && blank && quote == '\0'); p++) {
+		blank = quote == '\0' && (*p == ' ' || *p == '\t');
+		if (*p == '\\' && quote != '\'' && p[1] != '\0')
+			p++;
+		else if (quote != '\0')
+			quote = *p == quote ? '\0' : quote;
+		else if (*p == '"' || *p == '\'')
+			quote = *p;
+	}
+	return p;
+}
+
 bool fs_line_words(const char *text, char ***ret, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
+	/* g_shell_parse_argv() takes some comments for an open quote. */
+	g_autofree char *words = g_strndup(text, (gsize)(find_comment(text) - text));
 
 	*ret = NULL;
-	/* g_shell_parse_argv() takes a comment without words for an open quote. */
-	text += strspn(text, " \t");
-	if (*text == '#' || g_shell_parse_argv(text, NULL, ret, &failure) ||
+	if (g_shell_parse_argv(words, NULL, ret, &failure) ||
 	    g_error_matches(failure, G_SHELL_ERROR, G_SHELL_ERROR_EMPTY_STRING))
 		return true;
 	return fail(error, "quotes don't match");

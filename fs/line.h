@@ -1,5 +1,6 @@
 /* fs/line.h - the lines that are written to control files: each a command, its words split and
- * quoted as a shell does (g_shell_parse_argv), # begins a comment.
+ * quoted as a shell does (g_shell_parse_argv); a # with nothing or a blank before it, outside of
+ * quotes, begins a comment.
  *
  * Pure functions, any thread.
  */

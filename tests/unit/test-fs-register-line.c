@@ -24,6 +24,14 @@ static void test_good(void)
 	good("  sub/waiter.simg  ", FS_VERB_REPLACE, "sub/waiter.simg", "waiter.simg");
 	good("a.simg b:v1.simg", FS_VERB_REPLACE, "a.simg", "b:v1.simg");
 	good("'my image.simg' my.simg # why", FS_VERB_REPLACE, "my image.simg", "my.simg");
+	good("a.simg #", FS_VERB_REPLACE, "a.simg", "a.simg");
+	good("a.simg\t# c", FS_VERB_REPLACE, "a.simg", "a.simg");
+	good("a.simg # it's \"", FS_VERB_REPLACE, "a.simg", "a.simg");
+	good("a.simg\t#\t", FS_VERB_REPLACE, "a.simg", "a.simg");
+	good("a#1 b.simg", FS_VERB_REPLACE, "a#1", "b.simg");
+	good("'a #1' b.simg", FS_VERB_REPLACE, "a #1", "b.simg");
+	good("\"a\\\" #1\" b.simg", FS_VERB_REPLACE, "a\" #1", "b.simg");
+	good("'a\\' b.simg # c", FS_VERB_REPLACE, "a\\", "b.simg");
 	good("my\\ image.simg my.simg", FS_VERB_REPLACE, "my image.simg", "my.simg");
 	good("it4i_anselm://home/x.simg", FS_VERB_REPLACE, "it4i_anselm://home/x.simg", "x.simg");
 	good("register a.simg", FS_VERB_REGISTER, "a.simg", "a.simg");
