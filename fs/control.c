@@ -137,7 +137,7 @@ void fs_control_write(FsHandle *handle, FsReply *reply, GBytes *bytes)
 	gsize length;
 	const char *text = g_bytes_get_data(bytes, &length);
 
-	int failure = control->class->run != NULL ? take_failure(control) : EROFS;
+	int failure = control->class->run != NULL ? take_failure(control) : EPERM;
 	if (failure != 0) {
 		fs_reply_err(reply, failure);
 		return;

@@ -218,7 +218,7 @@ static void image_open(FsVirtual *node, FsReply *reply, struct fuse_file_info *f
 	static const FsControlClass class = {.show = show, .free = record_free};
 
 	if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0) {
-		fs_reply_err(reply, EROFS);
+		fs_reply_err(reply, EPERM);
 		return;
 	}
 	Record *record = fs_control_new(reply->mount, sizeof(Record), &class, node);
@@ -234,10 +234,10 @@ static void image_attr(const FsVirtual *node, struct stat *ret)
 	ret->st_size = (off_t)text->len;
 	ret->st_blocks = (blkcnt_t)((text->len + 511) / 512);
 	g_string_free(text, TRUE);
-	if (image->mtime < 0)
-		return;
-	ret->st_mtim = (struct timespec){.tv_sec = image->mtime / 1000000000,
-	                                 .tv_nsec = image->mtime % 1000000000};
+	/* An unknown date is none, not today. */
+	gint64 mtime = MAX(image->mtime, 0);
+	ret->st_mtim =
+		(struct timespec){.tv_sec = mtime / 1000000000, .tv_nsec = mtime % 1000000000};
 	ret->st_atim = ret->st_ctim = ret->st_mtim;
 }
 

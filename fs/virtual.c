@@ -188,7 +188,7 @@ void fs_virtual_setattr(FsReply *reply, uint64_t ino, const struct stat *attr, i
 	const FsVirtual *node = find(reply->mount, ino);
 
 	if (node != NULL && (node->class->mode & 0222) == 0)
-		fs_reply_err(reply, EROFS);
+		fs_reply_err(reply, EPERM);
 	else if (set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		fs_reply_err(reply, EPERM);
 	else

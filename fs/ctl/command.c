@@ -19,7 +19,10 @@ static int command_path(const GPtrArray *mounts, const char *verb, const char *p
 	if (ctl_channel_command(place->mount, verb,
 	                        *place->relative != '\0' ? place->relative : NULL, &error))
 		return CTL_OK;
-	ctl_say("%s: %s", path, error->message);
+	if (error->code == ENODATA && strcmp(verb, "discard") == 0)
+		ctl_say("%s: nothing to drop: GSS has all of it", path);
+	else
+		ctl_say("%s: %s", path, error->message);
 	return error->code == ENOENT ? CTL_NOINPUT : CTL_FAILED;
 }
 

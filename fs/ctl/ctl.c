@@ -50,6 +50,7 @@ int ctl_complain(const GError *error)
 		return CTL_UNAVAILABLE;
 	case ETIMEDOUT:
 	case EAGAIN:
+	case EBUSY:
 		return CTL_TEMPFAIL;
 	case EACCES:
 	case EPERM:
@@ -142,8 +143,8 @@ int ctl_interrupts(void)
 	interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (interrupt_fd < 0)
 		return -1;
-	for (guint i = 0; i < 3; i++) {
-		static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	for (guint i = 0; i < 4; i++) {
+		static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 		struct sigaction before;
 		/* What the caller has ignored (nohup) stays so. */
 		if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)

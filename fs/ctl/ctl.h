@@ -23,7 +23,7 @@ enum {
 	CTL_NOINPUT = 66,     /* no such file, or it is in no mount */
 	CTL_UNAVAILABLE = 69, /* nothing is mounted, or the mount does not answer */
 	CTL_IOERR = 74,       /* a file can't be read or written */
-	CTL_TEMPFAIL = 75,    /* the time given was not enough */
+	CTL_TEMPFAIL = 75,    /* the time given was not enough, or something is in use */
 	CTL_NOPERM = 77,      /* the login was refused, or the file is somebody else's */
 	CTL_SIGNAL = 128,     /* plus the signal's number: ended by Ctrl-C and the like */
 };
@@ -66,7 +66,7 @@ int ctl_worse(int a, int b);
 /* A yes or no on the terminal. Without one: false, and what to do instead was said. */
 bool ctl_confirm(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
-/* From here on SIGINT, SIGTERM and SIGHUP do not kill: they make the descriptor readable and the
- * number known. A second one kills. */
+/* From here on SIGINT, SIGTERM, SIGHUP and SIGQUIT do not kill: they make the descriptor readable
+ * and the number known. A second one kills. */
 int ctl_interrupts(void);
 int ctl_interrupted(void); /* the signal's number; 0: none. Any thread. */

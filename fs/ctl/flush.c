@@ -14,12 +14,14 @@
 /* What is left to do, of all scopes. */
 typedef struct {
 	GPtrArray *statuses; /* CtlStatus, one a scope */
-	guint64 moving, parked, removals;
+	guint64 moving, parked, removals, commands;
 	guint64 bytes_done, bytes_total; /* of those that move */
 } Look;
 
 typedef struct {
-	const GPtrArray *scopes;
+	const CtlFlush *how;
+	GPtrArray *scopes; /* those that can be read */
+	int lost;          /* the exit status of the others; CTL_OK: there are none */
 	CtlProgress *progress;
 	GHashTable *seen; /* path -> bytes (guint64): files that were pending at some time */
 	char *told;       /* trouble that was said last */
@@ -67,31 +69,53 @@ static void look_at(Flush *flush, const CtlScope *scope, const CtlStatus *status
 		g_hash_table_add(pending, path);
 	}
 	/* Of a part nobody can tell which removals are in it. */
-	if (ctl_scope_is_all(scope))
-		look->removals += status->pending.removals;
+	if (!ctl_scope_is_all(scope))
+		return;
+	look->removals += status->pending.removals;
+	if (flush->how->commands)
+		look->commands += status->commands->len;
 }
 
-static bool look(Flush *flush, Look *ret, GError **error)
+/* A mount that ended keeps nobody from waiting for the others. */
+static void lose(Flush *flush, guint index, const GError *error)
+{
+	ctl_progress_clear(flush->progress);
+	flush->lost = ctl_worse(flush->lost, ctl_complain(error));
+	g_ptr_array_remove_index(flush->scopes, index);
+}
+
+static void look(Flush *flush, Look *ret)
 {
 	g_autoptr(GHashTable) pending =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
 	*ret = (Look){.statuses = g_ptr_array_new_with_free_func((GDestroyNotify)ctl_status_free)};
-	for (guint i = 0; i < flush->scopes->len; i++) {
+	for (guint i = 0; i < flush->scopes->len && ctl_interrupted() == 0;) {
 		const CtlScope *scope = flush->scopes->pdata[i];
-		CtlStatus *status = ctl_channel_read(scope->channel, error);
-		if (status == NULL) {
-			g_clear_pointer(&ret->statuses, g_ptr_array_unref);
-			return false;
+		g_autoptr(GError) error = NULL;
+		CtlStatus *status = ctl_channel_read(scope->channel, &error);
+		if (status != NULL) {
+			g_ptr_array_add(ret->statuses, status);
+			look_at(flush, scope, status, pending, ret);
+			i++;
+		} else if (ctl_interrupted() == 0) {
+			lose(flush, i, error);
 		}
-		g_ptr_array_add(ret->statuses, status);
-		look_at(flush, scope, status, pending, ret);
 	}
 	sum_arrived(flush, pending, ret);
-	return true;
 }
 
 /* --- what is seen --- */
+
+/* Its path in the mount; of several mounts, with the mount's name before it. */
+static char *label_of(const Flush *flush, const CtlScope *scope, const CtlFile *file)
+{
+	const CtlMount *mount = ctl_channel_mount(scope->channel);
+	g_autofree char *name = g_path_get_basename(mount->path);
+	bool plain = flush->scopes->len == 1 || strstr(file->path, "://") != NULL;
+
+	return plain ? g_strdup(file->path) : g_build_filename(name, file->path, NULL);
+}
 
 static void add_rows(Flush *flush, const CtlScope *scope, const CtlStatus *status, guint *room)
 {
@@ -110,7 +134,9 @@ static void add_rows(Flush *flush, const CtlScope *scope, const CtlStatus *statu
 			                       file->message != NULL ? file->message : "it failed");
 		} else if (file->done >= file->total)
 			wait = g_strdup("waits for GSS's answer");
-		ctl_progress_row(flush->progress, file->path, file->done, file->total, wait);
+		g_autofree char *path = ctl_scope_path(scope, file);
+		g_autofree char *label = label_of(flush, scope, file);
+		ctl_progress_row(flush->progress, path, label, file->done, file->total, wait);
 		(*room)--;
 	}
 }
@@ -120,12 +146,14 @@ static void draw(Flush *flush, const Look *now)
 	guint room = ctl_progress_room(flush->progress);
 
 	ctl_progress_begin(flush->progress);
-	for (guint i = 0; i < flush->scopes->len; i++)
+	for (guint i = 0; i < now->statuses->len; i++)
 		add_rows(flush, flush->scopes->pdata[i], now->statuses->pdata[i], &room);
-	g_autofree char *label = now->moving > 0
-	                                 ? ctl_text_number(now->moving, "file left", "files left")
-	                                 : ctl_text_number(now->removals, "removal", "removals");
-	ctl_progress_row(flush->progress, label, now->bytes_done, now->bytes_total, NULL);
+	g_autofree char *label =
+		now->moving > 0 ? ctl_text_number(now->moving, "file left", "files left")
+		: now->removals > 0
+			? ctl_text_number(now->removals, "removal", "removals")
+			: ctl_text_number(now->commands, "registration", "registrations");
+	ctl_progress_row(flush->progress, "", label, now->bytes_done, now->bytes_total, NULL);
 	ctl_progress_draw(flush->progress);
 }
 
@@ -146,7 +174,7 @@ static void tell_trouble(Flush *flush, const Look *now)
 
 static void tell_parked(const Flush *flush, const Look *now)
 {
-	for (guint i = 0; i < flush->scopes->len; i++) {
+	for (guint i = 0; i < now->statuses->len; i++) {
 		const CtlScope *scope = flush->scopes->pdata[i];
 		const CtlStatus *status = now->statuses->pdata[i];
 		for (guint j = 0; j < status->files->len; j++) {
@@ -162,7 +190,7 @@ static void tell_parked(const Flush *flush, const Look *now)
 
 static void list_left(const Flush *flush, const Look *now, GPtrArray *left)
 {
-	for (guint i = 0; i < flush->scopes->len; i++) {
+	for (guint i = 0; i < now->statuses->len; i++) {
 		const CtlScope *scope = flush->scopes->pdata[i];
 		const CtlStatus *status = now->statuses->pdata[i];
 		for (guint j = 0; j < status->files->len; j++) {
@@ -178,18 +206,19 @@ static void list_left(const Flush *flush, const Look *now, GPtrArray *left)
 /* Why it ends now; -1: it goes on. */
 static int verdict(const Look *now, const CtlFlush *how, gint64 until)
 {
-	if (now->moving == 0 && now->removals == 0)
-		return now->parked > 0 ? CTL_FAILED : CTL_OK;
 	if (ctl_interrupted() != 0)
 		return CTL_SIGNAL + ctl_interrupted();
-	return how->timeout > 0 && g_get_monotonic_time() >= until ? CTL_TEMPFAIL : -1;
+	if (now->moving == 0 && now->removals == 0 && now->commands == 0)
+		return now->parked > 0 ? CTL_FAILED : CTL_OK;
+	return how->timeout != CTL_FLUSH_FOREVER && g_get_monotonic_time() >= until ? CTL_TEMPFAIL
+	                                                                            : -1;
 }
 
 static int pause_ms(const Flush *flush, const CtlFlush *how, gint64 until)
 {
 	int longest = ctl_progress_visible(flush->progress) ? BAR_MS : QUIET_MS;
 
-	if (how->timeout == 0)
+	if (how->timeout == CTL_FLUSH_FOREVER)
 		return longest;
 	gint64 left = (until - g_get_monotonic_time()) / 1000 + 1;
 	return (int)CLAMP(left, 0, longest);
@@ -199,12 +228,15 @@ static int pause_ms(const Flush *flush, const CtlFlush *how, gint64 until)
 static void tell_end(const Flush *flush, const CtlFlush *how, const Look *now, int result,
                      gint64 since)
 {
-	g_autofree char *files = ctl_text_number(now->moving, "file", "files");
+	g_autofree char *files =
+		now->moving > 0 || now->commands == 0
+			? ctl_text_number(now->moving, "file", "files")
+			: ctl_text_number(now->commands, "registration", "registrations");
 	g_autofree char *left = ctl_text_size(now->bytes_total - now->bytes_done);
 
 	ctl_progress_clear(flush->progress);
 	tell_parked(flush, now);
-	if (result == CTL_OK && ctl_progress_visible(flush->progress)) {
+	if (result == CTL_OK && flush->lost == CTL_OK && ctl_progress_visible(flush->progress)) {
 		guint64 passed = (guint64)(g_get_monotonic_time() - since) / G_USEC_PER_SEC;
 		g_autofree char *size = ctl_text_size(now->bytes_total);
 		g_autofree char *time = ctl_text_duration(passed);
@@ -216,7 +248,7 @@ static void tell_end(const Flush *flush, const CtlFlush *how, const Look *now, i
 	if (result > CTL_SIGNAL)
 		ctl_say("%s, %s left; %s", files, left, how->leaving);
 	else if (result == CTL_TEMPFAIL)
-		ctl_say("not in %u s: %s, %s left, which goes on", how->timeout, files, left);
+		ctl_say("not in %d s: %s, %s left, which goes on", how->timeout, files, left);
 }
 
 int ctl_flush(const GPtrArray *scopes, const CtlFlush *how, GPtrArray *left)
@@ -224,19 +256,16 @@ int ctl_flush(const GPtrArray *scopes, const CtlFlush *how, GPtrArray *left)
 	g_autoptr(CtlProgress) progress = ctl_progress_new();
 	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	gint64 begun = g_get_monotonic_time();
-	gint64 until = begun + (gint64)how->timeout * G_USEC_PER_SEC;
-	Flush flush = {.scopes = scopes, .progress = progress, .seen = seen};
+	gint64 until = begun + (gint64)MAX(how->timeout, 0) * G_USEC_PER_SEC;
+	g_autoptr(GPtrArray) readable = g_ptr_array_new();
+	Flush flush = {.how = how, .scopes = readable, .progress = progress, .seen = seen};
 	int result = -1;
 
 	ctl_interrupts();
+	g_ptr_array_extend(readable, (GPtrArray *)scopes, NULL, NULL);
 	while (result < 0) {
-		g_autoptr(GError) error = NULL;
 		Look now;
-		if (!look(&flush, &now, &error)) {
-			ctl_progress_clear(progress);
-			result = ctl_complain(error);
-			break;
-		}
+		look(&flush, &now);
 		result = verdict(&now, how, until);
 		if (result < 0) {
 			tell_trouble(&flush, &now);
@@ -248,18 +277,27 @@ int ctl_flush(const GPtrArray *scopes, const CtlFlush *how, GPtrArray *left)
 		}
 		g_ptr_array_unref(now.statuses);
 		if (result < 0)
-			ctl_scopes_wait(scopes, pause_ms(&flush, how, until));
+			ctl_scopes_wait(readable, pause_ms(&flush, how, until));
 	}
 	g_free(flush.told);
-	return result;
+	return result > CTL_SIGNAL ? result : ctl_worse(flush.lost, result);
+}
+
+bool ctl_flush_check(int timeout)
+{
+	if (timeout >= 0 || timeout == CTL_FLUSH_FOREVER)
+		return true;
+	ctl_say("a time to wait is not negative");
+	return false;
 }
 
 static int flush_run(const char *name, char **words)
 {
 	gboolean as_json = FALSE;
-	int timeout = 0;
+	int timeout = CTL_FLUSH_FOREVER;
 	const GOptionEntry entries[] = {
-		{"timeout", 't', 0, G_OPTION_ARG_INT, &timeout, "Wait so long at most", "SECONDS"},
+		{"timeout", 't', 0, G_OPTION_ARG_INT, &timeout,
+	         "Wait so long at most; 0 only looks", "SECONDS"},
 		{"json", 0, 0, G_OPTION_ARG_NONE, &as_json, "Write what has not arrived, as JSON",
 	         NULL},
 		G_OPTION_ENTRY_NULL,
@@ -267,14 +305,14 @@ static int flush_run(const char *name, char **words)
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) left = g_ptr_array_new_with_free_func(g_free);
 
-	if (!ctl_options(&ctl_verb_flush, entries, &words))
+	if (!ctl_options(&ctl_verb_flush, entries, &words) || !ctl_flush_check(timeout))
 		return CTL_USAGE;
 	g_autoptr(GPtrArray) mounts = ctl_mounts(&error);
 	g_autoptr(GPtrArray) scopes = mounts != NULL ? ctl_scopes(mounts, words + 1, &error) : NULL;
 	if (scopes == NULL)
 		return ctl_complain(error);
 	const CtlFlush how = {
-		.timeout = (guint)MAX(timeout, 0),
+		.timeout = timeout,
 		.leaving = "the uploads go on (gssctl status shows them)",
 	};
 	int result = ctl_flush(scopes, &how, left);

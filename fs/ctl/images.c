@@ -2,6 +2,7 @@
 #include "fs/ctl/attribute.h"
 #include "fs/ctl/ctl.h"
 #include "fs/ctl/json.h"
+#include "fs/ctl/log.h"
 #include "fs/ctl/storages.h"
 #include "fs/ctl/text.h"
 
@@ -11,13 +12,15 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FOLDER ".images"
 #define REGISTER ".register"
 
 typedef struct {
 	char *name;
-	guint64 size; /* bytes */
+	bool sized;
+	guint64 size; /* bytes, if that is known */
 	gint64 time;  /* s since the epoch; 0: not known */
 } Image;
 
@@ -57,8 +60,8 @@ static Image *read_image(const char *folder, const char *name)
 	image = g_new0(Image, 1);
 	image->name = g_strdup(name);
 	image->time = st.st_mtime;
-	if (size != NULL)
-		g_ascii_string_to_unsigned(size, 10, 0, G_MAXUINT64, &image->size, NULL);
+	image->sized = size != NULL &&
+	               g_ascii_string_to_unsigned(size, 10, 0, G_MAXUINT64, &image->size, NULL);
 	return image;
 }
 
@@ -94,23 +97,35 @@ static void image_json(CtlJson *json, const CtlStorage *storage, const Image *im
 	ctl_json_begin_object(json, NULL);
 	ctl_json_string(json, "storage", storage->name);
 	ctl_json_string(json, "name", image->name);
-	ctl_json_number(json, "size", image->size);
+	if (image->sized)
+		ctl_json_number(json, "size", image->size);
+	else
+		ctl_json_string(json, "size", NULL);
 	ctl_json_time(json, "date", image->time);
 	ctl_json_end_object(json);
+}
+
+static CtlTable *table_new(void)
+{
+	CtlTable *table = ctl_table_new("llrl");
+
+	if (isatty(STDOUT_FILENO))
+		ctl_table_head(table, "STORAGE", "IMAGE", "SIZE", "DATE");
+	return table;
 }
 
 static void image_row(CtlTable *table, const CtlStorage *storage, const Image *image)
 {
 	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
-	g_autofree char *size = ctl_text_size(image->size);
-	g_autofree char *time = image->time > 0 ? ctl_text_time(image->time, now) : NULL;
+	g_autofree char *size = image->sized ? ctl_text_size(image->size) : g_strdup("-");
+	g_autofree char *time = image->time > 0 ? ctl_text_time(image->time, now) : g_strdup("-");
 
 	ctl_table_add(table, storage->name, image->name, size, time);
 }
 
 static int images_ls(const GPtrArray *storages, CtlJson *json)
 {
-	g_autoptr(CtlTable) table = ctl_table_new("llrl");
+	g_autoptr(CtlTable) table = table_new();
 	int status = CTL_OK;
 
 	for (guint i = 0; i < storages->len; i++) {
@@ -136,7 +151,7 @@ static int images_ls(const GPtrArray *storages, CtlJson *json)
 /* One image wherever it is. */
 static int images_info(const GPtrArray *storages, const char *name, CtlJson *json)
 {
-	g_autoptr(CtlTable) table = ctl_table_new("llrl");
+	g_autoptr(CtlTable) table = table_new();
 	int status = CTL_OK;
 	guint found = 0;
 
@@ -170,6 +185,23 @@ static int images_info(const GPtrArray *storages, const char *name, CtlJson *jso
 	return CTL_NOINPUT;
 }
 
+/* What the mount says of the removal, which is more than an errno. */
+static void complain_removal(const CtlStorage *storage, const char *name, const char *file,
+                             gint64 since, const GError *error)
+{
+	g_autofree char *text = NULL;
+	g_auto(CtlLogLine) told = {0};
+
+	if (error->code == ENOENT) {
+		ctl_say("%s is not registered with %s", name, storage->name);
+		return;
+	}
+	if (g_file_get_contents(file, &text, NULL, NULL))
+		ctl_log_find(text, name, NULL, since, &told);
+	ctl_say("%s, %s: %s", storage->name, name,
+	        told.message != NULL ? told.message : error->message);
+}
+
 /* From one storage, or from those that were named: nobody shall lose an image of another cluster.
  */
 static int images_rm(const GPtrArray *storages, const char *name, bool yes)
@@ -185,13 +217,11 @@ static int images_rm(const GPtrArray *storages, const char *name, bool yes)
 	for (guint i = 0; i < storages->len; i++) {
 		const CtlStorage *storage = storages->pdata[i];
 		g_autofree char *file = g_build_filename(storage->root, REGISTER, NULL);
+		gint64 since = g_get_real_time() / G_USEC_PER_SEC;
 		g_autoptr(GError) error = NULL;
 		if (ctl_channel_write(file, line, &error))
 			continue;
-		if (error->code == ENOENT)
-			ctl_say("%s is not registered with %s", name, storage->name);
-		else
-			ctl_say("%s, %s: %s", storage->name, name, error->message);
+		complain_removal(storage, name, file, since, error);
 		status = error->code == ENOENT ? ctl_worse(status, CTL_NOINPUT) : CTL_FAILED;
 	}
 	return status;

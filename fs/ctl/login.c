@@ -10,17 +10,41 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
 #define ANSWER_MAX 4096 /* bytes */
 
+/* How the terminal is while a secret is typed, and otherwise. */
+typedef struct {
+	struct termios before, hidden;
+} Hidden;
+
+static volatile sig_atomic_t stopped;
+
+static void on_stop(int number)
+{
+	stopped = 1;
+}
+
+/* Ctrl-Z: whoever gets the terminal meanwhile sees what he types. */
+static void rest(const Hidden *hidden)
+{
+	stopped = 0;
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &hidden->before);
+	raise(SIGSTOP);
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &hidden->hidden);
+}
+
 /* One byte of standard input: 1; 0: its end; -1: it cannot be read, or a signal came, were it just
- * before the wait. */
-static ssize_t read_byte(char *byte)
+ * before the wait. `hidden` NULL: it is shown. */
+static ssize_t read_byte(const Hidden *hidden, char *byte)
 {
 	while (ctl_interrupted() == 0) {
+		if (stopped && hidden != NULL)
+			rest(hidden);
 		struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
 		                       {.fd = ctl_interrupts(), .events = POLLIN}};
 		if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 && errno != EINTR)
@@ -36,14 +60,14 @@ static ssize_t read_byte(char *byte)
 
 /* A line of standard input without its end; NULL: there is none, it is too long, or a signal came.
  * Not through stdio, whose buffer would keep the secret. */
-static char *read_line(void)
+static char *read_line(const Hidden *hidden)
 {
 	char *line = g_malloc0(ANSWER_MAX + 1);
 	gsize length = 0;
 
 	for (;;) {
 		char byte;
-		ssize_t got = read_byte(&byte);
+		ssize_t got = read_byte(hidden, &byte);
 		if (got == 1 && byte != '\n' && length < ANSWER_MAX && byte != '\0') {
 			line[length++] = byte;
 			continue;
@@ -61,20 +85,23 @@ static char *read_line(void)
 
 static char *read_hidden(void)
 {
-	struct termios before, hidden;
-	bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0;
+	const struct sigaction action = {.sa_handler = on_stop};
+	struct sigaction before;
+	Hidden terminal;
 
-	if (terminal) {
-		hidden = before;
-		hidden.c_lflag &= ~(tcflag_t)ECHO;
-		hidden.c_lflag |= ECHONL;
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-	}
-	char *line = read_line();
-	if (terminal)
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &terminal.before) != 0)
+		return read_line(NULL);
+	terminal.hidden = terminal.before;
+	terminal.hidden.c_lflag &= ~(tcflag_t)ECHO;
+	terminal.hidden.c_lflag |= ECHONL;
+	bool handled = sigaction(SIGTSTP, &action, &before) == 0;
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal.hidden);
+	char *line = read_line(&terminal);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal.before);
+	if (handled)
+		sigaction(SIGTSTP, &before, NULL);
 	/* The question's line ends in any case. */
-	if (terminal && line == NULL)
+	if (line == NULL)
 		fputc('\n', stderr);
 	return line;
 }
@@ -88,7 +115,7 @@ static char *ask(const char *question, const char *proposal, bool hidden)
 		        safe != NULL ? safe : "", safe != NULL ? "]" : "");
 		fflush(stderr);
 	}
-	char *answer = hidden ? read_hidden() : read_line();
+	char *answer = hidden ? read_hidden() : read_line(NULL);
 	if (answer != NULL && !hidden)
 		g_strstrip(answer);
 	if (answer != NULL && *answer == '\0') {
@@ -150,6 +177,8 @@ static int tell_mount(CtlChannel *channel, const FsCredentials *given)
 	const char *message =
 		status != NULL && status->session.message != NULL ? status->session.message : NULL;
 
+	if (!ok && ctl_interrupted() != 0)
+		return CTL_SIGNAL + ctl_interrupted();
 	/* To one that is read only nothing can be told; it reads the file itself when it has to. */
 	if (!ok && error->code == EROFS)
 		return CTL_OK;
@@ -177,16 +206,22 @@ static int tell_mount(CtlChannel *channel, const FsCredentials *given)
 	return CTL_OK;
 }
 
+/* Ctrl-C is what counts, whatever was wrong before it. */
+static int worse(int a, int b)
+{
+	return b > CTL_SIGNAL ? b : ctl_worse(a, b);
+}
+
 static int tell_mounts(const GPtrArray *mounts, const FsCredentials *given)
 {
 	int result = CTL_OK;
 
-	for (guint i = 0; i < mounts->len; i++) {
+	for (guint i = 0; i < mounts->len && result < CTL_SIGNAL; i++) {
 		const CtlMount *mount = mounts->pdata[i];
 		g_autoptr(CtlChannel) channel = mount->ours ? ctl_channel_open(mount, NULL) : NULL;
 		/* A dead one has nothing to be told. */
 		if (channel != NULL)
-			result = ctl_worse(result, tell_mount(channel, given));
+			result = worse(result, tell_mount(channel, given));
 	}
 	return result;
 }

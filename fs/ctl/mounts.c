@@ -189,3 +189,15 @@ bool ctl_mounts_only(GPtrArray *mounts, char *const *paths, GError **error)
 	}
 	return true;
 }
+
+bool ctl_place_is_control(const CtlPlace *place)
+{
+	static const char *const names[] = {".register", ".status", ".images", NULL};
+	g_auto(GStrv) parts = g_strsplit(place->relative, "/", -1);
+
+	for (guint i = 0; parts[i] != NULL; i++) {
+		if (g_strv_contains(names, parts[i]))
+			return true;
+	}
+	return false;
+}

@@ -36,3 +36,5 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlPlace, ctl_place_free)
 CtlPlace *ctl_mounts_find(const GPtrArray *mounts, const char *path, GError **error);
 /* The same for a path that may be outside: `mount` is NULL then. ENOENT, ...: there is none. */
 CtlPlace *ctl_mounts_place(const GPtrArray *mounts, const char *path, GError **error);
+/* Is it one of the mount's control files, or below one, and not on GSS? */
+bool ctl_place_is_control(const CtlPlace *place);

@@ -14,13 +14,14 @@
 #define BAR_MIN 10
 #define BAR_MAX 30
 #define SMOOTH_US (5.0 * G_USEC_PER_SEC) /* over this time a rate is averaged */
+/* What fills the buffers on the way is no rate; nothing is told before. */
+#define BEGIN_US (2.0 * G_USEC_PER_SEC)
 
 /* How fast a row moves. */
 typedef struct {
-	guint64 done;
-	gint64 at; /* monotonic us */
-	double rate;
-	bool known;
+	guint64 first, done;
+	gint64 begun, at; /* monotonic us */
+	double rate;      /* until SMOOTH_US have passed, of all the time since it began */
 } Speed;
 
 typedef struct {
@@ -31,7 +32,7 @@ typedef struct {
 struct CtlProgress {
 	bool visible;
 	GPtrArray *rows;    /* of the frame that is made */
-	GHashTable *speeds; /* label -> Speed */
+	GHashTable *speeds; /* key of a row -> Speed */
 	guint drawn;        /* lines on the screen */
 };
 
@@ -79,33 +80,35 @@ static Row *add_row(CtlProgress *progress)
 	return row;
 }
 
-static guint64 measure(CtlProgress *progress, const char *label, guint64 done)
+static guint64 measure(CtlProgress *progress, const char *key, guint64 done)
 {
 	gint64 now = g_get_monotonic_time();
-	Speed *speed = g_hash_table_lookup(progress->speeds, label);
+	Speed *speed = g_hash_table_lookup(progress->speeds, key);
 
 	if (speed == NULL || done < speed->done) {
 		/* New, or it began again. */
 		speed = g_new0(Speed, 1);
-		*speed = (Speed){.done = done, .at = now};
-		g_hash_table_replace(progress->speeds, g_strdup(label), speed);
+		*speed = (Speed){.first = done, .done = done, .begun = now, .at = now};
+		g_hash_table_replace(progress->speeds, g_strdup(key), speed);
 	}
-	double passed = (double)(now - speed->at);
+	double passed = (double)(now - speed->at), whole = (double)(now - speed->begun);
 	if (passed >= G_USEC_PER_SEC / 10.0) {
 		double latest = (double)(done - speed->done) * G_USEC_PER_SEC / passed;
-		double kept = speed->known ? exp(-passed / SMOOTH_US) : 0;
-		speed->rate = speed->rate * kept + latest * (1 - kept);
-		speed->known = speed->known || latest > 0;
+		double kept = exp(-passed / SMOOTH_US);
+		if (whole < SMOOTH_US)
+			speed->rate = (double)(done - speed->first) * G_USEC_PER_SEC / whole;
+		else
+			speed->rate = speed->rate * kept + latest * (1 - kept);
 		speed->done = done;
 		speed->at = now;
 	}
-	return (guint64)speed->rate;
+	return whole < BEGIN_US ? 0 : (guint64)speed->rate;
 }
 
-void ctl_progress_row(CtlProgress *progress, const char *label, guint64 done, guint64 total,
-                      const char *note)
+void ctl_progress_row(CtlProgress *progress, const char *key, const char *label, guint64 done,
+                      guint64 total, const char *note)
 {
-	guint64 rate = measure(progress, label, done);
+	guint64 rate = measure(progress, key != NULL ? key : label, done);
 	Row *row = add_row(progress);
 
 	row->label = ctl_text_safe(label);

@@ -18,11 +18,12 @@ bool ctl_progress_visible(const CtlProgress *progress);
 /* How many rows besides a few others the screen has room for. */
 guint ctl_progress_room(const CtlProgress *progress);
 
-/* A frame: begin, rows, draw. A row is known again by its label, which is how its rate is measured.
+/* A frame: begin, rows, draw. A row is known again by its key (NULL: its label), which is how its
+ * rate is measured; it is told once the row has been there for some seconds.
  * `note`: instead of rate and time, what there is to say of it; NULL: none. */
 void ctl_progress_begin(CtlProgress *progress);
-void ctl_progress_row(CtlProgress *progress, const char *label, guint64 done, guint64 total,
-                      const char *note);
+void ctl_progress_row(CtlProgress *progress, const char *key, const char *label, guint64 done,
+                      guint64 total, const char *note);
 /* A row with a rate (bytes a second, 0: not known) that is known already. */
 void ctl_progress_rated_row(CtlProgress *progress, const char *label, guint64 done, guint64 total,
                             guint64 rate);

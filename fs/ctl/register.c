@@ -44,11 +44,13 @@ typedef struct {
 	char *source; /* as it is written there */
 	guint64 size; /* bytes */
 	gint64 since; /* s since the epoch */
+	gint64 begun; /* monotonic us */
 	int wake;     /* eventfd of the main thread */
 	GThread *thread;
 	CtlCopy copy;
-	gint phase; /* Phase; atomic. What is below belongs to the thread until it is PHASE_ENDED.
-	             */
+	gint phase;   /* Phase; atomic. What is below belongs to the thread until it is PHASE_ENDED.
+	               */
+	gint64 ended; /* monotonic us */
 	GError *error;
 	CtlLogLine told;
 } Target;
@@ -115,6 +117,7 @@ static void *work(void *data)
 		ctl_channel_write(file, line, &target->error);
 		read_log(target, file);
 	}
+	target->ended = g_get_monotonic_time();
 	enter(target, PHASE_ENDED);
 	return NULL;
 }
@@ -129,6 +132,7 @@ static Target *target_new(const CtlStorage *storage, const CtlStorage *own, cons
 
 	*target = (Target){.storage = storage, .image = image, .name = name, .verb = verb};
 	target->since = g_get_real_time() / G_USEC_PER_SEC;
+	target->begun = g_get_monotonic_time();
 	target->copies = own == NULL || strcmp(own->name, storage->name) != 0;
 	if (target->copies) {
 		target->path = g_build_filename(storage->home, base, NULL);
@@ -214,7 +218,9 @@ static const char *step_of(const CtlStatus *status, const Target *target)
 	for (guint i = 0; i < status->commands->len; i++) {
 		const CtlCommand *command = status->commands->pdata[i];
 		if (g_strcmp0(command->name, target->name) == 0 &&
-		    g_strcmp0(command->source, target->source) == 0 && command->step != NULL)
+		    g_strcmp0(command->source, target->source) == 0 &&
+		    g_strcmp0(command->storage, target->storage->name) == 0 &&
+		    command->step != NULL)
 			return command->step;
 	}
 	return "registering";
@@ -233,16 +239,16 @@ static void add_row(CtlProgress *progress, const Target *target, CtlStatus *cons
 	if (phase <= PHASE_COPYING) {
 		g_autofree char *copying =
 			g_strconcat(label, phase == PHASE_COPYING ? " (copy)" : "", NULL);
-		ctl_progress_row(progress, copying, ctl_copy_done(&target->copy), target->size,
-		                 phase == PHASE_COPYING ? NULL : "checking");
+		ctl_progress_row(progress, NULL, copying, ctl_copy_done(&target->copy),
+		                 target->size, phase == PHASE_COPYING ? NULL : "checking");
 	} else if (phase == PHASE_ENDED) {
-		ctl_progress_row(progress, label, target->size, target->size,
+		ctl_progress_row(progress, NULL, label, target->size, target->size,
 		                 target->error == NULL ? "done" : "failed");
 	} else if (file != NULL && strcmp(file->state, "clean") != 0) {
 		g_autofree char *trouble = ctl_show_trouble(file);
-		ctl_progress_row(progress, label, file->done, file->total, trouble);
+		ctl_progress_row(progress, NULL, label, file->done, file->total, trouble);
 	} else {
-		ctl_progress_row(progress, label, target->size, target->size,
+		ctl_progress_row(progress, NULL, label, target->size, target->size,
 		                 status != NULL ? step_of(status, target) : "registering");
 	}
 }
@@ -284,12 +290,13 @@ static void print_results(const GPtrArray *targets, bool as_json)
 {
 	g_autoptr(CtlTable) table = ctl_table_new("lllrrl");
 	g_autoptr(CtlJson) json = ctl_json_new();
-	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
 
+	if (isatty(STDOUT_FILENO))
+		ctl_table_head(table, "STORAGE", "OUTCOME", "IMAGE", "SIZE", "TIME", "");
 	ctl_json_begin_array(json, NULL);
 	for (guint i = 0; i < targets->len; i++) {
 		const Target *target = targets->pdata[i];
-		guint64 passed = (guint64)MAX(now - target->since, 0);
+		guint64 passed = (guint64)(target->ended - target->begun) / G_USEC_PER_SEC;
 		g_autofree char *size = ctl_text_size(target->size);
 		g_autofree char *time = ctl_text_duration(passed);
 		ctl_table_add(table, target->storage->name, outcome_of(target), target->name, size,

@@ -147,7 +147,7 @@ static void append_files(GString *text, const CtlStatus *status, CtlFileFilter f
 
 static void append_commands(GString *text, const CtlStatus *status, gint64 now)
 {
-	g_autoptr(CtlTable) table = ctl_table_new("llllr");
+	g_autoptr(CtlTable) table = ctl_table_new("llllllr");
 
 	for (guint i = 0; i < status->commands->len; i++) {
 		const CtlCommand *command = status->commands->pdata[i];
@@ -155,8 +155,9 @@ static void append_commands(GString *text, const CtlStatus *status, gint64 now)
 			command->since > 0
 				? ctl_text_duration((guint64)MAX(now - command->since, 0))
 				: NULL;
-		ctl_table_add(table, command->verb, command->name, command->source, command->step,
-		              since);
+		ctl_table_add(table, command->verb, command->source,
+		              command->source != NULL ? "as" : NULL, command->name,
+		              command->storage, command->step, since);
 	}
 	if (ctl_table_rows(table) > 0) {
 		g_autofree char *commands = ctl_table_text(table, "  ");
@@ -222,6 +223,7 @@ static void commands_json(CtlJson *json, const CtlStatus *status)
 		ctl_json_string(json, "name", command->name);
 		ctl_json_time(json, "since", command->since);
 		ctl_json_string(json, "step", command->step);
+		ctl_json_string(json, "storage", command->storage);
 		ctl_json_end_object(json);
 	}
 	ctl_json_end_array(json);

@@ -32,6 +32,7 @@ static void command_free(void *data)
 	g_free(command->source);
 	g_free(command->name);
 	g_free(command->step);
+	g_free(command->storage);
 	g_free(command);
 }
 
@@ -180,6 +181,7 @@ static void read_command(CtlStatus *status, Fields *fields)
 	command->name = take_text(fields);
 	command->since = take_time(fields);
 	command->step = take_text(fields);
+	command->storage = take_text(fields);
 	g_ptr_array_add(status->commands, command);
 }
 

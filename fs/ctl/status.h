@@ -37,7 +37,7 @@ typedef struct {
 typedef struct {
 	char *folder, *verb, *source, *name;
 	gint64 since;
-	char *step;
+	char *step, *storage;
 } CtlCommand;
 
 typedef struct {

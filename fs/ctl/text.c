@@ -149,6 +149,7 @@ char *ctl_text_fit(const char *text, guint columns, bool pad)
 struct CtlTable {
 	char *alignment;
 	guint columns;
+	char **head;      /* NULL: none */
 	GPtrArray *cells; /* char, row by row */
 };
 
@@ -164,6 +165,7 @@ CtlTable *ctl_table_new(const char *alignment)
 void ctl_table_free(CtlTable *table)
 {
 	g_free(table->alignment);
+	g_strfreev(table->head);
 	g_ptr_array_unref(table->cells);
 	g_free(table);
 }
@@ -185,13 +187,49 @@ guint ctl_table_rows(const CtlTable *table)
 	return table->cells->len / table->columns;
 }
 
+void ctl_table_head(CtlTable *table, ...)
+{
+	va_list arguments;
+
+	g_strfreev(table->head);
+	table->head = g_new0(char *, table->columns + 1);
+	va_start(arguments, table);
+	for (guint i = 0; i < table->columns; i++)
+		table->head[i] = g_strdup(va_arg(arguments, const char *));
+	va_end(arguments);
+}
+
+/* 0: the column has no text. */
 static guint column_width(const CtlTable *table, guint column)
 {
 	guint width = 0;
 
 	for (guint i = column; i < table->cells->len; i += table->columns)
 		width = MAX(width, ctl_text_width(table->cells->pdata[i]));
-	return width;
+	return width > 0 && table->head != NULL ? MAX(width, ctl_text_width(table->head[column]))
+	                                        : width;
+}
+
+static void append_row(const CtlTable *table, const guint *widths, char *const *cells,
+                       GString *text)
+{
+	bool first = true;
+
+	for (guint c = 0; c < table->columns; c++) {
+		const char *cell = cells[c];
+		if (widths[c] == 0)
+			continue;
+		guint fill = widths[c] - ctl_text_width(cell);
+		g_string_append(text, first ? "" : GAP);
+		first = false;
+		if (table->alignment[c] == 'r')
+			g_string_append_printf(text, "%*s%s", (int)fill, "", cell);
+		else
+			g_string_append_printf(text, "%s%*s", cell, (int)fill, "");
+	}
+	while (text->len > 0 && text->str[text->len - 1] == ' ')
+		g_string_truncate(text, text->len - 1);
+	g_string_append_c(text, '\n');
 }
 
 char *ctl_table_text(const CtlTable *table, const char *indent)
@@ -201,24 +239,13 @@ char *ctl_table_text(const CtlTable *table, const char *indent)
 
 	for (guint c = 0; c < table->columns; c++)
 		widths[c] = column_width(table, c);
-	for (guint i = 0; i < table->cells->len; i += table->columns) {
-		bool first = true;
+	if (table->head != NULL && table->cells->len > 0) {
 		g_string_append(text, indent);
-		for (guint c = 0; c < table->columns; c++) {
-			const char *cell = table->cells->pdata[i + c];
-			guint fill = widths[c] - ctl_text_width(cell);
-			if (widths[c] == 0)
-				continue;
-			g_string_append(text, first ? "" : GAP);
-			first = false;
-			if (table->alignment[c] == 'r')
-				g_string_append_printf(text, "%*s%s", (int)fill, "", cell);
-			else
-				g_string_append_printf(text, "%s%*s", cell, (int)fill, "");
-		}
-		while (text->len > 0 && text->str[text->len - 1] == ' ')
-			g_string_truncate(text, text->len - 1);
-		g_string_append_c(text, '\n');
+		append_row(table, widths, table->head, text);
+	}
+	for (guint i = 0; i < table->cells->len; i += table->columns) {
+		g_string_append(text, indent);
+		append_row(table, widths, (char *const *)table->cells->pdata + i, text);
 	}
 	return g_string_free(text, FALSE);
 }

@@ -34,6 +34,8 @@ void ctl_table_free(CtlTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlTable, ctl_table_free)
 /* A row; so many strings as there are columns; NULL is empty. They are made safe. */
 void ctl_table_add(CtlTable *table, ...);
+/* What stands above the columns, where there is a row. */
+void ctl_table_head(CtlTable *table, ...);
 /* Columns without any text are left out, and the spaces at ends of lines. */
 char *ctl_table_text(const CtlTable *table, const char *indent);
 guint ctl_table_rows(const CtlTable *table);

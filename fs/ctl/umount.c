@@ -25,8 +25,8 @@ static bool unmount(const char *path, GError **error)
 	else if (strstr(g_strchomp(said), "busy") != NULL)
 		ok = ctl_fail(
 			error, EBUSY,
-			"%s is in use: a program has a file of it open, or works in it (fuser -m "
-			"%s tells which)",
+			"%s is in use: a program has a file of it open, or works in it, or another "
+			"gssctl looks at it (fuser -m %s tells which)",
 			path, path);
 	else
 		ok = ctl_fail(error, EIO, "%s", *said != '\0' ? said : "fusermount3 failed");
@@ -49,12 +49,16 @@ static CtlPlace *find(const GPtrArray *mounts, const char *path, GError **error)
 	return NULL;
 }
 
-static int flush_mount(const GPtrArray *mounts, const CtlPlace *place, guint timeout)
+static int flush_mount(const GPtrArray *mounts, const CtlPlace *place, int timeout)
 {
 	char *paths[] = {place->path, NULL};
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GPtrArray) scopes = ctl_scopes(mounts, paths, &error);
-	const CtlFlush how = {.timeout = timeout, .leaving = "it stays mounted, the uploads go on"};
+	const CtlFlush how = {
+		.timeout = timeout,
+		.commands = true,
+		.leaving = "it stays mounted, uploads and registrations go on",
+	};
 
 	if (scopes != NULL)
 		return ctl_flush(scopes, &how, NULL);
@@ -65,16 +69,17 @@ static int flush_mount(const GPtrArray *mounts, const CtlPlace *place, guint tim
 static int umount_run(const char *name, char **words)
 {
 	gboolean now = FALSE;
-	int timeout = 0;
+	int timeout = CTL_FLUSH_FOREVER;
 	const GOptionEntry entries[] = {
 		{"now", 'n', 0, G_OPTION_ARG_NONE, &now,
 	         "Do not wait: the rest is uploaded behind, or after the next mount", NULL},
-		{"timeout", 't', 0, G_OPTION_ARG_INT, &timeout, "Wait so long at most", "SECONDS"},
+		{"timeout", 't', 0, G_OPTION_ARG_INT, &timeout,
+	         "Wait so long at most; 0 only looks", "SECONDS"},
 		G_OPTION_ENTRY_NULL,
 	};
 	g_autoptr(GError) error = NULL;
 
-	if (!ctl_options(&ctl_verb_umount, entries, &words))
+	if (!ctl_options(&ctl_verb_umount, entries, &words) || !ctl_flush_check(timeout))
 		return CTL_USAGE;
 	if (words[1] == NULL || words[2] != NULL) {
 		ctl_say("say which mount, and only one (see gssctl umount --help)");
@@ -84,7 +89,7 @@ static int umount_run(const char *name, char **words)
 	g_autoptr(CtlPlace) place = mounts != NULL ? find(mounts, words[1], &error) : NULL;
 	if (place == NULL)
 		return ctl_complain(error);
-	int status = now ? CTL_OK : flush_mount(mounts, place, (guint)MAX(timeout, 0));
+	int status = now ? CTL_OK : flush_mount(mounts, place, timeout);
 	if (status != CTL_OK) {
 		if (status < CTL_SIGNAL)
 			ctl_say("%s stays mounted; --now unmounts it nevertheless, nothing is lost "
@@ -98,7 +103,7 @@ static int umount_run(const char *name, char **words)
 const CtlVerb ctl_verb_umount = {
 	.name = "umount",
 	.arguments = "MOUNT",
-	.summary = "Waits until everything is on GSS, then unmounts.",
+	.summary = "Waits until everything is on GSS and registered, then unmounts.",
 	.details =
 		"What has not arrived keeps it mounted. Ctrl-C ends the waiting, not the uploads.",
 	.run = umount_run,

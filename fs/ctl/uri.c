@@ -23,6 +23,10 @@ static int print_uri(const GPtrArray *mounts, const char *path)
 
 	if (place == NULL)
 		return ctl_complain(error);
+	if (ctl_place_is_control(place)) {
+		ctl_say("%s is a control file of the mount, and nowhere on GSS", path);
+		return CTL_NOINPUT;
+	}
 	g_autofree char *uri = ctl_attribute(place->path, "uri", &code);
 	if (uri == NULL && code == ENODATA) {
 		ctl_say("%s has no URI yet: it is not on GSS (gssctl flush waits for it)", path);

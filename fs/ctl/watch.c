@@ -172,6 +172,11 @@ static int status_run(const char *name, char **words)
 		return ctl_complain(error);
 	if (words[1] != NULL && words[2] == NULL && !follow) {
 		g_autoptr(CtlPlace) place = ctl_mounts_find(mounts, words[1], NULL);
+		if (place != NULL && *place->relative != '\0' && ctl_place_is_control(place)) {
+			ctl_say("%s is a control file of the mount; gssctl images tells of images",
+			        words[1]);
+			return CTL_NOINPUT;
+		}
 		if (place != NULL && is_file(place->path))
 			return print_file(place, as_json);
 	}

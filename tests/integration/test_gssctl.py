@@ -2,15 +2,17 @@
 
 import json
 import os
+import pathlib
+import re
 import signal
 import subprocess
 
 import pytest
 
-from gssctl import (FAILED, GSSCTL, INTERRUPTED, IOERR, NOINPUT, TEMPFAIL, UNAVAILABLE, USAGE, Terminal,
+from gssctl import (FAILED, GSSCTL, INTERRUPTED, NOINPUT, TEMPFAIL, UNAVAILABLE, USAGE, Terminal,
                     Waiting, complaint, gssctl, gssctl_json)
 from test_mount import configure, mounted_by_configuration
-from world import digest, is_mounted, random_bytes, settled, state, until
+from world import SLOW, digest, images, is_mounted, random_bytes, settled, state, until
 
 MIB = 1 << 20
 VERBS = ["login", "status", "flush", "register", "images", "retry", "discard", "refresh", "uri", "path", "umount"]
@@ -349,7 +351,7 @@ def test_umount_of_what_is_in_use(world, home):
     with open(home / "f", "w") as file:
         file.write("x")
         file.flush()
-        assert "in use" in complaint(world, "umount", "--now", home.path, status=IOERR)
+        assert "in use" in complaint(world, "umount", "--now", home.path, status=TEMPFAIL)
     assert is_mounted(home.path)
 
 
@@ -432,11 +434,19 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 
 def test_completion(world, home):
-    assert sorted(set(complete(world, "")) - {"--help", "--version"}) == sorted(VERBS)
+    assert sorted(set(complete(world, "")) - {"--help", "--version", "help"}) == sorted(VERBS)
     assert complete(world, "fl") == ["flush"]
     assert complete(world, "register", "--o") == ["--on"]
     assert complete(world, "images", "i") == ["info"]
     assert str(home.path) in complete(world, "umount", str(home.path)[:4])
+    assert complete(world, "help", "fl") == ["flush"]
+    assert "it4i_anselm" in complete(world, "register", "--on", "it4i_an")
+    assert "x,it4i_anselm" in complete(world, "images", "--on", "x,it4i_an")
+    assert complete(world, "flush", "--timeout", "") == [""]
+    (home / "a.simg").write_text("a")
+    gssctl(world, "register", home / "a.simg")
+    assert "a.simg" in complete(world, "images", "rm", "a")
+    assert complete(world, "images", "--on", "it4i_anselm", "info", "a.si") == ["a.simg"]
     (world.path / "my image.simg").touch()
     assert complete(world, "register", f"{world.path}/my") == [f"{world.path}/my image.simg"]
     # It offers every option that there is.
@@ -444,3 +454,156 @@ def test_completion(world, home):
         text = gssctl(world, verb, "--help")
         options = {word.strip(",").split("=")[0] for word in text.split() if word.startswith("--")} - {"--help", "--yes."}
         assert set(complete(world, verb, "--")) - {"--help"} == options, verb
+
+
+def test_completion_of_a_mount_with_a_blank(world, platform):
+    home = world.mount(platform, at="my mount")
+    for typed in (str(home.path)[:-3], str(home.path)[:-3].replace(" ", "\\ ")):
+        assert complete(world, "umount", typed) == [str(home.path).replace(" ", "\\ ")]
+
+
+def test_the_manual_has_every_option(world):
+    """gssctl(1) and the help of each verb: the same options, long and short."""
+    man = pathlib.Path(__file__).parent / "../../man/gssctl.1"
+    text = man.read_text().replace("\\-", "-")
+    text = re.sub(r"\\f[BIR]", "", text)
+    paragraphs = {re.match(r"\w+", part).group(): part for part in text.split("\n.TP\n")[1:] if re.match(r"\w+", part)}
+    for verb in VERBS:
+        shown = gssctl(world, verb, "--help")
+        options = {word.strip(",").split("=")[0] for word in shown.split() if word.startswith("--")} - {"--help", "--yes."}
+        said = paragraphs[verb]
+        for option in options:
+            short = re.search(rf"(-\w), {option}\b", shown)
+            assert option in said or short and re.search(rf"{short.group(1)}\b", said), f"{verb} {option}"
+
+
+# ---- several mounts, and small things ----
+
+
+@pytest.fixture
+def other(world, platform):
+    (platform.root / "it4i_salomon" / "home").mkdir(parents=True, exist_ok=True)
+    return world.mount(platform, "it4i_salomon://home", cache="other", at="other")
+
+
+def test_flush_shows_which_mount(world, platform, home, other):
+    platform.fault(method="POST", path="/refissh*", hold="before", times=100)
+    for mount in (home, other):
+        (mount / "same").write_bytes(b"x")
+    bars = Terminal(world, "flush", home.path, other.path)
+    bars.read_until(r"mnt/same[^\n]*\n.*other/same")
+    platform.control("/release")
+    platform.control("/reset")
+    bars.end()
+
+
+def test_status_of_two_mounts(world, platform, home, other):
+    platform.fault(method="POST", path="/refissh*", hold="before", times=100)
+    (other / "same").write_bytes(b"x")
+    shown = {mount["mountpoint"]: [file["path"] for file in mount["files"]]
+             for mount in gssctl_json(world, "status", home.path, other.path)}
+    assert shown == {str(home.path): [], str(other.path): ["same"]}
+    platform.control("/release")
+
+
+def test_flush_goes_on_when_one_mount_dies(world, platform, home, other):
+    platform.fault(method="POST", path="/refissh*", hold="before", times=100)
+    (home / "f").write_bytes(b"x")
+    waiting = Waiting(world, "flush", home.path, other.path)
+    opened = pathlib.Path(f"/proc/{waiting.process.pid}/fd")
+    until(lambda: sum(os.readlink(fd).endswith("/.status") for fd in opened.iterdir()) == 2)
+    other.process.kill()
+    other.process.wait()
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.process.wait(2)
+    platform.control("/release")
+    out, err = waiting.end(UNAVAILABLE)
+    assert str(other.path) in err
+    assert (platform.home / "f").read_bytes() == b"x"
+
+
+def test_umount_waits_for_registrations(world, platform, home):
+    (home / "a.simg").write_bytes(b"x")
+    settled(home / "a.simg")
+    platform.fault(operation="registerImage", hold="before")
+    writer = subprocess.Popen(["sh", "-c", f"exec echo a.simg > {home.path}/.register"])
+    platform.wait("held", 1)
+    writer.send_signal(signal.SIGINT)
+    writer.wait(20 * SLOW)
+    assert "1 registration" in complaint(world, "umount", "-t", "0", home.path, status=TEMPFAIL)
+    waiting = Waiting(world, "umount", home.path)
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.process.wait(1)
+    platform.control("/release")
+    waiting.end()
+    assert not is_mounted(home.path) and images(platform) == {"a.simg": 1}
+
+
+def test_times_to_wait(world, platform, home):
+    assert gssctl(world, "flush", "-t", "0", home.path) == ""
+    complaint(world, "flush", "-t", "-5", home.path, status=USAGE)
+    platform.fault(method="POST", path="/refissh*", hold="before", times=100)
+    (home / "f").write_bytes(b"x")
+    complaint(world, "flush", "-t", "0", home.path, status=TEMPFAIL)
+    platform.control("/release")
+
+
+def test_ctrl_c_during_the_login(world, platform, home, other):
+    platform.fault(operation="getSessionToken", hold="before", times=10)
+    process = subprocess.Popen([GSSCTL, "login", "-u", "demo", "-p", "demo"], env=world.environment,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdin.write("demo\n")
+    process.stdin.close()
+    process.stdin = None
+    platform.wait("held", 1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30 * SLOW)
+    platform.control("/release")
+    assert process.returncode == INTERRUPTED
+    assert platform.counters()["held"] == 1, "the next mount was not told any more"
+
+
+def test_ctrl_z_at_the_password(world, home):
+    """Stopped, the terminal shows what is typed; gone on with, the password is hidden again."""
+    terminal = Terminal(world, "login", "-u", "demo", "-p", "demo", "--no-mounts")
+    terminal.read_until("Password")
+    until(lambda: not terminal.echoes())
+    os.kill(terminal.process.pid, signal.SIGTSTP)
+    until(terminal.echoes)
+    until(lambda: pathlib.Path(f"/proc/{terminal.process.pid}/stat").read_text().rsplit(")")[1].split()[0] == "T")
+    os.kill(terminal.process.pid, signal.SIGCONT)
+    until(lambda: not terminal.echoes())
+    terminal.type("\x1c")
+    terminal.end(128 + signal.SIGQUIT)
+
+
+def test_control_files_are_nowhere_on_gss(world, platform, home):
+    (home / "a.simg").write_bytes(b"x")
+    gssctl(world, "register", home / "a.simg")
+    for name in (".register", ".images/a.simg"):
+        assert "control file" in complaint(world, "uri", home / name, status=NOINPUT)
+        assert "control file" in complaint(world, "status", home / name, status=NOINPUT)
+
+
+def test_discard_of_what_is_there(world, home):
+    (home / "f").write_bytes(b"x")
+    settled(home / "f")
+    assert "nothing to drop" in complaint(world, "discard", "--yes", home / "f", status=FAILED)
+
+
+def test_images_rm_tells_why(world, platform, home):
+    (home / "a.simg").write_bytes(b"x")
+    gssctl(world, "register", home / "a.simg")
+    platform.fault(operation="deleteImage", status=403, times=5)
+    assert "403" in complaint(world, "images", "rm", "-y", "a.simg", "-m", home.path, status=FAILED)
+
+
+def test_an_image_without_size_and_date(world, platform, home):
+    platform.fault(b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+                   b'<g:listImagesResponse xmlns:g="http://images"><return><name>a.simg</name></return>'
+                   b'</g:listImagesResponse></e:Body></e:Envelope>',
+                   operation="listImages", status=200, type="text/xml", times=100)
+    assert (home / ".images" / "a.simg").stat().st_mtime == 0
+    image, = gssctl_json(world, "images", "-m", home.path)
+    assert (image["size"], image["date"]) == (None, None)
+    assert gssctl(world, "images", "-m", home.path).split() == ["it4i_anselm", "a.simg", "-", "-"]
