@@ -39,6 +39,8 @@ class Rig:
         self.appending = set()
         self.mounts = 0
         self.killed = False
+        self.images = {}  # name -> content, None: removed; as was told
+        self.asked = None  # the last registration: name and content
 
     # ---- life ----
 
@@ -198,6 +200,34 @@ class Rig:
     def do_list(self, name):
         return sorted(n for n in os.listdir(self.mnt / name) if n not in CONTROL)
 
+    # ---- registering ----
+
+    def register(self, line, image, name):
+        """False: the process has died."""
+        try:
+            with self.watched(("register", line)):
+                self.asked = image, (self.mnt / name).read_bytes() if name else None
+                fd = os.open(self.mnt / ".register", os.O_WRONLY)
+                try:
+                    os.write(fd, f"{line}\n".encode())
+                finally:
+                    os.close(fd)
+        except OSError as error:
+            assert error.errno in DEAD, f"{line}: {error}"
+            until(lambda: self.dead, "the end of the process")
+            return False
+        self.images |= dict([self.asked])
+        return True
+
+    def check_images(self, journaled):
+        """What was told is there; what was cut off is as it was, or done, and done if it was journaled."""
+        for image, content in (self.images | dict([self.asked] if self.asked else [])).items():
+            path = self.server.registered / image
+            there = path.read_bytes() if path.exists() else None
+            cut_off = self.asked and self.asked[0] == image and self.images.get(image, 0) != content
+            assert there == content or cut_off and not journaled and there == self.images.get(image), \
+                f"image {image} is {there and len(there)} bytes, not {content and len(content)}"
+
     # ---- looking ----
 
     def state(self, name):
@@ -231,7 +261,7 @@ class Rig:
         for cache in self.caches():
             with contextlib.closing(sqlite3.connect(cache / "journal.sqlite")) as journal:
                 # A removal with an end is a watch on what may still come; it holds nobody up.
-                for rest in ("generation", "removal WHERE until = 0"):
+                for rest in ("generation", "removal WHERE until = 0", "meta WHERE key LIKE 'memo/command/%'"):
                     faults += [f"{rest}: {row}" for row in journal.execute(f"SELECT * FROM {rest}")]
                 blobs = {f"{row[0]:016x}" for row in journal.execute("SELECT id FROM blob")}
                 faults += [f"{check}" for (check,) in journal.execute("PRAGMA integrity_check") if check != "ok"]

@@ -9,6 +9,7 @@ Besides the operations of model.py:
     holding N                wait until N are held in total
     release                  it lets them go
     revoke                   all tokens are dead
+    register LINE IMAGE NAME a line to .register, after which IMAGE is what file NAME is, or gone (NAME None)
     takeover                 unmount, and mount again while that drains
 """
 
@@ -141,6 +142,11 @@ SCENARIOS = [
              ("read", "one"), ("read", "two"), ("read", "three"), *put("a", 200000, "e1"), ("settle", "a"),
              ("read", "one"), *put("two", 100, "e2", "w"), ("settle", "two"),
              seed={n: (150000, n) for n in ("one", "two", "three")}, options=["cache_size=256K"]),
+    Scenario("register",
+             *put("a", 1000, "g1"), ("register", "a a.simg", "a.simg", "a"), *put("a", 1500, "g2", "wt"),
+             ("register", "update a a.simg", "a.simg", "a"), ("register", "remove a.simg", "a.simg", None),
+             *put("b", 1200, "g3"), ("register", "b b.simg", "b.simg", "b"),
+             options=["register_timeout=2"]),
     Scenario("takeover",
              ("hold", "POST", "during", 1), *put("a", 200000, "q1"), *put("b", 100, "q2"), ("takeover",),
              ("release",), ("settle", "a"), ("rename", "a", "c"), ("takeover",), ("read", "c")),

@@ -52,6 +52,8 @@ def act(rig, op):
         rig.server.fault(method=rest[0], path="/refissh*", hold=rest[1], times=rest[2])
     elif kind == "cut":
         rig.server.fault(method=rest[0], path="/refissh*", cut=rest[1], times=rest[2])
+    elif kind == "register":
+        return rig.register(*rest)
     elif kind == "refuse":
         rig.server.fault(method=rest[0], path="/refissh*", status=503, times=rest[1])
     else:
@@ -84,9 +86,11 @@ def look(rig, model):
     return {name for name, what in seen.items() if what and what[1] == "failed"}
 
 
-def drain(rig, model, parked):
+def drain(rig, model, parked, journaled):
+    """`journaled`: the last registration was when the process was killed, told or not."""
     status = rig.unmount()
     model.drained(rig.on_server(), parked)
+    rig.check_images(journaled)
     if not parked:
         assert status == 0, f"it ended with {status}"
         faults = rig.leftovers()
@@ -122,7 +126,7 @@ def run(scenario, crashes):
         rig.server.control("/reset")
         rig.server.control("/release")
         rig.mount()
-        drain(rig, model, look(rig, model))
+        drain(rig, model, look(rig, model), any(crash and crash.startswith("command.") for crash in crashes))
         return killed
     except (AssertionError, OSError) as error:
         raise AssertionError(f"{scenario.name} {' '.join(map(str, crashes))}: {error}\n{rig.text()}") from error
