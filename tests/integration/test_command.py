@@ -305,9 +305,17 @@ def test_a_proxy_answers_instead(home, platform, verb, status):
     assert images(platform) == {"register": {"a.simg": 3}, "update": {"a.simg": 5}, "remove": {}}[verb]
 
 
-def test_an_answer_that_cannot_be_read(home, platform):
+@pytest.mark.parametrize("size", [0, 100000])
+def test_an_answer_that_cannot_be_read(home, platform, size):
     (home / "a.simg").write_bytes(b"image")
-    platform.fault(b"<html>", operation="registerImage", status=200, type="text/html", process=1)
+    platform.fault(b"<html>" + b"x" * size, operation="registerImage", status=200, type="text/html", process=1)
+    write(home / ".register", "a.simg\n")
+    assert platform.counters()["images.registerImage"] == 1
+
+
+def test_an_answer_that_is_cut(home, platform):
+    (home / "a.simg").write_bytes(b"image")
+    platform.fault(operation="registerImage", cut="during")
     write(home / ".register", "a.simg\n")
     assert platform.counters()["images.registerImage"] == 1
 
