@@ -284,8 +284,10 @@ void fs_command_finish(Command *command, const GError *error)
 		next->step = STEP_ASKING;
 	if (next == NULL && waiters != NULL)
 		fs_command_kept_add(commands->kept, command->storage, &command->memo, error);
-	if (commands->pending.length == 0)
-		idle = g_steal_pointer(&commands->idle);
+	if (commands->pending.length == 0) {
+		idle = commands->idle;
+		commands->idle = NULL;
+	}
 	void *idle_data = commands->idle_data;
 	g_mutex_unlock(&commands->lock);
 	log_end(command, error);
