@@ -12,12 +12,13 @@
 #include <unistd.h>
 
 static gint full;     /* atomic */
-static char *ballast; /* while this is there the disk is full; NULL: never */
+static char *ballast; /* atomic: while this is there the disk is full; NULL: never */
 
 /* Only the journal's log is written so; the rest of it by checkpoints, which may fail. */
 static gssize write_journal(int fd, const void *bytes, gsize length, off_t offset)
 {
-	if (!g_atomic_int_get(&full) && (!ballast || access(ballast, F_OK) != 0))
+	const char *path = g_atomic_pointer_get(&ballast);
+	if (!g_atomic_int_get(&full) && (!path || access(path, F_OK) != 0))
 		return syscall(SYS_pwrite64, fd, bytes, length, offset);
 	errno = ENOSPC;
 	return -1;
@@ -165,20 +166,20 @@ static void test_ballast(Fixture *f, const void *data)
 	CacheId id = make(f, "f", "first");
 	drain(f);
 	g_assert_cmpint(access(path, F_OK), ==, 0);
-	ballast = path;
+	g_atomic_pointer_set(&ballast, path);
 	g_assert_true(cache_store_set_meta(f->cache->store, "key", "value", &error));
 	g_assert_no_error(error);
 	g_assert_cmpint(access(path, F_OK), !=, 0);
-	ballast = NULL;
+	g_atomic_pointer_set(&ballast, NULL);
 	for (int i = 0; access(path, F_OK) != 0 && i < 1000; i++)
 		g_usleep(10000);
 	g_assert_cmpint(access(path, F_OK), ==, 0);
 	/* A transaction is lost, and made once more by whoever can. */
 	CacheFile *file = open_named(f, "f", &id);
 	write_some(file, 'x', 5);
-	ballast = path;
+	g_atomic_pointer_set(&ballast, path);
 	g_assert_true(cache_file_flush(file, &error));
-	ballast = NULL;
+	g_atomic_pointer_set(&ballast, NULL);
 	cache_file_release(file);
 	drain(f);
 	assert_there(f, "f", "xxxxx");
