@@ -219,6 +219,7 @@ static void on_sent(const GError *error, void *data)
 	           code == (memo->existed ? ENOENT : EEXIST)) {
 		/* Somebody else removed or made an image of this name in between. */
 		command->asked_again = true;
+		command->memo.sent_at = 0;
 		ask_before(command);
 	} else {
 		fs_command_finish(command, error);
