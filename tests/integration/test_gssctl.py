@@ -248,7 +248,7 @@ def test_ctrl_c_ends_the_waiting_alone(world, home, platform, held):
 
 
 def test_bars(world, home, platform):
-    platform.set(bandwidth=4 * MIB)
+    platform.set(bandwidth=2 * MIB)
     (home / "sub").mkdir()
     (home / "sub" / "big").write_bytes(random_bytes(12 * MIB))
     (home / "other").write_bytes(random_bytes(12 * MIB))
