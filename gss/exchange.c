@@ -127,14 +127,14 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 	                exchange->malformed->message);
 }
 
-/* A proxy says so when it lost the service, which may have got the request and work on it. */
+/* A proxy says so when it lost the service, which may have got the request and work on it; not 503,
+ * which says that it was not given to any. */
 static bool is_lost(const GssAnswer *answer)
 {
 	switch (answer->status) {
 	case 408:
 	case 500:
 	case 502:
-	case 503:
 		return true;
 	default:
 		return answer->status >= 200 && answer->status < 300;

@@ -289,7 +289,7 @@ def test_each_storage_has_its_own_log(world, platform):
 # ---- answers that are none ----
 
 
-@pytest.mark.parametrize("status", [408, 500, 502, 503])
+@pytest.mark.parametrize("status", [408, 500, 502])
 @pytest.mark.parametrize("verb", ["register", "update", "remove"])
 def test_a_proxy_answers_instead(home, platform, verb, status):
     """The service did it; its proxy says something else."""
@@ -303,6 +303,16 @@ def test_a_proxy_answers_instead(home, platform, verb, status):
     write(home / ".register", f"{verb} a.simg\n")
     assert platform.counters()[f"images.{operation}"] == 1
     assert images(platform) == {"register": {"a.simg": 3}, "update": {"a.simg": 5}, "remove": {}}[verb]
+
+
+def test_a_proxy_that_has_no_service(home, platform):
+    (home / "a.simg").write_bytes(b"image")
+    platform.fault(operation="registerImage", status=503)
+    with fails_with(errno.EIO):
+        write(home / ".register", "a.simg\n")
+    assert images(platform) == {}
+    write(home / ".register", "a.simg\n")
+    assert images(platform) == {"a.simg": 5}
 
 
 @pytest.mark.parametrize("size", [0, 100000])
