@@ -143,6 +143,7 @@ static CacheContent *load(Cache *cache, CacheNode *node, GError **error)
 	if (fd < 0)
 		return NULL;
 	CacheContent *content = cache_content_new(cache, node->r.id, node->r.blob, fd);
+	content->written = cache_node_dirty(node);
 	if (!cache_store_load_extents(cache->store, node->r.blob, &content->resident, error)) {
 		cache_content_unref(content);
 		return NULL;
@@ -184,6 +185,12 @@ CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **
 	if (!cache_content_renew_locked(cache, node, error))
 		return NULL;
 	return cache_content_ref(node->content);
+}
+
+bool cache_blob_let_go_locked(Cache *cache, CacheNode *node, CacheBlobId blob, GError **error)
+{
+	return blob == node->r.blob || (cache_store_remove_blob(cache->store, blob, error) &&
+	                                cache_blob_remove(&cache->blobs, blob, error));
 }
 
 bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)

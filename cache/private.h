@@ -374,6 +374,9 @@ void cache_content_discard(CacheContent *content);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheContent, cache_content_unref)
 /* Lets go of the content: the blob is given up (journaled; the file goes with its last user). */
 bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error);
+/* Removes a blob, unless it is the node's own. Its file goes at once: who has it open keeps it. In
+ * a transaction. */
+bool cache_blob_let_go_locked(Cache *cache, CacheNode *node, CacheBlobId blob, GError **error);
 /* Replaces the node's content by a new empty one, in the current transaction or its own. */
 bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error);
 /* [start, end) is held from now on. Call with the content's io. */
@@ -573,6 +576,10 @@ void cache_queue_consider_locked(Cache *cache, CacheNode *node);
  * upload or gives the node a clone, as HACKING.md says. The lock is dropped while contents are
  * copied. */
 bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, GError **error);
+/* Gives the node a copy of its content, for a writer, while an upload keeps the old one
+ * (cache/clone.c). ENOSPC: there is no room for it, or no time, since the worker cannot wait for
+ * it. The lock is dropped meanwhile. */
+bool cache_clone_locked(Cache *cache, CacheNode *node, GError **error);
 /* Forgets sealed generations up to `number`, and the blobs that only they used. */
 bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 number,
                                          GError **error);

@@ -127,14 +127,6 @@ void cache_queue_cancel_locked(Cache *cache, CacheNode *node)
 		cancel_job(node->job);
 }
 
-/* Removes a blob that the node does not have any more. Its file goes at once: who has it open keeps
- * it. */
-static bool drop_blob_locked(Cache *cache, CacheNode *node, CacheBlobId blob, GError **error)
-{
-	return blob == node->r.blob || (cache_store_remove_blob(cache->store, blob, error) &&
-	                                cache_blob_remove(&cache->blobs, blob, error));
-}
-
 /* Forgets sealed generations up to `number`, and the blobs that only they used. */
 bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 number,
                                          GError **error)
@@ -145,7 +137,7 @@ bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 
 	while (ok && cache_store_oldest_generation(cache->store, node->r.id, &sealed, &none) &&
 	       sealed.number <= number) {
 		bool sent = node->job && node->job->content->blob == sealed.blob;
-		ok = (sent || drop_blob_locked(cache, node, sealed.blob, error)) &&
+		ok = (sent || cache_blob_let_go_locked(cache, node, sealed.blob, error)) &&
 		     cache_store_remove_generations(cache->store, node->r.id, sealed.number, error);
 	}
 	return ok;
@@ -293,83 +285,6 @@ static void run(void *data)
 
 /* --- changing what is on its way --- */
 
-/* Fills the copy; the lock is dropped meanwhile. A real copy takes room, which must be there, and
- * time, which the worker does not have. */
-static bool copy_locked(Cache *cache, CacheNode *node, CacheContent *old, CacheContent *copy,
-                        GError **error)
-{
-	guint64 size = node->r.size, bytes = 0;
-	g_mutex_unlock(&cache->lock);
-	bool ok = cache_blob_share(old->fd, copy->fd);
-	g_mutex_lock(&cache->lock);
-	if (!ok) {
-		cache_space_measure_locked(cache, old);
-		bytes = old->bytes;
-	}
-	if (!ok &&
-	    (cache_worker_is_current(cache) || !cache_space_take_locked(cache, node, bytes))) {
-		g_set_error_literal(error, CACHE_ERROR, ENOSPC, "a copy does not fit");
-		return false;
-	}
-	if (!ok) {
-		g_mutex_unlock(&cache->lock);
-		ok = cache_blob_copy(old->fd, copy->fd, size, error);
-		g_mutex_lock(&cache->lock);
-		cache_space_written_locked(cache, bytes);
-	}
-	cache_space_measure_locked(cache, copy);
-	return ok;
-}
-
-/* Gives the node a copy of its own; the upload keeps the sealed one. */
-static bool clone_locked(Cache *cache, CacheNode *node, GError **error)
-{
-	CacheContent *old = cache_content_ref(node->content);
-	CacheBlobId id = cache_store_insert_blob(cache->store, node->r.id, cache->boot_id, error);
-	int fd = id ? cache_blob_create(&cache->blobs, id, error) : -1;
-	if (fd < 0) {
-		cache_content_unref(old);
-		return false;
-	}
-	CacheContent *copy = cache_content_new(cache, node->r.id, id, fd);
-	/* Before the copy: what a download brings meanwhile may be a hole in it. */
-	g_mutex_lock(&old->io);
-	for (guint i = 0; i < cache_extents_count(&old->resident); i++) {
-		CacheExtent extent = cache_extents_get(&old->resident, i);
-		cache_extents_add(&copy->resident, extent.start, extent.end);
-	}
-	copy->limit = old->limit;
-	g_mutex_unlock(&old->io);
-	node->cloning = true;
-	bool ok = copy_locked(cache, node, old, copy, error);
-	CACHE_CRASH_POINT("queue.cloned");
-	node->cloning = false;
-	g_cond_broadcast(&node->settled);
-	CacheBlobId before = node->r.blob;
-	if (ok && (ok = cache_store_begin(cache->store, error))) {
-		node->r.blob = id;
-		ok = cache_content_save_extents_locked(copy, error) &&
-		     cache_node_save_locked(cache, node, error);
-		ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
-	}
-	if (ok) {
-		cache_content_unref(node->content);
-		node->content = copy;
-		CACHE_CRASH_POINT("queue.cloned_recorded");
-		/* The upload has ended meanwhile: nobody has the old blob any more. */
-		g_autoptr(GError) failure = NULL;
-		if (!node->job && !drop_blob_locked(cache, node, before, &failure))
-			g_warning("%s: %s", cache->path, failure->message);
-	} else {
-		node->r.blob = before;
-		cache_content_discard(copy);
-		cache_store_remove_blob(cache->store, id, NULL);
-		cache_content_unref(copy);
-	}
-	cache_content_unref(old);
-	return ok;
-}
-
 bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, GError **error)
 {
 	while (node->cloning)
@@ -382,7 +297,7 @@ bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, G
 	bool taken = g_atomic_int_get(&job->sent_all);
 	if (!taken && (node->aborts >= ABORTS_MAX || node->publishers)) {
 		g_autoptr(GError) failure = NULL;
-		if (truncating || clone_locked(cache, node, &failure))
+		if (truncating || cache_clone_locked(cache, node, &failure))
 			return true;
 		/* Without it the upload is made once more, and the write is made all the same. */
 		g_debug("%s: aborted again: %s", node->r.name, failure->message);
@@ -557,7 +472,7 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 	}
 	return ok &&
 	       cache_queue_drop_generations_locked(cache, job->node, job->generation, error) &&
-	       drop_blob_locked(cache, job->node, job->content->blob, error) &&
+	       cache_blob_let_go_locked(cache, job->node, job->content->blob, error) &&
 	       cache_node_save_locked(cache, job->node, error);
 }
 
@@ -735,7 +650,7 @@ static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parte
 		if ((older && !cache->stopping && !fallback &&
 		     (!cache_store_remove_generations(cache->store, node->r.id, job->generation,
 		                                      &failure) ||
-		      !drop_blob_locked(cache, node, job->content->blob, &failure))) ||
+		      !cache_blob_let_go_locked(cache, node, job->content->blob, &failure))) ||
 		    !cache_node_save_locked(cache, node, &failure))
 			g_warning("%s: %s", cache->path, failure->message);
 		return NULL;

@@ -292,3 +292,20 @@ def test_kept_whole_without_ranges(world):
     assert (home / "a").read_bytes() == content
     assert platform.counters().get("rest.GET", 0) == before
     settled(home / "a")
+
+
+def test_changed_in_part_before_a_kill(world):
+    """What is compared where there are no validators is GSS's, not what was written here."""
+    platform = world.server("--last-modified", "off", "--view-full", "off")
+    content = random_bytes(3 * MIB)
+    put(platform.home, "a", content)
+    home = world.mount(platform)
+    platform.fault(method="PUT", path="*/a", status=503, times=1000)
+    with open(home / "a", "r+b") as file:
+        file.seek(MIB)
+        file.write(b"here" * 1024)
+    home.kill()
+    platform.control("/reset")
+    home = world.mount(platform)
+    settled(home / "a")
+    assert (platform.home / "a").read_bytes() == content[:MIB] + b"here" * 1024 + content[MIB + 4096:]

@@ -1,0 +1,81 @@
+/* Clones: a node's content is copied for a writer, while an upload keeps the old one. */
+#include "cache/private.h"
+
+#include <errno.h>
+
+/* Fills the copy; the lock is dropped meanwhile. A real copy takes room, which must be there, and
+ * time, which the worker does not have. */
+static bool copy_locked(Cache *cache, CacheNode *node, CacheContent *old, CacheContent *copy,
+                        GError **error)
+{
+	guint64 size = node->r.size, bytes = 0;
+	g_mutex_unlock(&cache->lock);
+	bool ok = cache_blob_share(old->fd, copy->fd);
+	g_mutex_lock(&cache->lock);
+	if (!ok) {
+		cache_space_measure_locked(cache, old);
+		bytes = old->bytes;
+	}
+	if (!ok &&
+	    (cache_worker_is_current(cache) || !cache_space_take_locked(cache, node, bytes))) {
+		g_set_error_literal(error, CACHE_ERROR, ENOSPC, "a copy does not fit");
+		return false;
+	}
+	if (!ok) {
+		g_mutex_unlock(&cache->lock);
+		ok = cache_blob_copy(old->fd, copy->fd, size, error);
+		g_mutex_lock(&cache->lock);
+		cache_space_written_locked(cache, bytes);
+	}
+	cache_space_measure_locked(cache, copy);
+	return ok;
+}
+
+bool cache_clone_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheContent *old = cache_content_ref(node->content);
+	CacheBlobId id = cache_store_insert_blob(cache->store, node->r.id, cache->boot_id, error);
+	int fd = id ? cache_blob_create(&cache->blobs, id, error) : -1;
+	if (fd < 0) {
+		cache_content_unref(old);
+		return false;
+	}
+	CacheContent *copy = cache_content_new(cache, node->r.id, id, fd);
+	/* Before the copy: what a download brings meanwhile may be a hole in it. */
+	g_mutex_lock(&old->io);
+	for (guint i = 0; i < cache_extents_count(&old->resident); i++) {
+		CacheExtent extent = cache_extents_get(&old->resident, i);
+		cache_extents_add(&copy->resident, extent.start, extent.end);
+	}
+	copy->limit = old->limit;
+	copy->written = old->written;
+	g_mutex_unlock(&old->io);
+	node->cloning = true;
+	bool ok = copy_locked(cache, node, old, copy, error);
+	CACHE_CRASH_POINT("queue.cloned");
+	node->cloning = false;
+	g_cond_broadcast(&node->settled);
+	CacheBlobId before = node->r.blob;
+	if (ok && (ok = cache_store_begin(cache->store, error))) {
+		node->r.blob = id;
+		ok = cache_content_save_extents_locked(copy, error) &&
+		     cache_node_save_locked(cache, node, error);
+		ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	}
+	if (ok) {
+		cache_content_unref(node->content);
+		node->content = copy;
+		CACHE_CRASH_POINT("queue.cloned_recorded");
+		/* The upload has ended meanwhile: nobody has the old blob any more. */
+		g_autoptr(GError) failure = NULL;
+		if (!node->job && !cache_blob_let_go_locked(cache, node, before, &failure))
+			g_warning("%s: %s", cache->path, failure->message);
+	} else {
+		node->r.blob = before;
+		cache_content_discard(copy);
+		cache_store_remove_blob(cache->store, id, NULL);
+		cache_content_unref(copy);
+	}
+	cache_content_unref(old);
+	return ok;
+}
