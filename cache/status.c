@@ -10,6 +10,7 @@
 
 #define TELL_MS 100 /* changes that come together are told once */
 #define RATE_US (10 * G_USEC_PER_SEC)
+#define YOUNG_US (2 * G_USEC_PER_SEC)
 
 /* --- that something changed --- */
 
@@ -62,7 +63,9 @@ guint64 cache_rate(Cache *cache)
 {
 	g_mutex_lock(&cache->lock);
 	gint64 now = g_get_monotonic_time();
-	double bytes = now - cache->rate_at > RATE_US ? 0 : rate(cache, now);
+	/* What is sent at first fills the buffers between here and GSS, and tells nothing. */
+	bool told = now - cache->rate_since > YOUNG_US && now - cache->rate_at <= RATE_US;
+	double bytes = told ? rate(cache, now) : 0;
 	g_mutex_unlock(&cache->lock);
 	return (guint64)bytes;
 }
