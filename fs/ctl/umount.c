@@ -7,7 +7,11 @@
 #include <errno.h>
 #include <string.h>
 
-static bool unmount(const char *path, GError **error)
+/* Whoever looks at it in passing (a file manager, another gssctl) is through in a moment. */
+#define BUSY_US (3 * G_USEC_PER_SEC)
+#define PAUSE_US (G_USEC_PER_SEC / 10)
+
+static bool try_unmount(const char *path, GError **error)
 {
 	char *argv[] = {g_strdup("fusermount3"), g_strdup("-u"), g_strdup("--"), g_strdup(path),
 	                NULL};
@@ -33,6 +37,23 @@ static bool unmount(const char *path, GError **error)
 	for (guint i = 0; argv[i] != NULL; i++)
 		g_free(argv[i]);
 	return ok;
+}
+
+static bool unmount(const char *path, GError **error)
+{
+	gint64 until = g_get_monotonic_time() + BUSY_US;
+
+	for (;;) {
+		g_autoptr(GError) failure = NULL;
+		if (try_unmount(path, &failure))
+			return true;
+		if (failure->code != EBUSY || g_get_monotonic_time() > until ||
+		    ctl_interrupted() != 0) {
+			g_propagate_error(error, g_steal_pointer(&failure));
+			return false;
+		}
+		g_usleep(PAUSE_US);
+	}
 }
 
 /* The mount itself must have been named, so that no folder stands for what is around it. */

@@ -12,7 +12,7 @@ import pytest
 
 from test_mount import configure, mounted_by_configuration
 from test_register import begin, commands, fault, lines, write
-from world import SLOW, fails_with, images, settled, until
+from world import SLOW, fails_with, images, release, settled, until
 
 
 def leave(home):
@@ -261,7 +261,7 @@ def test_a_failure_after_the_unmount(world, platform, home):
     platform.wait("held", 1)
     writer.send_signal(signal.SIGINT)
     writer.wait(20 * SLOW)
-    subprocess.run(["fusermount3", "-u", home.path], check=True)
+    release(home.path)
     platform.control("/release")
     home.process.wait(30 * SLOW)
     again = world.mount(platform)

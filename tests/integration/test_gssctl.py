@@ -539,6 +539,16 @@ def test_umount_waits_for_registrations(world, platform, home):
     assert not is_mounted(home.path) and images(platform) == {"a.simg": 1}
 
 
+def test_umount_of_what_is_looked_at_in_passing(world, home):
+    (home / "f").write_bytes(b"x")
+    settled(home / "f")
+    reader = subprocess.Popen(["sh", "-c", f"exec <{home / 'f'}; sleep 1"])
+    until(lambda: os.path.exists(f"/proc/{reader.pid}/fd/0") and os.readlink(f"/proc/{reader.pid}/fd/0") == str(home / "f"))
+    gssctl(world, "umount", home.path)
+    reader.wait()
+    assert not is_mounted(home.path)
+
+
 def test_times_to_wait(world, platform, home):
     assert gssctl(world, "flush", "-t", "0", home.path) == ""
     complaint(world, "flush", "-t", "-5", home.path, status=USAGE)

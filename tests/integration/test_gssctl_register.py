@@ -3,7 +3,6 @@ can do."""
 
 import json
 import os
-import subprocess
 import time
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from gssctl import (FAILED, INTERRUPTED, NOINPUT, NOPERM, UNAVAILABLE, USAGE, Terminal, Waiting, complaint, gssctl, gssctl_json)
 from gss_local import TOKEN
 from test_mount import configure, mounted_by_configuration
-from world import CONTROL, digest, images, random_bytes, until
+from world import CONTROL, digest, images, random_bytes, release, until
 
 MIB = 1 << 20
 CLUSTERS = ("it4i_anselm", "it4i_salomon")
@@ -56,7 +55,7 @@ def test_other_mounts_are_let_go(world, home, platform, image):
     platform.fault(operation="registerImage", hold="before")
     waiting = Waiting(world, "register", home / "w.simg")
     platform.wait("held")
-    subprocess.run(["fusermount3", "-u", other.path], check=True)
+    release(other.path)
     platform.control("/release")
     waiting.end()
     assert other.process.wait(30) == 0
