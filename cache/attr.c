@@ -104,14 +104,6 @@ static void grow_locked(CacheNode *node, const CacheGrowth *growth)
 
 /* --- what GSS says --- */
 
-/* Downloads that are under way bring the version before. */
-static void supersede(CacheContent *content)
-{
-	g_mutex_lock(&content->io);
-	content->serial++;
-	g_mutex_unlock(&content->io);
-}
-
 static bool tells_more(const GssVersion *known, const GssVersion *version)
 {
 	return (known->mtime < 0 && version->mtime >= 0) || (!known->etag && version->etag);
@@ -191,7 +183,7 @@ CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVe
 	g_autoptr(GError) error = NULL;
 	bool kept = growth || (node->content && cache_content_empty(node->content) && !node->read);
 	if (node->content)
-		supersede(node->content);
+		cache_transfer_supersede_locked(node->content);
 	if (growth)
 		grow_locked(node, growth);
 	else if (!kept && !replace_locked(cache, node))
@@ -211,24 +203,30 @@ CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVe
 		save_soon_locked(cache, node);
 	else if (!cache_node_save_locked(cache, node, &error))
 		g_warning("%s: %s", cache->path, error->message);
-	return !was_known ? CACHE_SAME : growth ? CACHE_OTHER_ATTR : CACHE_OTHER_CONTENT;
+	/* The kernel has no pages of what nobody read, and learns the size by itself. To be told
+	 * while it reads would make it take the end of a shorter answer for zeros. */
+	bool unread = kept && !growth;
+	return !was_known || unread ? CACHE_SAME : growth ? CACHE_OTHER_ATTR : CACHE_OTHER_CONTENT;
 }
 
 /* --- asking --- */
 
 /* From now on nothing of the version before is fetched, until it is known what this one is. False:
  * a whole body of it is on its way, which is waited for. */
-static bool look(CacheContent *content)
+static bool look_locked(CacheContent *content)
 {
 	bool coming = false;
 	g_mutex_lock(&content->io);
-	for (GSList *l = content->transfers; l; l = l->next)
-		coming |= ((const CacheTransfer *)l->data)->whole && content->readers;
-	if (!coming) {
-		content->serial++;
-		content->looking++;
+	for (GSList *l = content->transfers; l; l = l->next) {
+		const CacheTransfer *transfer = l->data;
+		coming |= transfer->whole && cache_transfer_current_io(transfer);
 	}
+	coming &= content->readers != NULL;
+	content->postponed = coming;
+	content->looking += !coming;
 	g_mutex_unlock(&content->io);
+	if (!coming)
+		cache_transfer_supersede_locked(content);
 	return !coming;
 }
 
@@ -326,7 +324,7 @@ static void weigh(void *data)
 		resource = gss_resource_ref(node->resource);
 		question->content = cache_content_open_locked(cache, node, &error);
 	}
-	if (question->content && !look(question->content)) {
+	if (question->content && !look_locked(question->content)) {
 		question->postponed = true;
 		g_clear_pointer(&question->content, cache_content_unref);
 		node->attr_until = 0;

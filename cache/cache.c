@@ -308,7 +308,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->looking = g_hash_table_new(NULL, NULL);
 	cache->stop = g_cancellable_new();
 	cache->worker = cache_worker_new(cache);
-	cache->sums = g_thread_pool_new(cache_sum_run, cache, 1, FALSE, NULL);
+	cache->sums = g_thread_pool_new(cache_sum_run, cache, 2, FALSE, NULL);
 	bool ok = true;
 	if (g_mkdir_with_parents(cache->path, 0700) < 0)
 		ok = fail_errno(error, cache->path, "cannot make the cache's folder");

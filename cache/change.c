@@ -157,7 +157,8 @@ static bool cut(CacheContent *content, guint64 old_size, guint64 size, GError **
 		/* What was added is zeros, a hole of the blob, and as good as written. */
 		cache_content_add_io(content, old_size, size);
 	}
-	bool ok = ftruncate(content->fd, size) == 0;
+	bool ok = ftruncate(content->fd, MIN(old_size, size)) == 0 &&
+	          ftruncate(content->fd, size) == 0;
 	int errnum = errno;
 	g_mutex_unlock(&content->io);
 	if (!ok)
@@ -199,6 +200,10 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 		node->changed = false;
 		ok = cache_content_renew_locked(cache, node, error);
 		if (ok) {
+			g_mutex_lock(&node->content->io);
+			node->content->limit = 0;
+			node->content->written = true;
+			g_mutex_unlock(&node->content->io);
 			node->write_errno = 0;
 			cache_extents_remove(&node->lost, 0, G_MAXUINT64);
 			if (!node->r.conflict)

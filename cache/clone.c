@@ -37,6 +37,8 @@ bool cache_clone_locked(Cache *cache, CacheNode *node, GError **error)
 	CacheBlobId id = cache_store_insert_blob(cache->store, node->r.id, cache->boot_id, error);
 	int fd = id ? cache_blob_create(&cache->blobs, id, error) : -1;
 	if (fd < 0) {
+		if (id)
+			cache_store_remove_blob(cache->store, id, NULL);
 		cache_content_unref(old);
 		return false;
 	}
@@ -68,8 +70,10 @@ bool cache_clone_locked(Cache *cache, CacheNode *node, GError **error)
 		CACHE_CRASH_POINT("queue.cloned_recorded");
 		/* The upload has ended meanwhile: nobody has the old blob any more. */
 		g_autoptr(GError) failure = NULL;
-		if (!node->job && !cache_blob_let_go_locked(cache, node, before, &failure))
+		if (!node->job && !cache_store_remove_blob(cache->store, before, &failure))
 			g_warning("%s: %s", cache->path, failure->message);
+		else if (!node->job)
+			cache_content_discard(old);
 	} else {
 		node->r.blob = before;
 		cache_content_discard(copy);

@@ -143,7 +143,10 @@ static CacheContent *load(Cache *cache, CacheNode *node, GError **error)
 	if (fd < 0)
 		return NULL;
 	CacheContent *content = cache_content_new(cache, node->r.id, node->r.blob, fd);
+	/* What GSS has behind its end is none of what was changed here. */
 	content->written = cache_node_dirty(node);
+	if (content->written)
+		content->limit = (guint64)MAX(node->r.size, 0);
 	if (!cache_store_load_extents(cache->store, node->r.blob, &content->resident, error)) {
 		cache_content_unref(content);
 		return NULL;
@@ -211,6 +214,7 @@ bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)
 	CACHE_CRASH_POINT("content.dropped");
 	if (node->content) {
 		cache_content_discard(node->content);
+		cache_fetch_look_again(cache, node->content);
 		g_clear_pointer(&node->content, cache_content_unref);
 		return true;
 	}

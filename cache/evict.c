@@ -35,7 +35,8 @@ static bool renew_locked(Cache *cache, CacheNode *node, GSource **ret_saving, GE
 	g_mutex_lock(&old->io);
 	bool may = cache_fetch_may_move_io(old);
 	g_mutex_unlock(&old->io);
-	if (!may || node->job || node->write_calls || node->cloning || node->validate_running ||
+	if (!may || node->r.parent == CACHE_PARENT_UNLINKED || node->keeping || node->job ||
+	    node->write_calls || node->cloning || node->validate_running ||
 	    !cache_content_renew_locked(cache, node, error))
 		return false;
 	*ret_saving = g_steal_pointer(&old->saving);

@@ -206,10 +206,12 @@ static bool missing_io(const CacheContent *content, guint64 from, guint64 limit,
 	guint64 gap, gap_end;
 	if (!cache_extents_gap(&content->resident, from, limit, &gap, &gap_end))
 		return false;
-	if (content->transfers && ranges_io(content) == CACHE_RANGES_IGNORED)
-		return false;
 	for (const GSList *l = content->transfers; l; l = l->next) {
 		const CacheTransfer *transfer = l->data;
+		if (!cache_transfer_current_io(transfer))
+			continue;
+		if (ranges_io(content) == CACHE_RANGES_IGNORED)
+			return false;
 		if (gap >= transfer->pos && gap < transfer->end && gap - transfer->pos <= patience)
 			return transfer->end < limit &&
 			       missing_io(content, transfer->end, limit, patience, ret);
@@ -234,7 +236,7 @@ static guint64 range_end_io(const CacheContent *content, guint64 from, guint64 n
 	end = gap;
 	for (const GSList *l = content->transfers; l; l = l->next) {
 		const CacheTransfer *other = l->data;
-		if (other->pos > from)
+		if (cache_transfer_current_io(other) && other->pos > from)
 			end = MIN(end, other->pos);
 	}
 	return end;
@@ -247,7 +249,8 @@ static bool want_io(Cache *cache, CacheContent *content, const CacheReader *read
 {
 	guint64 from;
 	if (!missing_io(content, reader->offset, reader->end, patience, &from) ||
-	    content->looking || g_slist_length(content->transfers) >= MAX_TRANSFERS)
+	    content->looking || content->postponed ||
+	    g_slist_length(content->transfers) >= MAX_TRANSFERS)
 		return true;
 	CacheTransfer *transfer =
 		cache_transfer_new_locked(cache, reader->node, content, reader->size, from);
@@ -298,8 +301,9 @@ bool cache_fetch_may_move_io(const CacheContent *content)
 static CacheContent *current_locked(Cache *cache, const CacheReader *reader, CacheContent *content)
 {
 	CacheNode *node = reader->node;
+	/* A content that was cut off here is none of what the reader asked for. */
 	bool evicted = g_atomic_int_get(&content->discard) && node->content != content &&
-	               node->lineage == reader->lineage;
+	               node->lineage == reader->lineage && !cache_node_dirty(node);
 	CacheContent *current = evicted ? cache_content_open_locked(cache, node, NULL) : NULL;
 	return current ? current : cache_content_ref(content);
 }

@@ -303,6 +303,13 @@ void cache_node_mark_dirty_locked(Cache *cache, CacheNode *node)
 void cache_node_mark_clean_locked(Cache *cache, CacheNode *node)
 {
 	cache->settled_at = g_get_monotonic_time();
+	/* All that it holds is GSS's, and what GSS has is its. */
+	if (node->content) {
+		g_mutex_lock(&node->content->io);
+		node->content->limit = G_MAXUINT64;
+		node->content->written = false;
+		g_mutex_unlock(&node->content->io);
+	}
 	if (g_hash_table_remove(cache->dirty, node)) {
 		cache_status_changed_locked(cache);
 		cache_node_put_locked(cache, node);

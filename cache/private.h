@@ -348,6 +348,7 @@ struct CacheContent {
 	guint64 limit;      /* downloads fill nothing from here on: it was cut off locally */
 	guint tries;        /* failures in a row */
 	guint looking;      /* GSS is asked which version is there: nothing is fetched meanwhile */
+	bool postponed;     /* it has grown, which waits for a whole body under way */
 	guint serial;       /* grows when it begins to stand for another version */
 	bool weak;          /* the last answer had nothing that tells versions of one size apart */
 	bool written;       /* changed here: not all that it holds is GSS's */

@@ -71,6 +71,8 @@ typedef struct {
 	CacheNode *node; /* alive: the timer goes with it */
 } Deadline;
 
+static void arm_locked(Cache *cache, CacheNode *node, gint64 us);
+
 static gboolean on_deadline(void *data)
 {
 	Deadline *deadline = data;
@@ -89,27 +91,23 @@ static gboolean on_deadline(void *data)
 	                                           node->r.message ? node->r.message : "");
 	late = take_late_locked(cache, node, &left);
 	bool more = node->publishers != NULL;
+	cache_worker_cancel(&node->deadline);
 	if (more)
-		g_source_set_ready_time(node->deadline, g_get_monotonic_time() + left);
-	else
-		cache_worker_cancel(&node->deadline);
+		arm_locked(cache, node, left);
 	g_mutex_unlock(&cache->lock);
 	if (late) {
 		g_autoptr(GError) error = g_error_new_literal(CACHE_ERROR, ETIMEDOUT, message);
 		cache_publishers_run(late, NULL, error);
 	}
-	return more ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+	return G_SOURCE_REMOVE;
 }
 
-static void arm_locked(Cache *cache, CacheNode *node)
+static void arm_locked(Cache *cache, CacheNode *node, gint64 us)
 {
-	if (node->deadline)
-		return;
 	Deadline *deadline = g_new(Deadline, 1);
 	*deadline = (Deadline){cache, node};
-	node->progress_at = g_get_monotonic_time();
-	node->deadline =
-		cache_worker_after(cache, cache->patience / 1000, on_deadline, deadline, g_free);
+	node->deadline = cache_worker_after(cache, (guint)(MAX(us, 0) / 1000) + 1, on_deadline,
+	                                    deadline, g_free);
 }
 
 /* True: answered by what is in ret or error. */
@@ -142,7 +140,10 @@ static bool answer_locked(Cache *cache, CacheNode *node, const Publisher *asks, 
 	publisher->generation = node->r.generation;
 	CACHE_CRASH_POINT("fsync.waiting");
 	node->publishers = g_slist_prepend(node->publishers, publisher);
-	arm_locked(cache, node);
+	if (!node->deadline) {
+		node->progress_at = g_get_monotonic_time();
+		arm_locked(cache, node, cache->patience);
+	}
 	/* Somebody asks: what was parked, or waits for its next try, is tried now. */
 	if (node->r.state == CACHE_STATE_FAILED || node->r.state == CACHE_STATE_CONFLICT)
 		node->r.state = CACHE_STATE_DIRTY;
@@ -165,9 +166,9 @@ static void publish(Cache *cache, CacheId id, const Publisher *asks)
 		cache_node_put_locked(cache, node);
 	}
 	g_mutex_unlock(&cache->lock);
-	g_autofree const char *uri = published.uri;
 	if (answered)
 		asks->callback(error ? NULL : &published, error, asks->data);
+	g_free((char *)published.uri);
 }
 
 void cache_publish(Cache *cache, CacheId id, CachePublishCallback callback, void *data)

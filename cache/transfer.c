@@ -59,7 +59,7 @@ static bool changed(const CacheTransfer *transfer, GError **error)
 static bool is_wanted_io(const CacheTransfer *transfer, GError **error)
 {
 	const CacheContent *content = transfer->content;
-	if (transfer->serial != content->serial)
+	if (!cache_transfer_current_io(transfer))
 		return changed(transfer, error);
 	if (content->readers || !g_atomic_int_get(&content->discard))
 		return true;
@@ -76,8 +76,13 @@ static bool adopt_locked(CacheTransfer *transfer, const GssVersion *version)
 	if (node->content != content || node->read || cache_node_dirty(node) ||
 	    node->r.moved_from || version->size < node->r.size || !cache_content_empty(content))
 		return false;
+	/* All others are superseded by that. */
+	g_mutex_lock(&content->io);
+	content->transfers = g_slist_remove(content->transfers, transfer);
+	g_mutex_unlock(&content->io);
 	cache_attr_apply_locked(transfer->cache, node, version, NULL, CACHE_FROM_FILE);
 	g_mutex_lock(&content->io);
+	content->transfers = g_slist_prepend(content->transfers, transfer);
 	transfer->serial = content->serial;
 	transfer->size = (guint64)version->size;
 	g_mutex_unlock(&content->io);
@@ -91,7 +96,7 @@ static bool accept_locked(CacheTransfer *transfer, const GssVersion *version, bo
 {
 	CacheContent *content = transfer->content;
 	g_mutex_lock(&content->io);
-	bool current = transfer->serial == content->serial;
+	bool current = cache_transfer_current_io(transfer);
 	g_mutex_unlock(&content->io);
 	bool given_up = g_atomic_int_get(&content->discard);
 	const GssVersion *wanted =
@@ -131,7 +136,8 @@ static bool on_begin(const GssBody *body, void *data, GError **error)
 		/* The whole body, whatever was asked; one of these is enough. */
 		for (GSList *l = content->transfers; l; l = l->next) {
 			const CacheTransfer *other = l->data;
-			redundant |= other != transfer && other->whole;
+			redundant |= other != transfer && other->whole &&
+			             cache_transfer_current_io(other);
 		}
 		transfer->whole = true;
 		transfer->start = transfer->pos = 0;
@@ -224,6 +230,7 @@ static bool deliver(CacheTransfer *transfer, const void *bytes, gsize length, GE
 	/* The beginning of a body that always breaks at the same place is no progress. */
 	if (fresh)
 		content->tries = 0;
+	transfer->fresh += fresh;
 	content->unsaved += fresh;
 	bool save = content->unsaved >= SAVE_BYTES && content->unsaved - fresh < SAVE_BYTES;
 	g_mutex_unlock(&content->io);
@@ -390,6 +397,12 @@ static void finish(CacheTransfer *transfer, const GError *error)
 	bool superseded = outdated && is_superseded(transfer);
 	g_mutex_lock(&content->io);
 	content->transfers = g_slist_remove(content->transfers, transfer);
+	if (transfer->whole)
+		content->postponed = false;
+	/* The same once more would not bring more. */
+	if (!error && !transfer->fresh && content->readers)
+		error = early = g_error_new(CACHE_ERROR, EIO, "%s: nothing came that was missing",
+		                            transfer->uri);
 	bool fails =
 		error && error->code != ECANCELED && !superseded && !(outdated && content->looking);
 	/* A service that was silent for so long will be so again. */
@@ -420,8 +433,7 @@ static void finish(CacheTransfer *transfer, const GError *error)
 	transfer_free(transfer); /* last: from here on the cache may be stopped */
 }
 
-/* GSS was asked which version is there at the end of a body that took long. One that is longer is
- * weighed when its attributes are asked for. */
+/* GSS was asked which version is there at the end of a body that took long. */
 static void on_checked(const GssVersion *version, const GError *error, void *data)
 {
 	CacheTransfer *transfer = data;
@@ -431,7 +443,7 @@ static void on_checked(const GssVersion *version, const GError *error, void *dat
 	if (!error) {
 		g_mutex_lock(&cache->lock);
 		const GssVersion *wanted = wanted_version_locked(transfer->node);
-		same = same_version(version, wanted) || version->size > wanted->size;
+		same = same_version(version, wanted);
 		g_mutex_unlock(&cache->lock);
 	}
 	gsize length;
@@ -496,6 +508,21 @@ static void start(CacheTransfer *transfer)
 	else
 		gss_storage_resolve(cache->client, transfer->uri, transfer->cancellable,
 		                    on_resolved, transfer);
+}
+
+void cache_transfer_supersede_locked(CacheContent *content)
+{
+	GSList *cancel = NULL;
+	g_mutex_lock(&content->io);
+	content->serial++;
+	for (GSList *l = content->transfers; l; l = l->next) {
+		const CacheTransfer *transfer = l->data;
+		cancel = g_slist_prepend(cancel, g_object_ref(transfer->cancellable));
+	}
+	g_mutex_unlock(&content->io);
+	for (GSList *l = cancel; l; l = l->next)
+		g_cancellable_cancel(l->data);
+	g_slist_free_full(cancel, g_object_unref);
 }
 
 void cache_transfer_start_all(GSList *transfers)

@@ -30,6 +30,7 @@ struct CacheTransfer {
 	guint64 size;    /* of the remote file */
 	guint64 start, pos, end;
 	guint serial;   /* of the content, when it began */
+	guint64 fresh;  /* bytes that it brought */
 	bool partial;   /* it got a range */
 	bool whole;     /* the whole body comes */
 	bool validated; /* the answer has what tells versions of one size apart */
@@ -44,5 +45,12 @@ void cache_fetch_reader_range_io(const void *reader, guint64 *ret_from, guint64 
 /* How much is to come, in one go; what is held before it is read once more where only that can tell
  * that the file is still the same. */
 void cache_transfer_aim_io(CacheTransfer *transfer, guint64 end);
+/* Does it bring the version for which its content stands? */
+static inline bool cache_transfer_current_io(const CacheTransfer *transfer)
+{
+	return transfer->serial == transfer->content->serial;
+}
+/* From now on the content stands for another version: what is under way is of no use. */
+void cache_transfer_supersede_locked(CacheContent *content);
 /* Starts and frees a list of them. */
 void cache_transfer_start_all(GSList *transfers);

@@ -42,6 +42,7 @@ static void postpone(Command *command, const GError *error)
 	FsCommands *commands = command->commands;
 	FsMount *mount = commands->mount;
 
+	command->deadline = 0;
 	g_message("image %s: %s; trying again later", command->memo.name, error->message);
 	guint rest = CLAMP(command->rest * 2, PAUSE_MIN_S, PAUSE_MAX_S);
 	command->rest = rest;

@@ -282,7 +282,8 @@ void fs_command_finish(Command *command, const GError *error)
 	Command *next = next_locked(commands, command);
 	if (next != NULL && !stopping)
 		next->step = STEP_ASKING;
-	if (next == NULL && waiters != NULL)
+	/* A failure may be mended by now: that is tried again. */
+	if (next == NULL && waiters != NULL && error == NULL)
 		fs_command_kept_add(commands->kept, command->storage, &command->memo, error);
 	if (commands->pending.length == 0) {
 		idle = commands->idle;
@@ -426,7 +427,7 @@ static void answer(FsCommands *commands, const FsStorage *storage, const FsComma
 	if (waiter->done(error, waiter->data))
 		return;
 	g_mutex_lock(&commands->lock);
-	if (last_locked(commands, (FsStorage *)storage, memo->name) == NULL)
+	if (error == NULL && last_locked(commands, (FsStorage *)storage, memo->name) == NULL)
 		fs_command_kept_add(commands->kept, storage, memo, error);
 	g_mutex_unlock(&commands->lock);
 }

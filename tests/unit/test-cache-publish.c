@@ -77,9 +77,12 @@ static void test_turn(Fixture *f, const void *data)
 	Answer published = {0}, synced = {0};
 	fill_the_lane(f, "nobody");
 	g_autofree char *big = g_strnfill(LARGE, 'x');
+	for (int i = 0; i < 5; i++) {
+		g_autofree char *name = g_strdup_printf("nobody either %d", i);
+		make(f, name, big);
+	}
 	CacheId id = make(f, "waited-for", big);
 	CacheId other = make(f, "waited-for too", big);
-	make(f, "nobody either", big);
 	gint64 began = g_get_monotonic_time();
 	cache_publish(f->cache, id, on_published, &published);
 	cache_fsync(f->cache, other, on_synced, &synced);
