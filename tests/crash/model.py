@@ -16,7 +16,7 @@ The rules:
     may write, fsync(), truncate() or ftruncate() has returned 0; a name when create, rename, unlink, mkdir or rmdir has.
  2. What died under way left either the state before it or the state after it, of all names and files together.
     The same is true of a namespace operation that failed because of the server, and of an fsync() that did.
-    Only an empty folder may then be there under both names: GSS has no rename.
+    Only a folder may then be there under both names, one of them empty: GSS has no rename.
  3. A file that was being written, and not closed since, comes back as its acknowledged content. Only if acknowledged
     bytes had been overwritten or cut off by then, or there never were any, it may be something else; then its
     state says `failed`, and it is not uploaded.
@@ -239,9 +239,9 @@ class Model:
             if outcome == DIED:
                 worlds += [world] if code else [world, after]
                 if op[0] == "rename" and not code and after.names.get(op[2], 0) is None:
-                    both = after.copy()
-                    both.names[op[1]] = None
-                    worlds.append(both)
+                    for half, empty in ((after.copy(), op[1]), (world.copy(), op[2])):
+                        half.names[empty] = None
+                        worlds.append(half)
                 if op[0] in ("truncate", "ftruncate") and not code:
                     worlds += self._cut_off(world, op)
             elif outcome == "ok":
