@@ -217,7 +217,7 @@ static bool usable(Listing *listing, const GssResource *resource)
 	}
 	const gint64 *gone = g_hash_table_lookup(cache->gone, uri);
 	return !(gone && *gone >= listing->asked_at) &&
-	       !g_hash_table_contains(cache->hidden, uri) &&
+	       !cache_removal_hides_locked(cache, folder->r.uri, name, uri) &&
 	       !g_hash_table_contains(folder->touched, name);
 }
 

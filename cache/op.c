@@ -146,9 +146,9 @@ static void on_entry(GssResource *resource, void *data)
 	CacheOp *op = data;
 	if (gss_resource_type(resource) == GSS_TYPE_NOTEXIST)
 		return;
-	const char *uri = gss_resource_uri(resource);
 	g_mutex_lock(&op->cache->lock);
-	if (uri && g_hash_table_contains(op->cache->hidden, uri))
+	if (cache_removal_hides_locked(op->cache, op->counted, gss_resource_name(resource),
+	                               gss_resource_uri(resource)))
 		op->hidden++;
 	else
 		op->entries++;

@@ -705,6 +705,9 @@ const char *cache_removal_hash(const CacheRecord *record);
 /* What is watched for there is known by its sum. */
 bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attempted,
                                    const char *hash, GError **error);
+/* Is the entry `name` of a folder, at `uri`, still to be removed? */
+bool cache_removal_hides_locked(Cache *cache, const char *folder, const char *name,
+                                const char *uri);
 /* Somebody waits for this one. */
 void cache_removal_look_locked(Cache *cache, const char *uri);
 /* Still to be made, and those that GSS refuses; watches count in neither. */

@@ -11,6 +11,7 @@
 
 #include "cache/crash.h"
 #include "cache/sum.h"
+#include "gss/uri.h"
 
 #define AT_ONCE 8
 #define RETRY_MS 1000
@@ -142,6 +143,21 @@ bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attemp
 	return cache_store_insert_removal(cache->store, r->uri, &r->version, attempted, hash,
 	                                  r->until, error) &&
 	       cache_removal_load_locked(cache, error);
+}
+
+bool cache_removal_hides_locked(Cache *cache, const char *folder, const char *name, const char *uri)
+{
+	if (!g_hash_table_size(cache->hidden))
+		return false;
+	if (uri && g_hash_table_contains(cache->hidden, uri))
+		return true;
+	/* What was on its way when it was given up is known by where it was sent: that need not be
+	 * its URI. */
+	g_autofree char *address = gss_uri_child(folder, name);
+	if (!g_hash_table_contains(cache->hidden, address))
+		return false;
+	cache_removal_look_locked(cache, address);
+	return true;
 }
 
 void cache_removal_look_locked(Cache *cache, const char *uri)

@@ -493,3 +493,18 @@ def test_what_became_of_it_is_asked_until_it_is_known(mount, platform, what):
         changed.result()
     assert sorted(os.listdir(platform.home)) == sorted({"mkdir": ["d", "f", "new"], "rmdir": ["f"], "unlink": ["d"]}[what])
     assert names(home.path) == sorted(os.listdir(platform.home))
+
+
+@pytest.mark.parametrize("source", ["it4i_anselm://home", "plm://demo/model/1"])
+def test_rmdir_after_what_arrived_late(world, source):
+    """The upload of what was removed had been received: it goes, whatever its URI is, and then the folder."""
+    platform = world.server()
+    home = world.mount(platform, source)
+    (home / "d").mkdir()
+    platform.fault(method="POST", path="/refissh*" if "anselm" in source else "/plm*", hold="after", times=1)
+    (home / "d" / "h").write_bytes(b"late")
+    platform.wait("held")
+    os.unlink(home / "d" / "h")
+    os.rmdir(home / "d")
+    platform.control("/release")
+    assert home.unmount() == 0
