@@ -497,14 +497,15 @@ def test_what_became_of_it_is_asked_until_it_is_known(mount, platform, what):
 
 @pytest.mark.parametrize("source", ["it4i_anselm://home", "plm://demo/model/1"])
 def test_rmdir_after_what_arrived_late(world, source):
-    """The upload of what was removed had been received: it goes, whatever its URI is, and then the folder."""
+    """The upload of what was removed is received afterwards: it goes, whatever its URI is, and then the folder."""
     platform = world.server()
     home = world.mount(platform, source)
     (home / "d").mkdir()
-    platform.fault(method="POST", path="/refissh*" if "anselm" in source else "/plm*", hold="after", times=1)
+    platform.fault(method="POST", path="/refissh*" if "anselm" in source else "/plm*", hold="before", times=1)
     (home / "d" / "h").write_bytes(b"late")
     platform.wait("held")
     os.unlink(home / "d" / "h")
-    os.rmdir(home / "d")
     platform.control("/release")
+    until(lambda: any(p.is_file() and p.read_bytes() == b"late" for p in platform.root.rglob("*")))
+    os.rmdir(home / "d")
     assert home.unmount() == 0

@@ -277,7 +277,7 @@ static void *publish(void *data)
 {
 	const Publish *publish = data;
 	g_autoptr(GError) error = NULL;
-	g_autofree char *uri = sync_publish(publish->f->cache, publish->id, &error);
+	g_free(sync_publish(publish->f->cache, publish->id, &error));
 	g_assert_no_error(error);
 	return NULL;
 }
