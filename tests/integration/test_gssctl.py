@@ -443,10 +443,11 @@ def test_completion(world, home):
     assert "it4i_anselm" in complete(world, "register", "--on", "it4i_an")
     assert "x,it4i_anselm" in complete(world, "images", "--on", "x,it4i_an")
     assert complete(world, "flush", "--timeout", "") == [""]
-    (home / "a.simg").write_text("a")
-    gssctl(world, "register", home / "a.simg")
-    assert "a.simg" in complete(world, "images", "rm", "a")
-    assert complete(world, "images", "--on", "it4i_anselm", "info", "a.si") == ["a.simg"]
+    name = f"completed-{os.getpid()}.simg"  # other tests have mounts, too
+    (home / name).write_text("a")
+    gssctl(world, "register", home / name)
+    assert name in complete(world, "images", "rm", "completed-")
+    assert complete(world, "images", "--on", "it4i_anselm", "info", name[:-3]) == [name]
     (world.path / "my image.simg").touch()
     assert complete(world, "register", f"{world.path}/my") == [f"{world.path}/my image.simg"]
     # It offers every option that there is.
