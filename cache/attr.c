@@ -230,13 +230,6 @@ static bool look_locked(CacheContent *content)
 	return !coming;
 }
 
-static void stop_looking(CacheContent *content)
-{
-	g_mutex_lock(&content->io);
-	content->looking--;
-	g_mutex_unlock(&content->io);
-}
-
 static void finish(void *data)
 {
 	Question *question = data;
@@ -279,7 +272,7 @@ static void finish(void *data)
 		cache->notify.entry(parent, name, cache->notify.data);
 
 	if (question->content) {
-		stop_looking(question->content);
+		cache_transfer_looked(question->content);
 		cache_fetch_kick(cache, question->content);
 		if (question->growth)
 			cache_content_save_soon(question->content);

@@ -333,7 +333,7 @@ static gboolean on_retry(void *data)
 	return G_SOURCE_REMOVE;
 }
 
-static void stop_looking(CacheContent *content)
+void cache_transfer_looked(CacheContent *content)
 {
 	g_mutex_lock(&content->io);
 	content->looking--;
@@ -345,7 +345,7 @@ static void on_looked(Cache *cache, const GError *error, void *data)
 {
 	CacheContent *content = data;
 	g_autoptr(GError) told = error ? told_error(error) : NULL;
-	stop_looking(content);
+	cache_transfer_looked(content);
 	if (told)
 		cache_fetch_fail(cache, content, told);
 	cache_fetch_kick(cache, content);
@@ -364,7 +364,7 @@ static bool look_anew(Cache *cache, CacheNode *node, CacheContent *content)
 	g_mutex_unlock(&cache->lock);
 	if (asked)
 		return true;
-	stop_looking(content);
+	cache_transfer_looked(content);
 	cache_content_put(content);
 	return false;
 }

@@ -52,5 +52,7 @@ static inline bool cache_transfer_current_io(const CacheTransfer *transfer)
 }
 /* From now on the content stands for another version: what is under way is of no use. */
 void cache_transfer_supersede_locked(CacheContent *content);
+/* Whoever had raised CacheContent.looking knows which version is there. */
+void cache_transfer_looked(CacheContent *content);
 /* Starts and frees a list of them. */
 void cache_transfer_start_all(GSList *transfers);

@@ -122,7 +122,7 @@ def test_a_download_of_before_it_grew(world):
     with opened(home / "a") as fd:
         os.pread(fd, 4096, 0)
         platform.wait("held")
-        time.sleep(0.5)
+        time.sleep(0.5)  # until what was sent before it was held has been taken in
         put(platform.home, "a", beginning + b"Y" * (14 * MIB) + b"Z" * 10)
         until(lambda: os.fstat(fd).st_size == 16 * MIB + 10)
         platform.control("/release")
@@ -150,7 +150,7 @@ def test_what_was_read_and_evicted(world):
                 pass
         until(lambda: not blob.exists() or not blob.stat().st_blocks)
         put(platform.home, "a", b"B" * (24 * MIB))
-        time.sleep(1.5)
+        time.sleep(1.5)  # the lease of an open file
         with fails_with(errno.EIO):
             os.pread(fd, 4096, 20 * MIB)
 
@@ -167,7 +167,7 @@ def test_written_in_place_while_a_body_moves(world, ranges, longer):
     platform.wait("held")
     with open(platform.home / "a", "r+b") as file:
         file.write(b"B" * (3 * MIB + longer))
-    time.sleep(0.3)
+    time.sleep(0.3)  # a body that takes less than 100 ms is believed
     platform.control("/release")
     reading.wait()
     assert reading.error is not None and reading.error.errno == errno.EIO or \
@@ -273,7 +273,7 @@ def test_open_and_removed(home, platform):
     with opened(home / "a") as fd:
         assert os.read(fd, 7) == b"content"
         (platform.home / "a").unlink()
-        time.sleep(2.2)
+        time.sleep(2.2)  # the leases of the daemon and the kernel
         assert os.fstat(fd).st_size == 7
         assert os.pread(fd, 7, 0) == b"content"
 
@@ -339,7 +339,7 @@ def test_cut_here_and_longer_there(world):
         reader = os.open(home / "a", os.O_RDONLY)
     try:
         settled(home / "a")
-        time.sleep(1.2)
+        time.sleep(1.2)  # the lease of an open file
         with open(platform.home / "a", "ab") as file:
             file.write(b"G" * (3 * MIB))
         until(lambda: os.fstat(reader).st_size == 5 * MIB)
@@ -362,7 +362,7 @@ def test_nobody_waits_for_what_is_superseded(world):
     with opened(home / "a") as fd:
         os.pread(fd, 4096, 0)
         platform.wait("held")
-        time.sleep(0.5)
+        time.sleep(0.5)  # until what was sent before it was held has been taken in
         with open(platform.home / "a", "ab") as file:
             file.write(b"more")
         until(lambda: os.fstat(fd).st_size == 16 * MIB + 4)
