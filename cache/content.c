@@ -318,6 +318,14 @@ bool cache_content_empty(CacheContent *content)
 	return empty;
 }
 
+gint64 cache_content_came_at(CacheContent *content)
+{
+	g_mutex_lock(&content->io);
+	gint64 at = content->came_at;
+	g_mutex_unlock(&content->io);
+	return at;
+}
+
 bool cache_content_whole(CacheContent *content, guint64 size)
 {
 	g_mutex_lock(&content->io);

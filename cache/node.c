@@ -146,6 +146,7 @@ void cache_node_free(CacheNode *node)
 	cache_worker_cancel(&node->list_late.timer);
 	g_cond_clear(&node->settled);
 	cache_extents_clear(&node->lost);
+	g_free(node->sum);
 	cache_record_clear(&node->r);
 	g_free(node);
 }

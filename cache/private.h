@@ -254,8 +254,11 @@ struct CacheNode {
 	void *keeping;  /* replaced while open: its content is being brought here */
 	CacheJob *job;  /* under way */
 	guint64 sealed; /* newest sealed generation */
+	guint64 summed; /* newest generation of which a try left the sum */
+	char *sum;
 	guint aborts, tries;
-	GSList *idle; /* CacheCall: wait for the job's end */
+	guint failures; /* since somebody began to wait for it */
+	GSList *idle;   /* CacheCall: wait for the job's end */
 	GSource *retry;
 	gint64 settle_until; /* monotonic us: what was sent before a crash has arrived by then */
 	GSList *publishers;  /* CachePublisher */
@@ -355,6 +358,7 @@ struct CacheContent {
 	CacheRanges ranges; /* what this file's answers said; unknown: as the storage */
 	bool streams;       /* it does not fit: of a whole body only what is waited for is kept */
 	guint64 unsaved;    /* bytes that came since the extents were journaled */
+	gint64 came_at;     /* monotonic us: when the last of them came */
 	GSource *saving;    /* they will be; guarded by Cache.lock */
 };
 
@@ -393,6 +397,7 @@ void cache_content_save_soon(CacheContent *content);
 void cache_content_save_now(CacheContent *content); /* on the worker, or at the end */
 bool cache_content_empty(CacheContent *content);    /* holds nothing */
 bool cache_content_whole(CacheContent *content, guint64 size);
+gint64 cache_content_came_at(CacheContent *content); /* monotonic us: the last byte from GSS */
 
 /* --- reading from GSS (cache/fetch.c) --- */
 

@@ -3,8 +3,12 @@
 
 #include <errno.h>
 
+/* What always fails gets as far each time: from then on that is no progress any more. */
+#define TRIES_THAT_COUNT 6
+
 typedef struct {
 	guint64 generation;
+	gint64 since; /* monotonic us */
 	bool patient; /* it holds no lock of the kernel: others' progress counts always */
 	CachePublishCallback callback;
 	void *data;
@@ -36,12 +40,17 @@ void cache_publishers_run(GSList *publishers, const CachePublished *published, c
 
 void cache_publish_moved_locked(Cache *cache, CacheNode *node)
 {
+	if (node->failures >= TRIES_THAT_COUNT)
+		return;
 	node->progress_at = cache->moved_at = g_get_monotonic_time();
 }
 
 static gint64 left_locked(const Cache *cache, const CacheNode *node, const Publisher *publisher)
 {
-	gint64 moved = node->progress_at;
+	gint64 moved = MAX(node->progress_at, publisher->since);
+	/* What it lacks comes from GSS first. */
+	if (node->job)
+		moved = MAX(moved, cache_content_came_at(node->job->content));
 	/* Its turn comes when those before it are through. */
 	if (node->queued || publisher->patient)
 		moved = MAX(moved, cache->moved_at);
@@ -138,12 +147,12 @@ static bool answer_locked(Cache *cache, CacheNode *node, const Publisher *asks, 
 	Publisher *publisher = g_new(Publisher, 1);
 	*publisher = *asks;
 	publisher->generation = node->r.generation;
+	publisher->since = g_get_monotonic_time();
 	CACHE_CRASH_POINT("fsync.waiting");
 	node->publishers = g_slist_prepend(node->publishers, publisher);
-	if (!node->deadline) {
-		node->progress_at = g_get_monotonic_time();
+	node->failures = 0;
+	if (!node->deadline)
 		arm_locked(cache, node, cache->patience);
-	}
 	/* Somebody asks: what was parked, or waits for its next try, is tried now. */
 	if (node->r.state == CACHE_STATE_FAILED || node->r.state == CACHE_STATE_CONFLICT)
 		node->r.state = CACHE_STATE_DIRTY;

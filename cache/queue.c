@@ -198,6 +198,8 @@ static CacheJob *seal_locked(Cache *cache, CacheNode *node, GError **error)
 	                  .attempted_hash = g_strdup(r->attempted_hash),
 	                  .looked = GSS_VERSION_INIT,
 	                  .result = GSS_VERSION_INIT};
+	if (node->summed == r->generation)
+		job->hash = g_strdup(node->sum);
 	gss_version_copy(&job->base, &r->remote);
 	return job;
 }
@@ -400,6 +402,9 @@ static void note_sent_locked(CacheJob *job, bool outdated)
 	g_autoptr(GError) error = NULL;
 	if (job->untouched || !job->hash)
 		return;
+	g_free(job->node->sum);
+	job->node->sum = g_strdup(job->hash);
+	job->node->summed = job->generation;
 	if (!outdated)
 		note_sum(&r->attempted_hash, r->attempted, job);
 	else if (g_strcmp0(r->moved_from, job->uri) == 0)
@@ -548,6 +553,7 @@ static void after_locked(Cache *cache, CacheNode *node, guint ms)
 static void try_again_locked(Cache *cache, CacheNode *node, const GError *error)
 {
 	guint delay = cache_queue_delay(node->tries, g_random_double());
+	node->failures++;
 	if (node->tries++ == 0)
 		g_message("%s: not uploaded yet, will be tried again: %s", node->r.name,
 		          error->message);

@@ -3,7 +3,8 @@
  * A file is carried over into the new journal if all that is said of it can be read and agrees: its
  * record, the folders above it, and that its blob is whole, of just the journaled size, and not
  * torn. Such a blob is what its last close() left, whatever else was lost. All other blobs go to
- * quarantine/, under the name that could be read. */
+ * quarantine/, under the name that could be read. What it says is still to be deleted on GSS is
+ * not believed, and told. */
 #include "cache/private.h"
 
 #include <errno.h>
@@ -141,6 +142,18 @@ static bool sort_out(Salvage *salvage, GError **error)
 	return blobs != NULL;
 }
 
+static void tell_removals(const Salvage *salvage)
+{
+	g_autoptr(GPtrArray) removals =
+		salvage->old ? cache_store_removals(salvage->old, 0, NULL) : NULL;
+	for (guint i = 0; removals && i < removals->len; i++) {
+		const CacheRemoval *removal = removals->pdata[i];
+		if (!removal->until && removal->uri && gss_uri_check(removal->uri, NULL))
+			g_warning("%s: %s: was to be removed from GSS, and is not: it shows again",
+			          salvage->cache->path, removal->uri);
+	}
+}
+
 bool cache_salvage(Cache *cache, const char *damaged, GError **error)
 {
 	g_autoptr(CacheStore) old = cache_store_open_damaged(damaged);
@@ -148,6 +161,7 @@ bool cache_salvage(Cache *cache, const char *damaged, GError **error)
 	Salvage salvage = {cache, old, sound};
 	if (!sort_out(&salvage, error))
 		return false;
+	tell_removals(&salvage);
 	CACHE_CRASH_POINT("salvage.sorted");
 	/* All or none: what does not get in is set aside by the recovery. */
 	g_autoptr(GError) failure = NULL;

@@ -10,7 +10,8 @@
 
 /* --- here --- */
 
-char *cache_sum_blob(int fd, guint64 size, GCancellable *cancellable)
+static char *sum_blob(int fd, guint64 size, GCancellable *cancellable, CacheSumPiece piece,
+                      void *data)
 {
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
 	g_autofree guchar *buffer = g_malloc(MIN(PIECE, MAX(size, 1)));
@@ -23,8 +24,15 @@ char *cache_sum_blob(int fd, guint64 size, GCancellable *cancellable)
 			return NULL;
 		g_checksum_update(sum, buffer, n);
 		offset += n;
+		if (piece && !piece(data))
+			return NULL;
 	}
 	return g_strdup(g_checksum_get_string(sum));
+}
+
+char *cache_sum_blob(int fd, guint64 size, GCancellable *cancellable)
+{
+	return sum_blob(fd, size, cancellable, NULL, NULL);
 }
 
 typedef struct {
@@ -32,6 +40,7 @@ typedef struct {
 	CacheContent *content;
 	guint64 size;
 	GCancellable *cancellable;
+	CacheSumPiece piece;
 	CacheSummed summed;
 	void *data;
 	char *hash;
@@ -50,18 +59,20 @@ static void local_done(void *data)
 void cache_sum_run(void *task, void *data)
 {
 	Local *local = task;
-	local->hash = cache_sum_blob(local->content->fd, local->size, local->cancellable);
+	local->hash = sum_blob(local->content->fd, local->size, local->cancellable, local->piece,
+	                       local->data);
 	cache_worker_post(data, local_done, local);
 }
 
 void cache_sum_content(Cache *cache, CacheContent *content, guint64 size, GCancellable *cancellable,
-                       CacheSummed summed, void *data)
+                       CacheSumPiece piece, CacheSummed summed, void *data)
 {
 	Local *local = g_new(Local, 1);
 	*local = (Local){.cache = cache,
 	                 .content = cache_content_ref(content),
 	                 .size = size,
 	                 .cancellable = g_object_ref(cancellable),
+	                 .piece = piece,
 	                 .summed = summed,
 	                 .data = data};
 	g_thread_pool_push(cache->sums, local, NULL);
@@ -233,7 +244,7 @@ static void on_validated(Cache *cache, const GError *error, void *data)
 	guint64 size = MAX(node->r.size, 0);
 	g_mutex_unlock(&cache->lock);
 	if (begun)
-		cache_sum_content(cache, content, size, cache->stop, on_summed, question);
+		cache_sum_content(cache, content, size, cache->stop, NULL, on_summed, question);
 	if (content)
 		cache_content_put(content);
 	if (!begun)

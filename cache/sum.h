@@ -17,11 +17,13 @@ typedef struct CacheContent CacheContent;
  * the disk: for what is small. Free with g_free(). */
 char *cache_sum_blob(int fd, guint64 size, GCancellable *cancellable);
 
-/* The same, later: `summed` runs on the worker, with no lock held. Whether the content was changed
- * meanwhile is for the caller to know. To be called within cache_call_begin_locked(). */
+/* The same, later: `summed` runs on the worker, with no lock held. `piece` (may be NULL) runs on
+ * the summing thread, with no lock held, after each piece: false ends it. Whether the content was
+ * changed meanwhile is for the caller to know. To be called within cache_call_begin_locked(). */
+typedef bool (*CacheSumPiece)(void *data);
 typedef void (*CacheSummed)(const char *hash, void *data);
 void cache_sum_content(Cache *cache, CacheContent *content, guint64 size, GCancellable *cancellable,
-                       CacheSummed summed, void *data);
+                       CacheSumPiece piece, CacheSummed summed, void *data);
 
 /* Of a file on GSS of `size` bytes; EAGAIN: it is changing. The callbacks run on gss-net;
  * `progress` (may be NULL) for each piece. */

@@ -228,8 +228,10 @@ static bool deliver(CacheTransfer *transfer, const void *bytes, gsize length, GE
 	if (ok)
 		transfer->pos += length;
 	/* The beginning of a body that always breaks at the same place is no progress. */
-	if (fresh)
+	if (fresh) {
 		content->tries = 0;
+		content->came_at = g_get_monotonic_time();
+	}
 	transfer->fresh += fresh;
 	content->unsaved += fresh;
 	bool save = content->unsaved >= SAVE_BYTES && content->unsaved - fresh < SAVE_BYTES;

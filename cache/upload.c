@@ -14,6 +14,14 @@ static void run_step(void *data)
 	job->step(job);
 }
 
+static void moved(void *data)
+{
+	CacheJob *job = data;
+	g_mutex_lock(&job->cache->lock);
+	cache_publish_moved_locked(job->cache, job->node);
+	g_mutex_unlock(&job->cache->lock);
+}
+
 static void keep(CacheJob *job, GssResource *resource, const GssVersion *version,
                  const GError *error)
 {
@@ -27,11 +35,8 @@ static void keep(CacheJob *job, GssResource *resource, const GssVersion *version
 	}
 	if (version)
 		gss_version_copy(&job->result, version);
-	if (!error) {
-		g_mutex_lock(&job->cache->lock);
-		cache_publish_moved_locked(job->cache, job->node);
-		g_mutex_unlock(&job->cache->lock);
-	}
+	if (!error)
+		moved(job);
 	cache_worker_post(job->cache, run_step, job);
 }
 
@@ -58,6 +63,14 @@ static void on_written(const char *uri, const GError *error, void *data)
 
 /* --- what ours is --- */
 
+/* A writer need not wait for a sum that nobody wants any more. */
+static bool on_our_piece(void *data)
+{
+	CacheJob *job = data;
+	moved(job);
+	return !g_atomic_int_get(&job->aborted);
+}
+
 static void on_our_sum(const char *hash, void *data)
 {
 	CacheJob *job = data;
@@ -73,7 +86,8 @@ static void sum_ours(CacheJob *job, guint64 size, GCancellable *cancellable,
 {
 	job->step = step;
 	g_clear_pointer(&job->sum, g_free);
-	cache_sum_content(job->cache, job->content, size, cancellable, on_our_sum, job);
+	cache_sum_content(job->cache, job->content, size, cancellable, on_our_piece, on_our_sum,
+	                  job);
 }
 
 /* Small contents are summed at once. */
@@ -134,21 +148,13 @@ static void on_sum(const char *hash, const GError *error, void *data)
 	keep(job, NULL, NULL, error);
 }
 
-static void on_summing(void *data)
-{
-	CacheJob *job = data;
-	g_mutex_lock(&job->cache->lock);
-	cache_publish_moved_locked(job->cache, job->node);
-	g_mutex_unlock(&job->cache->lock);
-}
-
 /* Of what is there, of the size that was just told: job->theirs. */
 static void sum_theirs(CacheJob *job, void (*step)(CacheJob *job))
 {
 	job->step = step;
 	g_autoptr(GssResource) resource = gss_resource_ref(job->resource);
-	cache_sum_remote(job->cache->client, resource, job->result.size, job->cancellable,
-	                 on_summing, on_sum, job);
+	cache_sum_remote(job->cache->client, resource, job->result.size, job->cancellable, moved,
+	                 on_sum, job);
 }
 
 /* --- after sending --- */

@@ -373,6 +373,18 @@ def test_files_of_which_all_can_be_read_are_carried_over(held, mount, platform):
     assert home.unmount() == 0
 
 
+def test_what_a_damaged_journal_says_is_to_be_removed_stays(held, mount, platform):
+    (platform.home / "gone").write_bytes(OLD)
+    with held.database() as database:
+        database.execute("INSERT INTO removal (uri, size, mtime) VALUES ('it4i_anselm://home/gone', ?, -1)", (len(OLD),))
+    damage_table(held, "generation")
+    home = mount()
+    arrives(home, platform, "pending", "other", "known")
+    assert "it4i_anselm://home/gone: was to be removed from GSS, and is not" in home.text()
+    assert (home / "gone").read_bytes() == OLD and (platform.home / "gone").exists()
+    assert home.unmount() == 0
+
+
 def test_what_cannot_be_carried_over_keeps_its_name(held, mount, platform):
     """Of what the blobs hold nothing can be read: they are set aside, under the names of their files."""
     names = {f"{held.blob(name):016x}-{name}" for name in ("pending", "other", "known")}

@@ -118,6 +118,52 @@ static void test_patience(Fixture *f, const void *data)
 	drain(f);
 }
 
+/* What fails again and again moves each time, and gets nowhere. */
+static void test_in_vain(Fixture *f, const void *data)
+{
+	Answer synced = {0}, again = {0};
+	g_autofree char *big = g_strnfill(LARGE, 'x');
+	f->cache->patience = PATIENCE_US;
+	control(f, "", "bandwidth=3000000");
+	CacheId id = make(f, "f", big);
+	cache_fsync(f->cache, id, on_synced, &synced);
+	g_mutex_lock(&f->cache->lock);
+	CacheNode *node = g_hash_table_lookup(f->cache->nodes, &id);
+	node->failures = 6;
+	g_mutex_unlock(&f->cache->lock);
+	g_assert_cmpint(await(&synced), ==, ETIMEDOUT);
+	/* Who begins to wait only now has seen none of that. */
+	cache_fsync(f->cache, id, on_synced, &again);
+	g_assert_cmpint(await(&again), ==, 0);
+	control(f, "", "bandwidth=0");
+}
+
+/* A change in the middle: the rest comes from GSS first. */
+static void test_fetched_first(Fixture *f, const void *data)
+{
+	Answer synced = {0};
+	g_autofree char *big = g_strnfill(LARGE, 'x'), *path = place(f, "f");
+	put_and_restart(f, "f", big);
+	f->cache->patience = PATIENCE_US;
+	control(f, "", "bandwidth=3000000");
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	g_assert_true(sync_lookup(f->cache, f->home, "f", &attr, &error));
+	CacheFile *file = sync_open(f->cache, attr.id, O_WRONLY, &error);
+	g_assert_no_error(error);
+	g_assert_true(sync_write(file, LARGE / 2, "change", 6, &error));
+	g_assert_true(cache_file_flush(file, &error));
+	cache_file_release(file);
+	cache_fsync(f->cache, attr.id, on_synced, &synced);
+	g_assert_cmpint(await(&synced), ==, 0);
+	control(f, "", "bandwidth=0");
+	g_autofree char *there = NULL;
+	gsize length = 0;
+	memcpy(big + LARGE / 2, "change", 6);
+	g_assert_true(g_file_get_contents(path, &there, &length, NULL));
+	g_assert_cmpmem(there, length, big, LARGE);
+}
+
 /* What has arrived, and not what was written since. */
 static void test_what_arrived(Fixture *f, const void *data)
 {
@@ -145,6 +191,8 @@ int main(int argc, char **argv)
 	world_init(argv[1]);
 	ADD("publish/turn", test_turn);
 	ADD("publish/patience", test_patience);
+	ADD("publish/in-vain", test_in_vain);
+	ADD("publish/fetched-first", test_fetched_first);
 	ADD("publish/what-arrived", test_what_arrived);
 	return g_test_run();
 }

@@ -229,6 +229,24 @@ static void test_late_arrival_after_restart(Fixture *f, const void *data)
 	await_there(f, "f", false);
 }
 
+/* What is too large to be compared by the way was sent twice, has come with the first, and is
+ * replaced: it is known to be ours. */
+static void test_late_arrival_of_large(Fixture *f, const void *data)
+{
+	g_autofree char *big = g_strnfill(2 * 1024 * 1024, 'x');
+	give_all(f, big);
+	control(f, "/reset", "");
+	control(f, "/fault?method=POST&path=*/f&hold=before&times=100", "");
+	control(f, "/release", "");
+	await_counter(f, "held", 1); /* the second try */
+	kill_cache(f, NULL);
+	put_there(f, "f", big);
+	rewrite(f, find(f, "f"), "newer");
+	drain(f);
+	assert_names(f, "f");
+	assert_there(f, "f", "newer");
+}
+
 /* What comes is somebody else's: it stays, and is seen. */
 static void test_late_arrival_theirs(Fixture *f, const void *data)
 {
@@ -751,6 +769,7 @@ int main(int argc, char **argv)
 	ADD("race/late-arrival", test_late_arrival);
 	ADD("race/late-arrival-in-the-end", test_late_arrival_in_the_end);
 	ADD("race/late-arrival-after-restart", test_late_arrival_after_restart);
+	ADD("race/late-arrival-of-large", test_late_arrival_of_large);
 	ADD("race/late-arrival-theirs", test_late_arrival_theirs);
 	ADD("race/create-delete-create", test_create_delete_create);
 	ADD("race/moved-in-flight-killed", test_moved_in_flight_killed);
