@@ -67,6 +67,8 @@ typedef struct {
 	/* attributes changed; contents from `offset` on are stale if length >= 0 (0: to the end);
 	 * -1: attributes only */
 	void (*inode)(CacheId id, gint64 offset, gint64 length, void *data);
+	/* attributes changed; when this returns the kernel knows. It does not wait for anybody. */
+	void (*attributes)(CacheId id, void *data);
 	/* the name is gone, or is somebody else now */
 	void (*entry)(CacheId parent, const char *name, void *data);
 	/* something of what cache_status_files() and cache_pending() tell has changed; not more

@@ -170,12 +170,45 @@ static bool insert_child(Cache *cache, CacheNode *folder, const GssResource *res
 	return cache_store_insert(cache->store, &record, error);
 }
 
+/* --- what is removed while a listing is under way --- */
+
+gint64 cache_folder_asks_locked(Cache *cache)
+{
+	cache->listing_now++;
+	return g_get_monotonic_time();
+}
+
+void cache_folder_asked_locked(Cache *cache)
+{
+	if (--cache->listing_now == 0)
+		g_hash_table_remove_all(cache->gone);
+}
+
 void cache_folder_gone_locked(Cache *cache, const char *uri)
 {
 	gint64 now = g_get_monotonic_time();
 	if (cache->listing_now)
 		g_hash_table_insert(cache->gone, g_strdup(uri), g_memdup2(&now, sizeof(now)));
 }
+
+static bool gone_since(Cache *cache, const char *uri, gint64 since)
+{
+	const gint64 *gone = uri ? g_hash_table_lookup(cache->gone, uri) : NULL;
+	return gone && *gone >= since;
+}
+
+bool cache_folder_left_locked(Cache *cache, const char *folder, const GssResource *resource,
+                              gint64 since)
+{
+	if (!g_hash_table_size(cache->gone))
+		return false;
+	/* What arrived late is known by where it was sent: that need not be its URI. */
+	g_autofree char *address = gss_uri_child(folder, gss_resource_name(resource));
+	return gone_since(cache, gss_resource_uri(resource), since) ||
+	       gone_since(cache, address, since);
+}
+
+/* --- what is shown --- */
 
 static void note_unshown(Listing *listing, const char *name, const char *why)
 {
@@ -215,8 +248,7 @@ static bool usable(Listing *listing, const GssResource *resource)
 		note_unshown(listing, name, error ? error->message : "it has no valid URI");
 		return false;
 	}
-	const gint64 *gone = g_hash_table_lookup(cache->gone, uri);
-	return !(gone && *gone >= listing->asked_at) &&
+	return !cache_folder_left_locked(cache, folder->r.uri, resource, listing->asked_at) &&
 	       !cache_removal_hides_locked(cache, folder->r.uri, name, uri) &&
 	       !g_hash_table_contains(folder->touched, name);
 }
@@ -396,8 +428,7 @@ static void finish(void *data)
 		folder->list_until = listing->asked_at + CACHE_LIST_LEASE_US;
 	}
 	folder->list_running = false;
-	if (--cache->listing_now == 0)
-		g_hash_table_remove_all(cache->gone);
+	cache_folder_asked_locked(cache);
 	cache_late_clear_locked(cache, &folder->list_late, listing->error);
 	g_clear_pointer(&folder->touched, g_hash_table_unref);
 	GSList *waiting = g_steal_pointer(&folder->listing);
@@ -463,9 +494,8 @@ bool cache_folder_refresh_locked(Cache *cache, CacheNode *folder, CacheReady rea
 		.uri = g_strdup(folder->r.uri),
 		.resources = g_ptr_array_new_with_free_func((GDestroyNotify)gss_resource_unref),
 		.outdated = g_ptr_array_new_with_free_func(g_free),
-		.asked_at = now};
+		.asked_at = cache_folder_asks_locked(cache)};
 	folder->list_running = true;
-	cache->listing_now++;
 	folder->touched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	folder->listing = cache_calls_add(folder->listing, ready, data);
 	cache_late_arm_locked(cache, &folder->list_late, &folder->listing);

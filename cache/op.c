@@ -147,8 +147,10 @@ static void on_entry(GssResource *resource, void *data)
 	if (gss_resource_type(resource) == GSS_TYPE_NOTEXIST)
 		return;
 	g_mutex_lock(&op->cache->lock);
-	if (cache_removal_hides_locked(op->cache, op->counted, gss_resource_name(resource),
-	                               gss_resource_uri(resource)))
+	if (cache_folder_left_locked(op->cache, op->counted, resource, op->asked_at))
+		op->left++;
+	else if (cache_removal_hides_locked(op->cache, op->counted, gss_resource_name(resource),
+	                                    gss_resource_uri(resource)))
 		op->hidden++;
 	else
 		op->entries++;
@@ -166,8 +168,9 @@ static void on_counted(CacheOp *op)
 {
 	Cache *cache = op->cache;
 	g_mutex_lock(&cache->lock);
-	bool waits = !op->error && !op->entries && op->hidden && !op->answered;
-	bool ended = cache->removals_ended != op->removals_ended; /* perhaps what was listed */
+	bool waits = !op->error && !op->entries && (op->hidden || op->left) && !op->answered;
+	bool ended = op->left || cache->removals_ended != op->removals_ended;
+	cache_folder_asked_locked(cache);
 	if (waits && cache->stopping) {
 		op->error = g_error_new_literal(CACHE_ERROR, ECANCELED, "unmounting");
 		waits = false;
@@ -185,8 +188,9 @@ static void on_counted(CacheOp *op)
 static void count(CacheOp *op)
 {
 	op->step = on_counted;
-	op->entries = op->hidden = 0;
+	op->entries = op->hidden = op->left = 0;
 	g_mutex_lock(&op->cache->lock);
+	op->asked_at = cache_folder_asks_locked(op->cache);
 	op->removals_ended = op->cache->removals_ended;
 	g_mutex_unlock(&op->cache->lock);
 	gss_storage_list(op->cache->client, op->counted, true, op->cache->stop, on_entry,

@@ -504,6 +504,12 @@ bool cache_folder_describe_locked(Cache *cache, CacheNode *folder, CacheReady re
 
 /* What was at `uri` was removed for good: a listing that was asked before does not count. */
 void cache_folder_gone_locked(Cache *cache, const char *uri);
+/* Around each listing; the first tells since when, in monotonic us. */
+gint64 cache_folder_asks_locked(Cache *cache);
+void cache_folder_asked_locked(Cache *cache);
+/* Was it, listed in `folder`, removed after that? */
+bool cache_folder_left_locked(Cache *cache, const char *folder, const GssResource *resource,
+                              gint64 since);
 
 /* Removes a folder that has gone, with all that is known below it; kept (false) if something below
  * is dirty. */
@@ -534,7 +540,9 @@ struct CacheOp {
 	char *made;  /* a folder that was made, and is to go again */
 	char *counted;        /* URI of a folder about to be removed */
 	guint entries;        /* in it */
-	guint hidden;         /* of which only those that are being removed */
+	guint hidden;         /* and those that are being removed */
+	guint left;           /* and those that were removed while it was listed */
+	gint64 asked_at;      /* monotonic us */
 	guint removals_ended; /* Cache.removals_ended before it was listed */
 	void (*after_count)(CacheOp *op);
 	GError *failure; /* what it is going to be answered */

@@ -123,8 +123,9 @@ static bool on_begin(const GssBody *body, void *data, GError **error)
 	bool ok = accept_locked(transfer, body->version, &adopted, error);
 	CacheId id = transfer->node->r.id;
 	g_mutex_unlock(&cache->lock);
-	if (adopted && cache->notify.inode)
-		cache->notify.inode(id, 0, -1, cache->notify.data);
+	/* Before anybody has read of it: he would take the old end for the new one's. */
+	if (adopted && cache->notify.attributes)
+		cache->notify.attributes(id, cache->notify.data);
 	if (!ok)
 		return false;
 	CacheRanges verdict = body->partial ? CACHE_RANGES_HONOURED : CACHE_RANGES_IGNORED;

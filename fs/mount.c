@@ -130,6 +130,12 @@ static void on_inode(CacheId id, gint64 offset, gint64 length, void *data)
 	fs_notifier_inode(storage->mount->notifier, fs_mount_ino(storage, id), offset, length);
 }
 
+static void on_attributes(CacheId id, void *data)
+{
+	FsStorage *storage = data;
+	fs_notifier_attributes(storage->mount->notifier, fs_mount_ino(storage, id));
+}
+
 static void on_entry(CacheId parent, const char *name, void *data)
 {
 	FsStorage *storage = data;
@@ -144,6 +150,9 @@ static void on_status(void *data)
 
 CacheNotify fs_mount_cache_notify(FsStorage *storage)
 {
-	return (CacheNotify){
-		.inode = on_inode, .entry = on_entry, .status = on_status, .data = storage};
+	return (CacheNotify){.inode = on_inode,
+	                     .attributes = on_attributes,
+	                     .entry = on_entry,
+	                     .status = on_status,
+	                     .data = storage};
 }

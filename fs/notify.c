@@ -204,6 +204,15 @@ void fs_notifier_inode(FsNotifier *notifier, uint64_t ino, gint64 offset, gint64
 	add(notifier, &(Item){.ino = ino, .offset = offset, .length = length});
 }
 
+void fs_notifier_attributes(FsNotifier *notifier, uint64_t ino)
+{
+	Item item = {.ino = ino, .length = -1};
+	g_mutex_lock(&notifier->lock); /* so long there is a session */
+	if (notifier->thread != NULL && !notifier->stopping)
+		tell(notifier->session, &item);
+	g_mutex_unlock(&notifier->lock);
+}
+
 void fs_notifier_entry(FsNotifier *notifier, uint64_t parent, const char *name)
 {
 	add(notifier, &(Item){.ino = parent, .name = (char *)name, .length = -1});

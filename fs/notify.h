@@ -23,6 +23,9 @@ void fs_notifier_free(FsNotifier *notifier);
 
 /* As CacheNotify.inode: a length below 0 means the attributes only, 0 to the end. */
 void fs_notifier_inode(FsNotifier *notifier, uint64_t ino, gint64 offset, gint64 length);
+/* The inode's attributes, at once: what is answered after this is read with the new ones. Never
+ * blocks for a page. */
+void fs_notifier_attributes(FsNotifier *notifier, uint64_t ino);
 /* Calls back, on some thread, when the kernel knows all of what came before. */
 void fs_notifier_settled(FsNotifier *notifier, void (*settled)(void *data), void *data);
 /* Wakes who polls; takes the handle over. */

@@ -98,6 +98,54 @@ gpointer g_async_queue_pop(GAsyncQueue *queue)
 	return data;
 }
 
+gpointer g_async_queue_try_pop(GAsyncQueue *queue)
+{
+	REAL(g_async_queue_try_pop);
+	gpointer data = real(queue);
+	acquire(queue);
+	return data;
+}
+
+gpointer g_async_queue_timeout_pop(GAsyncQueue *queue, guint64 timeout)
+{
+	REAL(g_async_queue_timeout_pop);
+	gpointer data = real(queue, timeout);
+	acquire(queue);
+	return data;
+}
+
+/* A task comes after whatever was done before it was pushed. The pools live as long as their
+ * programs, nearly: what wraps their functions is not freed. */
+typedef struct {
+	GFunc func;
+	gpointer data;
+} Pool;
+
+static void run_task(gpointer task, gpointer data)
+{
+	const Pool *pool = data;
+	acquire(task);
+	pool->func(task, pool->data);
+}
+
+GThreadPool *g_thread_pool_new(GFunc func, gpointer data, gint threads, gboolean exclusive,
+                               GError **error)
+{
+	REAL(g_thread_pool_new);
+	Pool *pool = malloc(sizeof(*pool));
+	if (pool == NULL)
+		abort();
+	*pool = (Pool){func, data};
+	return real(run_task, pool, threads, exclusive, error);
+}
+
+gboolean g_thread_pool_push(GThreadPool *pool, gpointer task, GError **error)
+{
+	REAL(g_thread_pool_push);
+	release(task);
+	return real(pool, task, error);
+}
+
 /* The last reference's holder comes after all others'. */
 #define UNREF(name, type)                                                                          \
 	void name(type *object)                                                                    \

@@ -470,6 +470,36 @@ def test_a_folder_is_renamed_once_what_left_it_is_gone(home, platform):
     until(lambda: sorted(os.listdir(platform.home)) == ["b", "f"])
 
 
+LISTED = """<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>
+    <g:listFilesMinimalResponse xmlns:g="http://gss.sintef.no/"><return><visualName>f</visualName>
+    <uniqueName>it4i_anselm://home/a/f</uniqueName><type>FILE</type></return></g:listFilesMinimalResponse>
+    </e:Body></e:Envelope>"""
+
+
+def removals(status):
+    status.seek(0)
+    [pending] = [line for line in status.read().splitlines() if line.startswith("pending\t")]
+    return pending.split("\t")[-1]
+
+
+@pytest.mark.parametrize("what", ["rmdir", "rename"])
+def test_what_was_removed_while_a_folder_was_listed_does_not_count(home, platform, what):
+    (home / "a").mkdir()
+    (home / "a" / "f").write_bytes(b"content")
+    settled(home / "a" / "f")
+    platform.fault(method="POST", path="/refissh*/f", delay=1000, times=1)
+    platform.fault(LISTED, operation="listFilesMinimal", status=200, type="text/xml", hold="before", times=1)
+    os.rename(home / "a" / "f", home / "f")
+    with concurrent.futures.ThreadPoolExecutor() as pool, open(home / ".status") as status:
+        done = pool.submit(os.rmdir, home / "a") if what == "rmdir" else pool.submit(os.rename, home / "a", home / "b")
+        platform.wait("held")
+        until(lambda: not (platform.home / "a" / "f").exists())
+        until(lambda: removals(status) == "0")
+        platform.control("/release")
+        done.result()
+    assert sorted(os.listdir(platform.home)) == (["f"] if what == "rmdir" else ["b", "f"])
+
+
 # ---- an answer that is lost ----
 
 
