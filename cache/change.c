@@ -38,8 +38,10 @@ bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GE
 	          cache_node_save_locked(cache, node, error);
 	if (cache_store_end(cache->store, ok, ok ? error : NULL) && ok) {
 		CACHE_CRASH_POINT("change.begun");
-		if (node->content)
+		if (durable) {
 			node->content->durable = false;
+			node->content->believed = MAX(r->size, 0);
+		}
 		if (first && r->parent != CACHE_PARENT_UNLINKED)
 			cache_node_mark_dirty_locked(cache, node);
 		if (!r->conflict)
@@ -179,12 +181,12 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 	}
 	if (!cache_queue_unseal_locked(cache, node, size == 0, error))
 		return false;
-	CacheContent *content = cache_content_open_locked(cache, node, error);
-	if (!content)
+	CacheContent *content = cache_content_open_locked(cache, node, size ? error : NULL);
+	if (!content && size) /* to be written anew it need not be there */
 		return false;
 	guint64 old_size = MAX(node->r.size, 0);
 	bool ok;
-	if (size == 0 && (old_size > 0 || node->write_errno || node->r.torn ||
+	if (size == 0 && (!content || old_size > 0 || node->write_errno || node->r.torn ||
 	                  (cache_node_dirty(node) && node->r.state != CACHE_STATE_DIRTY))) {
 		/* A new blob, so that a crash leaves either the old content or none. */
 		cache_conflict_note_base_locked(node);
@@ -221,7 +223,8 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 		}
 	} else {
 		/* Growing tears nothing; shrinking is journaled before the bytes go. */
-		ok = cache_change_begin_locked(cache, node, G_MAXINT64, error);
+		ok = cache_change_begin_locked(cache, node, G_MAXINT64, error) &&
+		     (size >= content->believed || cache_store_sync(cache->store, error));
 		if (ok && size < old_size) {
 			node->r.size = size;
 			node->flushed_size = MIN(node->flushed_size, size);
@@ -237,8 +240,10 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 			ok = cache_node_save_locked(cache, node, error);
 		}
 	}
-	cache_fetch_look_again(cache, content);
-	cache_content_unref(content);
+	if (content) {
+		cache_fetch_look_again(cache, content);
+		cache_content_unref(content);
+	}
 	if (!ok)
 		return false;
 	CACHE_CRASH_POINT("change.truncated");
@@ -246,4 +251,26 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 	node->r.mtime = node->r.ctime = cache_now_ns();
 	node->changed = true;
 	return opening || cache_change_flush_locked(cache, node, error);
+}
+
+GSList *cache_change_lost_locked(Cache *cache, CacheNode *node, guint64 start, guint64 end,
+                                 int errnum)
+{
+	if (errnum == ESTALE) { /* it was not this version that the writer meant */
+		cache_extents_remove(&node->lost, start, end);
+		return NULL;
+	}
+	cache_extents_add(&node->lost, start, end);
+	g_autoptr(GError) error =
+		g_error_new(CACHE_ERROR, errnum, "a write to it was lost: %s", g_strerror(errnum));
+	if (!node->write_errno)
+		g_warning("%s: %s; it is not uploaded until that is written, or cut off",
+		          node->r.name, error->message);
+	node->write_errno = errnum;
+	/* One that was not changed yet is what GSS has. */
+	if (!cache_node_dirty(node))
+		return NULL;
+	node->r.torn = CACHE_TORN_LOST; /* also after a restart */
+	cache_node_set_state_locked(cache, node, CACHE_STATE_FAILED, error);
+	return cache_publishers_take_locked(node, G_MAXUINT64);
 }

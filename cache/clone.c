@@ -31,8 +31,33 @@ static bool copy_locked(Cache *cache, CacheNode *node, CacheContent *old, CacheC
 	return ok;
 }
 
+/* Makes the copy the node's content, unless another version has replaced what was copied. */
+static bool install_locked(Cache *cache, CacheNode *node, CacheBlobId before, CacheContent *copy,
+                           GError **error)
+{
+	if (node->r.blob != before || !node->content || node->content->blob != before) {
+		g_set_error(error, CACHE_ERROR, ESTALE, "%s: another version has replaced it",
+		            node->r.name);
+		return false;
+	}
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	node->r.blob = copy->blob;
+	bool ok = cache_content_save_extents_locked(copy, error) &&
+	          cache_node_save_locked(cache, node, error);
+	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+	if (!ok) {
+		node->r.blob = before;
+		return false;
+	}
+	cache_content_unref(node->content);
+	node->content = copy;
+	return true;
+}
+
 bool cache_clone_locked(Cache *cache, CacheNode *node, GError **error)
 {
+	CacheBlobId before = node->r.blob;
 	CacheContent *old = cache_content_ref(node->content);
 	CacheBlobId id = cache_store_insert_blob(cache->store, node->r.id, cache->boot_id, error);
 	int fd = id ? cache_blob_create(&cache->blobs, id, error) : -1;
@@ -57,16 +82,8 @@ bool cache_clone_locked(Cache *cache, CacheNode *node, GError **error)
 	CACHE_CRASH_POINT("queue.cloned");
 	node->cloning = false;
 	g_cond_broadcast(&node->settled);
-	CacheBlobId before = node->r.blob;
-	if (ok && (ok = cache_store_begin(cache->store, error))) {
-		node->r.blob = id;
-		ok = cache_content_save_extents_locked(copy, error) &&
-		     cache_node_save_locked(cache, node, error);
-		ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
-	}
+	ok = ok && install_locked(cache, node, before, copy, error);
 	if (ok) {
-		cache_content_unref(node->content);
-		node->content = copy;
 		CACHE_CRASH_POINT("queue.cloned_recorded");
 		/* The upload has ended meanwhile: nobody has the old blob any more. */
 		g_autoptr(GError) failure = NULL;
@@ -75,7 +92,6 @@ bool cache_clone_locked(Cache *cache, CacheNode *node, GError **error)
 		else if (!node->job)
 			cache_content_discard(old);
 	} else {
-		node->r.blob = before;
 		cache_content_discard(copy);
 		cache_store_remove_blob(cache->store, id, NULL);
 		cache_content_unref(copy);

@@ -128,21 +128,32 @@ bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error)
 }
 
 /* What another boot left may be zeros: only a durable blob is believed. (What recovery found to be
- * dirty and not durable is not here any more; what was clean then is still on GSS.) */
-static bool trusted(Cache *cache, CacheNode *node, bool *ret_durable)
+ * dirty and not durable is not here any more, if it could be moved; what was clean then is still on
+ * GSS.) */
+static bool is_trusted(Cache *cache, CacheNode *node, bool *ret_durable, GError **error)
 {
 	g_autofree char *boot_id = NULL;
-	return cache_store_blob_info(cache->store, node->r.blob, &boot_id, ret_durable, NULL) &&
-	       (*ret_durable || g_strcmp0(boot_id, cache->boot_id) == 0);
+	if (!cache_store_blob_info(cache->store, node->r.blob, &boot_id, ret_durable, error))
+		return false;
+	if (*ret_durable || g_strcmp0(boot_id, cache->boot_id) == 0)
+		return true;
+	g_set_error(error, CACHE_ERROR, ENOENT,
+	            "%s: its local copy had not reached the disk when the machine went down",
+	            node->r.name);
+	return false;
 }
 
 static CacheContent *load(Cache *cache, CacheNode *node, GError **error)
 {
 	struct stat st;
-	int fd = cache_blob_open(&cache->blobs, node->r.blob, error);
+	bool durable = false;
+	int fd = is_trusted(cache, node, &durable, error)
+	                 ? cache_blob_open(&cache->blobs, node->r.blob, error)
+	                 : -1;
 	if (fd < 0)
 		return NULL;
 	CacheContent *content = cache_content_new(cache, node->r.id, node->r.blob, fd);
+	content->durable = durable;
 	/* What GSS has behind its end is none of what was changed here. */
 	content->written = cache_node_dirty(node);
 	if (content->written)
@@ -169,15 +180,13 @@ CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **
 	if (node->content)
 		return cache_content_ref(node->content);
 	g_autoptr(GError) failure = NULL;
-	bool durable = false;
-	if (node->r.blob && trusted(cache, node, &durable)) {
-		CacheContent *content = load(cache, node, &failure);
-		if (content) {
-			content->durable = durable;
-			node->content = content;
-			return cache_content_ref(content);
-		}
+	if (node->r.blob) {
+		node->content = load(cache, node, &failure);
+		if (node->content)
+			return cache_content_ref(node->content);
+		/* Whatever is there of what was written here stays. */
 		if (cache_node_dirty(node)) {
+			failure->code = failure->code == ENOENT ? EIO : failure->code;
 			g_propagate_error(error, g_steal_pointer(&failure));
 			return NULL;
 		}

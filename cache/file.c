@@ -233,13 +233,16 @@ void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCal
 
 /* --- writing --- */
 
+/* `ret_believed`: see settle(). */
 static bool begin_locked(CacheFile *file, guint64 offset, gsize length, CacheSpan *ret,
-                         GError **error)
+                         bool *ret_believed, GError **error)
 {
 	Cache *cache = file->cache;
 	CacheNode *node = file->node;
+	/* Looked at again: the lock may have been dropped for a copy. */
 	bool ok = is_current_locked(file, error) &&
 	          cache_queue_unseal_locked(cache, node, false, error) &&
+	          is_current_locked(file, error) &&
 	          cache_change_begin_locked(cache, node, offset, error);
 	CacheContent *content = ok ? cache_content_open_locked(cache, node, error) : NULL;
 	if (!content)
@@ -254,33 +257,12 @@ static bool begin_locked(CacheFile *file, guint64 offset, gsize length, CacheSpa
 	g_mutex_unlock(&content->io);
 	/* The reference is held until the end of the write: the node has the content anyway. */
 	*ret = (CacheSpan){content->fd, offset, length};
+	*ret_believed = offset < content->believed;
 	g_atomic_int_set(&content->grown, 1);
 	node->write_calls++;
 	cache_content_unref(content);
 	CACHE_CRASH_POINT("write.begun");
 	return true;
-}
-
-/* Returns those who wait for the file to arrive. */
-static GSList *lost_locked(Cache *cache, CacheNode *node, guint64 start, guint64 end, int errnum)
-{
-	if (errnum == ESTALE) { /* it was not this version that the writer meant */
-		cache_extents_remove(&node->lost, start, end);
-		return NULL;
-	}
-	cache_extents_add(&node->lost, start, end);
-	g_autoptr(GError) error =
-		g_error_new(CACHE_ERROR, errnum, "a write to it was lost: %s", g_strerror(errnum));
-	if (!node->write_errno)
-		g_warning("%s: %s; it is not uploaded until that is written, or cut off",
-		          node->r.name, error->message);
-	node->write_errno = errnum;
-	/* One that was not changed yet is what GSS has. */
-	if (!cache_node_dirty(node))
-		return NULL;
-	node->r.torn = CACHE_TORN_LOST; /* also after a restart */
-	cache_node_set_state_locked(cache, node, CACHE_STATE_FAILED, error);
-	return cache_publishers_take_locked(node, G_MAXUINT64);
 }
 
 static void tell_lost(GSList *publishers, int errnum)
@@ -300,6 +282,23 @@ static bool overwrites(const CacheNode *node, guint64 offset, gsize length)
 	       lseek(content->fd, (off_t)offset, SEEK_HOLE) >= (off_t)(offset + length);
 }
 
+/* What the journal on the disk believes to be durable is not written over before it has heard
+ * otherwise: bytes and journal reach the disk in any order. Ends the write on failure. */
+static bool settle(CacheFile *file, const CacheSpan *span, GError **error)
+{
+	Cache *cache = file->cache;
+	g_autoptr(GError) failure = NULL;
+	if (!cache_store_sync(cache->store, &failure)) {
+		cache_file_write_end(file, span, 0, failure->code);
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	g_mutex_lock(&cache->lock);
+	file->node->content->believed = 0; /* a write is under way: it is still the same */
+	g_mutex_unlock(&cache->lock);
+	return true;
+}
+
 bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, CacheSpan *ret,
                             GError **error)
 {
@@ -317,12 +316,13 @@ bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, Cache
 		cache->room.pending += length;
 		room = true;
 	}
-	bool ok = room && begin_locked(file, offset, length, ret, &failure);
+	bool believed = false;
+	bool ok = room && begin_locked(file, offset, length, ret, &believed, &failure);
 	int errnum = failure ? failure->code : EAGAIN;
 	if (!room) /* what is not there yet is not whole */
 		cache_extents_add(&node->lost, offset, offset + length);
 	else if (!ok)
-		failed = lost_locked(cache, node, offset, offset + length, errnum);
+		failed = cache_change_lost_locked(cache, node, offset, offset + length, errnum);
 	if (room && !ok)
 		cache_space_written_locked(cache, length);
 	g_mutex_unlock(&cache->lock);
@@ -331,14 +331,15 @@ bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, Cache
 		g_set_error_literal(error, CACHE_ERROR, EAGAIN, "there is no room now");
 	else if (!ok)
 		g_propagate_error(error, g_steal_pointer(&failure));
-	return ok;
+	return ok && (!believed || settle(file, ret, error));
 }
 
 void cache_file_write_lost(CacheFile *file, guint64 offset, gsize length, int errnum)
 {
 	Cache *cache = file->cache;
 	g_mutex_lock(&cache->lock);
-	GSList *failed = lost_locked(cache, file->node, offset, offset + length, errnum);
+	GSList *failed =
+		cache_change_lost_locked(cache, file->node, offset, offset + length, errnum);
 	g_mutex_unlock(&cache->lock);
 	tell_lost(failed, errnum);
 }
@@ -358,19 +359,24 @@ static void on_room(Cache *cache, const GError *error, void *data)
 	g_autoptr(GError) failure = NULL;
 	GSList *failed = NULL;
 	CacheSpan span;
+	bool believed = false;
 	g_mutex_lock(&cache->lock);
-	bool ok =
-		!error && begin_locked(write->file, write->offset, write->length, &span, &failure);
+	bool ok = !error && begin_locked(write->file, write->offset, write->length, &span,
+	                                 &believed, &failure);
 	if (!ok && !error) {
 		cache_space_written_locked(cache, write->length);
 		error = failure;
 	}
 	if (!ok)
-		failed = lost_locked(cache, node, write->offset, write->offset + write->length,
-		                     error->code);
+		failed = cache_change_lost_locked(cache, node, write->offset,
+		                                  write->offset + write->length, error->code);
 	g_mutex_unlock(&cache->lock);
 	if (!ok)
 		tell_lost(failed, error->code);
+	if (ok && believed && !settle(write->file, &span, &failure)) {
+		ok = false;
+		error = failure;
+	}
 	write->callback(ok ? &span : NULL, ok ? NULL : error, write->data);
 }
 
@@ -412,7 +418,8 @@ void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written,
 		node->changed = true;
 	}
 	if (errnum)
-		failed = lost_locked(cache, node, end, span->offset + span->length, errnum);
+		failed = cache_change_lost_locked(cache, node, end, span->offset + span->length,
+		                                  errnum);
 	if (end >= file->written_out + WRITE_OUT_BYTES) {
 		cache_syncer_write_out(cache, content, file->written_out, end - file->written_out);
 		file->written_out = end;

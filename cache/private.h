@@ -336,9 +336,12 @@ struct CacheContent {
 	CacheId node;
 	CacheBlobId blob;
 	int fd;
-	bool durable;    /* as the journal may say; guarded by Cache.lock, as is the next */
-	guint synced;    /* dirty_seq of what is on the disk */
-	guint64 bytes;   /* of disk, as last measured; guarded by Cache.lock */
+	bool durable;  /* as the journal may say; guarded by Cache.lock, as is the next */
+	guint synced;  /* dirty_seq of what is on the disk */
+	guint64 bytes; /* of disk, as last measured; guarded by Cache.lock */
+	/* So much of it is durable for the journal on the disk, and not any more for the journal;
+	 * guarded by Cache.lock */
+	guint64 believed;
 	gint grown;      /* atomic: it has become more since */
 	gint discard;    /* atomic: the journal has forgotten it, see cache_content_discard() */
 	guint dirty_seq; /* atomic; grows with the begin of each write, and with all that comes */
@@ -491,6 +494,10 @@ void cache_change_flush_closed_locked(Cache *cache);
  * next flush. May drop the lock while a write or a copy is under way. */
 bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, bool opening,
                                   GError **error);
+/* Bytes are not what they should be: the file is not uploaded until they are written anew, or cut
+ * off. Returns those who wait for it to arrive. */
+GSList *cache_change_lost_locked(Cache *cache, CacheNode *node, guint64 start, guint64 end,
+                                 int errnum);
 /* Bytes that were lost are there again, or are no longer part of the file. */
 void cache_change_found_locked(Cache *cache, CacheNode *node, guint64 start, guint64 end);
 

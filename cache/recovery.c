@@ -16,9 +16,11 @@ static bool set_aside(Cache *cache, CacheBlobId id, const char *label, GError **
 		return true;
 	if (S_ISREG(st.st_mode) && st.st_size == 0)
 		return cache_blob_remove(&cache->blobs, id, error);
+	if (!cache_blob_quarantine(&cache->blobs, id, label, error))
+		return false;
 	g_warning("%s: a blob of %s is not trusted and was moved to quarantine/", cache->path,
 	          label);
-	return cache_blob_quarantine(&cache->blobs, id, label, error);
+	return true;
 }
 
 /* A copy that was being made for a writer: the journal says of no byte that it is held there, and

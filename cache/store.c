@@ -2,6 +2,8 @@
 #include "cache/store-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #define LOG_PAGES_MAX 4096 /* beyond it the log is folded in whole, to begin anew */
 
@@ -207,6 +209,21 @@ bool cache_store_checkpoint(CacheStore *store, GError **error)
 	CACHE_CRASH_POINT("store.checkpointed");
 	g_mutex_unlock(&store->checkpoint_lock);
 	return ok;
+}
+
+bool cache_store_sync(CacheStore *store, GError **error)
+{
+	const char *path = sqlite3_filename_wal(sqlite3_db_filename(store->db, "main"));
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), errnum = 0;
+	if (fd < 0 || fdatasync(fd) < 0)
+		errnum = errno;
+	if (fd >= 0)
+		close(fd);
+	if (errnum)
+		g_set_error(error, CACHE_ERROR, errnum, "cannot bring the journal to the disk: %s",
+		            g_strerror(errnum));
+	CACHE_CRASH_POINT("store.synced");
+	return !errnum;
 }
 
 bool cache_store_begin(CacheStore *store, GError **error)

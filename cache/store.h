@@ -100,8 +100,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheStore, cache_store_close)
  * found to be `full`; true: it has become better. Called with the store's lock, takes no other. */
 typedef bool (*CacheStoreRoom)(void *data, bool full);
 void cache_store_set_room(CacheStore *store, CacheStoreRoom room, void *data);
-/* Brings what was committed to the disk. Slow: for a thread that may wait. */
+/* Brings what was committed to the disk, and folds it in. Slow: for a thread that may wait. */
 bool cache_store_checkpoint(CacheStore *store, GError **error);
+/* Brings what was committed to the disk, and no more. */
+bool cache_store_sync(CacheStore *store, GError **error);
 bool cache_store_log_is_long(CacheStore *store); /* a checkpoint is due */
 
 /* Transactions don't nest. end(commit = false) rolls back and can't fail; a failed commit rolls

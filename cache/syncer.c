@@ -57,14 +57,35 @@ static bool unchanged_locked(Cache *cache, const Task *task)
 	return unchanged && !g_atomic_int_get(&content->discard);
 }
 
-/* In one transaction, so that a batch costs the journal little more than one blob. */
-static bool mark(Cache *cache, GPtrArray *batch, GError **error)
+/* The kernel tells of that once and forgets the bytes: what is read from now on need not be what
+ * was written. Of a clean file nothing is lost: it is fetched again. */
+static GSList *lost_locked(Cache *cache, const CacheContent *content, int errnum)
+{
+	g_autoptr(GError) error = NULL;
+	CacheNode *node = g_hash_table_lookup(cache->nodes, &content->node);
+	if (node && node->job && node->job->content == content)
+		g_atomic_int_set(&node->job->aborted, 1);
+	if (!node || node->r.blob != content->blob)
+		return NULL;
+	if (cache_node_dirty(node))
+		return cache_change_lost_locked(cache, node, 0, MAX(node->r.size, 1), errnum);
+	if (!cache_content_renew_locked(cache, node, &error))
+		g_warning("%s: %s", cache->path, error->message);
+	return NULL;
+}
+
+/* In one transaction, so that a batch costs the journal little more than one blob. `ret_failed`:
+ * those who wait for what is lost. */
+static bool mark(Cache *cache, GPtrArray *batch, GSList **ret_failed, GError **error)
 {
 	g_autoptr(GPtrArray) marked = g_ptr_array_new(); /* Task */
 	g_mutex_lock(&cache->lock);
 	for (guint i = 0; i < batch->len; i++) {
 		Task *task = batch->pdata[i];
-		if (!task->error && unchanged_locked(cache, task))
+		if (task->error)
+			*ret_failed = g_slist_concat(
+				lost_locked(cache, task->content, task->error->code), *ret_failed);
+		else if (unchanged_locked(cache, task))
 			g_ptr_array_add(marked, task);
 	}
 	bool ok = marked->len == 0 || cache_store_begin(cache->store, error);
@@ -115,10 +136,14 @@ static void sync_batch(Cache *cache, GPtrArray *batch)
 	}
 	CACHE_CRASH_POINT("sync.synced");
 	g_autoptr(GError) failure = NULL;
+	g_autoptr(GError) lost = g_error_new_literal(CACHE_ERROR, EIO, "the disk has lost it");
+	GSList *failed = NULL;
 	/* The journal's log is folded in from here, away from everybody's way; and with it what was
 	 * marked is on the disk. */
-	if (!mark(cache, batch, &failure) || !cache_store_checkpoint(cache->store, &failure))
+	if (!mark(cache, batch, &failed, &failure) ||
+	    !cache_store_checkpoint(cache->store, &failure))
 		g_warning("%s: %s", cache->path, failure->message);
+	cache_publishers_run(failed, NULL, lost);
 	for (guint i = 0; i < batch->len; i++) {
 		Task *task = batch->pdata[i];
 		if (task->error)

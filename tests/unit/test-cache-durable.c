@@ -6,6 +6,8 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sqlite3.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,8 +25,50 @@ static void fetch(CacheFile *file, guint64 offset)
 	g_assert_cmpstr(bytes, ==, "o");
 }
 
+static gint fail_blob;     /* the next fdatasync() of a blob fails */
+static gint log_unsynced;  /* bytes of the journal's log */
+static gint pushed_before; /* as many of them when a blob was pushed to the disk */
+static gint refuse_moves;
+
+static bool is(int fd, const char *what)
+{
+	char link[32], path[512];
+	g_snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	gssize n = readlink(link, path, sizeof(path) - 1);
+	path[MAX(n, 0)] = '\0';
+	return strstr(path, what) != NULL;
+}
+
+static gssize write_journal(int fd, const void *bytes, gsize length, off_t offset)
+{
+	if (is(fd, "-wal"))
+		g_atomic_int_add(&log_unsynced, (gint)length);
+	return syscall(SYS_pwrite64, fd, bytes, length, offset);
+}
+
+int sync_file_range(int fd, off64_t offset, off64_t length, unsigned flags)
+{
+	g_atomic_int_set(&pushed_before, g_atomic_int_get(&log_unsynced));
+	return (int)syscall(SYS_sync_file_range, fd, offset, length, flags);
+}
+
+int renameat2(int from, const char *old, int to, const char *new, unsigned flags)
+{
+	if (g_atomic_int_get(&refuse_moves)) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int)syscall(SYS_renameat2, from, old, to, new, flags);
+}
+
 int fdatasync(int fd)
 {
+	if (is(fd, "/blobs/") && g_atomic_int_compare_and_exchange(&fail_blob, 1, 0)) {
+		errno = EIO;
+		return -1;
+	}
+	if (is(fd, "-wal"))
+		g_atomic_int_set(&log_unsynced, 0);
 	int result = (int)syscall(SYS_fdatasync, fd);
 	if (fd == g_atomic_int_get(&hook_fd)) {
 		g_atomic_int_set(&hook_fd, -1);
@@ -149,13 +193,124 @@ static void test_fetched_later(Fixture *f, const void *data)
 	drain(f);
 }
 
+/* Kept here: GSS does not take it. */
+static CacheId make_pending(Fixture *f, const char *name, const char *text)
+{
+	g_autofree char *fault =
+		g_strdup_printf("/fault?method=POST&path=*/%s&status=503&times=1000", name);
+	control(f, fault, "");
+	CacheId id = make(f, name, text);
+	for (g_autofree char *why = NULL; !why; g_usleep(1000))
+		why = cache_state_error(f->cache, id);
+	return id;
+}
+
+static CacheBlobId blob_of(Fixture *f, CacheId id)
+{
+	g_mutex_lock(&f->cache->lock);
+	const CacheNode *node = g_hash_table_lookup(f->cache->nodes, &id);
+	CacheBlobId blob = node->r.blob;
+	g_mutex_unlock(&f->cache->lock);
+	return blob;
+}
+
+/* What is written over something durable reaches the disk after the journal has said so there. */
+static void test_written_over(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	const gsize size = 20 * SIZE;
+	g_autofree char *old = g_strnfill(size, 'o'), *new = g_strnfill(size - SIZE, 'n');
+	CacheId id = make_pending(f, "f", old);
+	while (!is_durable(f, blob_of(f, id)))
+		g_usleep(1000);
+	g_assert_true(cache_store_checkpoint(f->cache->store, &error));
+	CacheFile *file = sync_open(f->cache, id, O_WRONLY, &error);
+	g_assert_no_error(error);
+	g_atomic_int_set(&pushed_before, -1);
+	g_assert_true(sync_write(file, 0, new, size - SIZE, &error));
+	while (g_atomic_int_get(&pushed_before) < 0)
+		g_usleep(1000);
+	g_assert_cmpint(g_atomic_int_get(&pushed_before), ==, 0);
+	/* Neither is it cut. */
+	g_assert_true(cache_file_flush(file, &error));
+	cache_file_release(file);
+	while (!is_durable(f, blob_of(f, id)))
+		g_usleep(1000);
+	g_assert_true(sync_truncate(f->cache, id, SIZE, &error));
+	control(f, "/reset", "");
+	drain(f);
+}
+
+/* What the disk has lost is not uploaded, nor called durable; written anew it is. */
+static void test_lost_by_the_disk(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_atomic_int_set(&fail_blob, 1);
+	CacheId id = make_pending(f, "f", "content");
+	for (int i = 0; i < 5000 && cache_state(f->cache, id) != CACHE_STATE_FAILED; i++)
+		g_usleep(1000);
+	g_assert_cmpint(cache_state(f->cache, id), ==, CACHE_STATE_FAILED);
+	g_assert_false(is_durable(f, blob_of(f, id)));
+	control(f, "/reset", "");
+	g_assert_true(sync_drain(f->cache, &error));
+	assert_gone(f, "f");
+	rewrite(f, id, "anew");
+	drain(f);
+	assert_there(f, "f", "anew");
+}
+
+/* What could not be moved to quarantine/ stays where it is, whoever opens it. */
+static void test_cannot_be_moved(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *journal = g_build_filename(f->cache->path, "journal.sqlite", NULL);
+	CacheId id = make_pending(f, "f", "acknowledged");
+	stop_cache(f);
+	sqlite3 *db = NULL;
+	g_assert_cmpint(sqlite3_open(journal, &db), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(db, "UPDATE blob SET boot_id = 'another', durable = 0", NULL,
+	                             NULL, NULL),
+	                ==, SQLITE_OK);
+	sqlite3_close(db);
+	g_atomic_int_set(&refuse_moves, 1);
+	start_cache(f);
+	g_atomic_int_set(&refuse_moves, 0);
+	g_autofree char *path = g_strdup_printf("%s/blobs/%016" G_GINT64_MODIFIER "x",
+	                                        f->cache->path, (guint64)blob_of(f, id));
+	CacheFile *file = sync_open(f->cache, id, O_RDONLY, NULL);
+	if (file)
+		cache_file_release(file);
+	g_autofree char *bytes = NULL;
+	g_assert_true(g_file_get_contents(path, &bytes, NULL, &error));
+	g_assert_cmpstr(bytes, ==, "acknowledged");
+	control(f, "/reset", "");
+	rewrite(f, id, "anew");
+	drain(f);
+	assert_there(f, "f", "anew");
+}
+
+static void intercept_journal(void)
+{
+	static const char *const names[] = {"pwrite", "pwrite64"};
+	sqlite3_initialize();
+	sqlite3_vfs *vfs = sqlite3_vfs_find("unix-excl");
+	for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+		g_assert_cmpint(
+			vfs->xSetSystemCall(vfs, names[i], (sqlite3_syscall_ptr)write_journal), ==,
+			SQLITE_OK);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_log_set_always_fatal(G_LOG_FATAL_MASK);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
+	intercept_journal();
 	world_init(argv[1]);
 	ADD("durable/fetched-meanwhile", test_fetched_meanwhile);
 	ADD("durable/fetched-later", test_fetched_later);
+	ADD("durable/written-over", test_written_over);
+	ADD("durable/lost-by-the-disk", test_lost_by_the_disk);
+	ADD("durable/cannot-be-moved", test_cannot_be_moved);
 	return g_test_run();
 }

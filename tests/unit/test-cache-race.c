@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cache/private.h"
@@ -475,7 +476,7 @@ static void test_rename_over_open_remote(Fixture *f, const void *data)
 	delete (f, "z");
 	assert_names(f, "t");
 	/* Closed before it has all come: nobody waits. */
-	g_autofree char *big = g_strnfill(4 * 1024 * 1024, 'x');
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
 	put_and_restart(f, "big", big);
 	CacheId id = find(f, "big");
 	control(f, "/fault?method=GET&path=*/big&hold=before&times=100", "");
@@ -529,7 +530,7 @@ static void test_truncate_in_flight(Fixture *f, const void *data)
 static void test_truncate_in_download(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *big = g_strnfill(4 * 1024 * 1024, 'x');
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
 	put_and_restart(f, "f", big);
 	CacheId id = find(f, "f");
 	control(f, "", "bandwidth=1000000");
@@ -590,7 +591,7 @@ static void *read_on(void *data)
 /* Flushes while downloads of the same file end. */
 static void test_flush_while_reading(Fixture *f, const void *data)
 {
-	g_autofree char *big = g_strnfill(4 * 1024 * 1024, 'x');
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
 	put_and_restart(f, "f", big);
 	Reading reading = {.f = f, .id = find(f, "f")};
 	GThread *readers[2];
@@ -726,6 +727,16 @@ static void *publish(void *data)
 	return NULL;
 }
 
+static void await_publisher(Fixture *f, CacheId id)
+{
+	for (bool waits = false; !waits; g_usleep(1000)) {
+		g_mutex_lock(&f->cache->lock);
+		CacheNode *node = g_hash_table_lookup(f->cache->nodes, &id);
+		waits = node->publishers != NULL;
+		g_mutex_unlock(&f->cache->lock);
+	}
+}
+
 /* Somebody waits for a file that ends in a hole, and it is written to: the upload goes on from what
  * it was, and the node with a clone. */
 static void test_clone_of_holes(Fixture *f, const void *data)
@@ -742,6 +753,7 @@ static void test_clone_of_holes(Fixture *f, const void *data)
 	Publishing publishing = {f, id};
 	GThread *thread = g_thread_new("publish", publish, &publishing);
 	await_counter(f, "bytes.received", 200000);
+	await_publisher(f, id);
 	file = open_file(f, id, O_WRONLY);
 	put(file, 2000, "more");
 	close_file(file);
@@ -756,6 +768,61 @@ static void test_clone_of_holes(Fixture *f, const void *data)
 	g_assert_cmpmem(bytes, length, expected, size);
 }
 
+/* --- what happens while a content is copied --- */
+
+static Publishing copying;
+static gint copies_left;
+
+/* The upload ends, a teammate replaces the file, and somebody looks. */
+static void replace_meanwhile(void)
+{
+	Fixture *f = copying.f;
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	control(f, "", "bandwidth=0");
+	for (bool busy = true; busy; g_usleep(10000)) {
+		g_mutex_lock(&f->cache->lock);
+		CacheNode *node = g_hash_table_lookup(f->cache->nodes, &copying.id);
+		busy = node->job != NULL;
+		node->attr_until = 0;
+		g_mutex_unlock(&f->cache->lock);
+	}
+	put_there(f, "f", "a teammate's");
+	g_assert_true(sync_getattr(f->cache, copying.id, &attr, &error));
+	g_assert_cmpuint(attr.size, ==, strlen("a teammate's"));
+}
+
+/* In place of the library's. */
+ssize_t copy_file_range(int from, off_t *in, int to, off_t *out, size_t length, unsigned flags)
+{
+	if (g_atomic_int_compare_and_exchange(&copies_left, 1, 0))
+		replace_meanwhile();
+	return syscall(SYS_copy_file_range, from, in, to, out, length, flags);
+}
+
+static void test_replaced_while_cloned(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
+	CacheId id = make(f, "f", "");
+	drain(f);
+	control(f, "", "bandwidth=1000000");
+	rewrite(f, id, big);
+	copying = (Publishing){f, id};
+	GThread *thread = g_thread_new("publish", publish, &copying);
+	await_counter(f, "bytes.received", 200000);
+	await_publisher(f, id);
+	CacheFile *file = open_file(f, id, O_RDWR);
+	g_atomic_int_set(&copies_left, 1);
+	g_assert_false(sync_write(file, 0, "mine", 4, &error));
+	g_assert_error(error, CACHE_ERROR, ESTALE);
+	cache_file_flush(file, NULL);
+	cache_file_release(file);
+	g_thread_join(thread);
+	drain(f);
+	assert_there(f, "f", "a teammate's");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -764,6 +831,7 @@ int main(int argc, char **argv)
 	world_init(argv[1]);
 	g_test_add_func("/cache/race/delay", test_delay);
 	ADD("race/clone-of-holes", test_clone_of_holes);
+	ADD("race/replaced-while-cloned", test_replaced_while_cloned);
 	ADD("race/moved-unknown", test_moved_unknown);
 	ADD("race/moved-unknown-theirs", test_moved_unknown_theirs);
 	ADD("race/late-arrival", test_late_arrival);
