@@ -177,25 +177,6 @@ static bool bind_meta(Cache *cache, const char *key, const char *value, GError *
 	return false;
 }
 
-/* A damaged journal is set aside. Free with g_free(); NULL on error. */
-static char *set_journal_aside(Cache *cache, const char *path, GError **error)
-{
-	g_autofree char *name = g_strdup_printf("journal-%" G_GINT64_FORMAT ".sqlite",
-	                                        g_get_real_time() / G_USEC_PER_SEC);
-	g_autofree char *target = g_build_filename(cache->path, "quarantine", name, NULL);
-	static const char *const suffixes[] = {"", "-wal", "-shm"};
-	for (gsize i = 0; i < G_N_ELEMENTS(suffixes); i++) {
-		g_autofree char *from = g_strconcat(path, suffixes[i], NULL);
-		g_autofree char *to = g_strconcat(target, suffixes[i], NULL);
-		if (rename(from, to) < 0 && errno != ENOENT) {
-			fail_errno(error, from, "cannot set the damaged journal aside");
-			return NULL;
-		}
-	}
-	g_warning("%s: the journal is damaged: it was moved to quarantine/%s", cache->path, name);
-	return g_steal_pointer(&target);
-}
-
 static bool open_store(Cache *cache, const char *path, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
@@ -235,7 +216,76 @@ static void forget_nodes(Cache *cache)
 	g_hash_table_remove_all(cache->dirty);
 }
 
-/* A damaged journal gives way to a new one, into which goes what can be read of it. */
+/* --- a damaged journal --- */
+
+/* A new one is made under the one name, is complete under the other, and only then takes the place
+ * of the damaged one: a kill on the way costs nothing. */
+#define UNFINISHED "journal.unfinished"
+#define COMPLETE "journal.complete"
+
+static const char *const journal_suffixes[] = {"", "-wal", "-shm"};
+
+static bool remove_unfinished(Cache *cache, GError **error)
+{
+	g_autofree char *path = g_build_filename(cache->path, UNFINISHED, NULL);
+	for (gsize i = 0; i < G_N_ELEMENTS(journal_suffixes); i++) {
+		g_autofree char *name = g_strconcat(path, journal_suffixes[i], NULL);
+		if (unlink(name) < 0 && errno != ENOENT)
+			return fail_errno(error, name, "cannot remove it");
+	}
+	return true;
+}
+
+static bool set_journal_aside(Cache *cache, const char *path, GError **error)
+{
+	g_autofree char *name = g_strdup_printf("journal-%" G_GINT64_FORMAT ".sqlite",
+	                                        g_get_real_time() / G_USEC_PER_SEC);
+	g_autofree char *target = g_build_filename(cache->path, "quarantine", name, NULL);
+	for (gsize i = 0; i < G_N_ELEMENTS(journal_suffixes); i++) {
+		g_autofree char *from = g_strconcat(path, journal_suffixes[i], NULL);
+		g_autofree char *to = g_strconcat(target, journal_suffixes[i], NULL);
+		if (rename(from, to) < 0 && errno != ENOENT)
+			return fail_errno(error, from, "cannot set the damaged journal aside");
+		CACHE_CRASH_POINT("salvage.set_aside");
+	}
+	g_warning("%s: the journal is damaged: it was moved to quarantine/%s", cache->path, name);
+	return true;
+}
+
+/* Into it goes what can be read of the damaged one. */
+static bool build_anew(Cache *cache, const char *damaged, GError **error)
+{
+	g_autofree char *path = g_build_filename(cache->path, UNFINISHED, NULL);
+	g_autofree char *log = g_strconcat(path, "-wal", NULL);
+	g_autofree char *complete = g_build_filename(cache->path, COMPLETE, NULL);
+	bool ok = remove_unfinished(cache, error) && open_store(cache, path, error) &&
+	          cache_salvage(cache, damaged, error) &&
+	          cache_store_checkpoint(cache->store, error);
+	g_clear_pointer(&cache->store, cache_store_close);
+	CACHE_CRASH_POINT("salvage.built");
+	if (!ok)
+		return false;
+	if (access(log, F_OK) == 0) {
+		g_set_error(error, CACHE_ERROR, EIO, "%s: cannot be folded in", log);
+		return false;
+	}
+	return rename(path, complete) == 0 ||
+	       fail_errno(error, path, "cannot rename the new journal");
+}
+
+/* Also what a kill interrupted. */
+static bool install_new(Cache *cache, const char *path, GError **error)
+{
+	g_autofree char *complete = g_build_filename(cache->path, COMPLETE, NULL);
+	if (access(complete, F_OK) < 0)
+		return errno == ENOENT || fail_errno(error, complete, "cannot be looked at");
+	CACHE_CRASH_POINT("salvage.complete");
+	if (!set_journal_aside(cache, path, error))
+		return false;
+	return rename(complete, path) == 0 ||
+	       fail_errno(error, complete, "cannot rename the new journal");
+}
+
 static bool begin_anew(Cache *cache, const char *path, GError **error)
 {
 	g_mutex_lock(&cache->lock);
@@ -246,15 +296,16 @@ static bool begin_anew(Cache *cache, const char *path, GError **error)
 	cache->parting = 0;
 	g_mutex_unlock(&cache->lock);
 	g_clear_pointer(&cache->store, cache_store_close);
-	g_autofree char *damaged = set_journal_aside(cache, path, error);
-	return damaged && open_store(cache, path, error) && cache_salvage(cache, damaged, error) &&
-	       recover(cache, error);
+	return build_anew(cache, path, error) && install_new(cache, path, error) &&
+	       open_store(cache, path, error) && recover(cache, error);
 }
 
 static bool open_journal(Cache *cache, GError **error)
 {
 	g_autofree char *path = g_build_filename(cache->path, "journal.sqlite", NULL);
 	g_autoptr(GError) failure = NULL;
+	if (!install_new(cache, path, error) || !remove_unfinished(cache, error))
+		return false;
 	if (open_store(cache, path, &failure) && recover(cache, &failure))
 		return true;
 	if (failure->code == EUCLEAN)

@@ -105,6 +105,17 @@ static bool carry_folder(const Salvage *salvage, CacheId id, GError **error)
 	       cache_store_restore(salvage->cache->store, &record, error);
 }
 
+/* `why` may be NULL. */
+static bool give_up(Cache *cache, const Found *found, const char *why, GError **error)
+{
+	const char *name = found->record.name ? found->record.name : "nobody";
+	if (!cache_blob_quarantine(&cache->blobs, found->blob, name, error))
+		return false;
+	g_warning("%s: %s: its bytes were moved to quarantine/%s%s", cache->path, name,
+	          why ? ": " : "", why ? why : "");
+	return true;
+}
+
 static bool carry_over(const Salvage *salvage, Found *found, GError **error)
 {
 	CacheStore *store = salvage->cache->store;
@@ -120,6 +131,25 @@ static bool carry_over(const Salvage *salvage, Found *found, GError **error)
 	return ok;
 }
 
+/* One that does not get in is no harm to the others; a full disk is. */
+static bool settle(const Salvage *salvage, Found *found, guint *ret_carried, GError **error)
+{
+	Cache *cache = salvage->cache;
+	g_autoptr(GError) failure = NULL;
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	bool ok = carry_over(salvage, found, &failure);
+	ok = cache_store_end(cache->store, ok, ok ? &failure : NULL) && ok;
+	*ret_carried += ok;
+	if (ok)
+		return true;
+	if (failure->code == ENOSPC) {
+		g_propagate_error(error, g_steal_pointer(&failure));
+		return false;
+	}
+	return give_up(cache, found, failure->message, error);
+}
+
 /* The rest goes to the quarantine first: what is in blobs/ afterwards is sound. */
 static bool sort_out(Salvage *salvage, GError **error)
 {
@@ -132,9 +162,7 @@ static bool sort_out(Salvage *salvage, GError **error)
 			g_ptr_array_add(salvage->sound, found);
 			continue;
 		}
-		const char *name = found->record.name ? found->record.name : "nobody";
-		g_warning("%s: %s: its bytes were moved to quarantine/", cache->path, name);
-		bool ok = cache_blob_quarantine(&cache->blobs, blob, name, error);
+		bool ok = give_up(cache, found, NULL, error);
 		found_free(found);
 		if (!ok)
 			return false;
@@ -163,17 +191,12 @@ bool cache_salvage(Cache *cache, const char *damaged, GError **error)
 		return false;
 	tell_removals(&salvage);
 	CACHE_CRASH_POINT("salvage.sorted");
-	/* All or none: what does not get in is set aside by the recovery. */
-	g_autoptr(GError) failure = NULL;
-	bool ok = cache_store_begin(cache->store, error);
-	if (!ok)
-		return false;
-	for (guint i = 0; ok && i < sound->len; i++)
-		ok = carry_over(&salvage, sound->pdata[i], &failure);
-	if (!cache_store_end(cache->store, ok, ok ? &failure : NULL) || !ok)
-		g_warning("%s: nothing could be carried over: %s", cache->path, failure->message);
-	else if (sound->len)
+	guint carried = 0;
+	for (guint i = 0; i < sound->len; i++)
+		if (!settle(&salvage, sound->pdata[i], &carried, error))
+			return false;
+	if (carried)
 		g_warning("%s: %u files that were not uploaded yet were carried over", cache->path,
-		          sound->len);
+		          carried);
 	return true;
 }
