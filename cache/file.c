@@ -242,11 +242,15 @@ static bool begin_locked(CacheFile *file, guint64 offset, gsize length, CacheSpa
 	/* Looked at again: the lock may have been dropped for a copy. */
 	bool ok = is_current_locked(file, error) &&
 	          cache_queue_unseal_locked(cache, node, false, error) &&
-	          is_current_locked(file, error) &&
-	          cache_change_begin_locked(cache, node, offset, error);
+	          is_current_locked(file, error);
 	CacheContent *content = ok ? cache_content_open_locked(cache, node, error) : NULL;
 	if (!content)
 		return false;
+	/* What it withdraws is told by the open content. */
+	if (!cache_change_begin_locked(cache, node, offset, error)) {
+		cache_content_unref(content);
+		return false;
+	}
 	g_mutex_lock(&content->io);
 	content->written = true;
 	cache_extents_add(&content->claimed, offset, offset + length);
