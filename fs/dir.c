@@ -269,7 +269,8 @@ static void answer(FsReply *reply, const FsDir *dir, guint64 from)
 	fs_entries_add(&entries, "..", FS_ROOT_INO, true);
 	const FsVirtualClass *class;
 	for (guint i = 0; (class = fs_virtual_listed(mount, &dir->folder, i)) != NULL; i++)
-		fs_entries_add(&entries, class->name, FS_VIRTUAL_BIT, S_ISDIR(class->mode));
+		fs_entries_add(&entries, class->name, fs_virtual_ino(&dir->folder, class->name),
+		               S_ISDIR(class->mode));
 	for (guint i = 0; storage == NULL && i < mount->storages->len; i++) {
 		const FsStorage *child = mount->storages->pdata[i];
 		if (child->root != 0)

@@ -274,8 +274,14 @@ typedef struct {
 
 typedef struct {
 	FsHandle base;
+	FsFolder folder; /* in which this one is */
 	Listing *listing;
 } Dir;
+
+static char *path_of(const char *name)
+{
+	return g_strconcat(FS_IMAGES_NAME "/", name, NULL);
+}
 
 static void request_free(Request *request)
 {
@@ -297,7 +303,8 @@ static void on_lookup(Listing *listing, const GError *error, void *data)
 		Image *copy = g_new(Image, 1);
 		*copy = (Image){g_strdup(image->name), g_strdup(image->date), image->size,
 		                image->mtime};
-		fs_virtual_answer(&image_class, &request->folder, copy, request->reply);
+		g_autofree char *path = path_of(image->name);
+		fs_virtual_answer(&image_class, &request->folder, path, copy, request->reply);
 	}
 	request_free(request);
 }
@@ -327,6 +334,7 @@ static void on_open(Listing *listing, const GError *error, void *data)
 		fs_reply_error(request->reply, error);
 	} else {
 		Dir *dir = fs_handle_new(request->reply->mount, sizeof(Dir), dir_free);
+		dir->folder = request->folder;
 		dir->listing = listing_ref(listing);
 		fs_reply_open(request->reply, &dir->base, &request->fi);
 	}
@@ -341,20 +349,23 @@ static void images_opendir(const FsVirtual *node, FsReply *reply, struct fuse_fi
 	if (!fs_reply_wait(reply))
 		return;
 	Request *request = g_new0(Request, 1);
-	*request = (Request){.reply = reply, .fi = *fi};
+	*request = (Request){.reply = reply, .folder = node->folder, .fi = *fi};
 	get_listing(storage, false, on_open, request);
 }
 
 static void images_readdir(FsHandle *handle, FsReply *reply, guint64 offset, gsize size)
 {
+	const FsFolder *folder = &((Dir *)handle)->folder;
 	const GPtrArray *images = ((Dir *)handle)->listing->images;
 	FsEntries entries;
 
 	fs_entries_init(&entries, reply, size, offset);
-	for (guint64 i = 0; i < images->len + 2 && !entries.full; i++) {
-		const Image *image = i >= 2 ? images->pdata[i - 2] : NULL;
-		const char *name = image != NULL ? image->name : i == 0 ? "." : "..";
-		fs_entries_add(&entries, name, FS_VIRTUAL_BIT | (i + 1), image == NULL);
+	fs_entries_add(&entries, ".", fs_virtual_ino(folder, FS_IMAGES_NAME), true);
+	fs_entries_add(&entries, "..", fs_mount_ino(folder->storage, folder->id), true);
+	for (guint i = 0; i < images->len && !entries.full; i++) {
+		const Image *image = images->pdata[i];
+		g_autofree char *path = path_of(image->name);
+		fs_entries_add(&entries, image->name, fs_virtual_ino(folder, path), false);
 	}
 	fs_entries_send(&entries);
 }

@@ -115,7 +115,7 @@ static FsVirtual *find(FsMount *mount, uint64_t ino)
 static void fill(const FsMount *mount, const FsVirtual *node, struct stat *ret)
 {
 	*ret = (struct stat){
-		.st_ino = node->ino,
+		.st_ino = node->st_ino,
 		.st_mode = node->class->mode,
 		.st_nlink = S_ISDIR(node->class->mode) ? 2 : 1,
 		.st_uid = mount->options.uid,
@@ -129,20 +129,37 @@ static void fill(const FsMount *mount, const FsVirtual *node, struct stat *ret)
 		node->class->attr(node, ret);
 }
 
-void fs_virtual_lookup(const FsVirtualClass *class, const FsFolder *folder, FsReply *reply)
+uint64_t fs_virtual_ino(const FsFolder *folder, const char *path)
 {
-	fs_virtual_answer(class, folder, NULL, reply);
+	uint64_t parent =
+		folder->storage != NULL ? fs_mount_ino(folder->storage, folder->id) : FS_ROOT_INO;
+	g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT "/%s", parent, path);
+	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
+
+	sum[16] = '\0'; /* 64 bits */
+	return FS_VIRTUAL_BIT | g_ascii_strtoull(sum, NULL, 16);
 }
 
-void fs_virtual_answer(const FsVirtualClass *class, const FsFolder *folder, void *data,
-                       FsReply *reply)
+void fs_virtual_lookup(const FsVirtualClass *class, const FsFolder *folder, FsReply *reply)
+{
+	fs_virtual_answer(class, folder, class->name, NULL, reply);
+}
+
+void fs_virtual_answer(const FsVirtualClass *class, const FsFolder *folder, const char *path,
+                       void *data, FsReply *reply)
 {
 	FsMount *mount = reply->mount;
 	FsVirtuals *virtuals = mount->virtuals;
 	FsVirtual *node = g_new0(FsVirtual, 1);
 	struct fuse_entry_param entry = {.attr_timeout = FS_ATTR_TIMEOUT, .entry_timeout = 0};
 
-	*node = (FsVirtual){.class = class, .folder = *folder, .data = data, .lookups = 1};
+	*node = (FsVirtual){
+		.class = class,
+		.st_ino = fs_virtual_ino(folder, path),
+		.folder = *folder,
+		.data = data,
+		.lookups = 1,
+	};
 	clock_gettime(CLOCK_REALTIME, &node->time);
 	g_mutex_lock(&virtuals->lock);
 	node->ino = FS_VIRTUAL_BIT | ++virtuals->last;

@@ -1,7 +1,9 @@
 /* fs/virtual.h - nodes that are no file of GSS: control files such as .register.
  *
  * A virtual node is made by a LOOKUP, each time anew, so that the kernel's lock of one inode never
- * makes one user of a control file wait for another; FORGET ends it. What it does is in its class.
+ * makes one user of a control file wait for another; FORGET ends it. Programs see the same inode
+ * number each time: cp, tar and rsync take another one for another file. What it does is in its
+ * class.
  *
  * The virtual root of SOURCE `all` is not among them: it has no state, fs/dir.c and fs/attr.c
  * show it.
@@ -47,7 +49,8 @@ typedef struct {
 
 struct FsVirtual {
 	const FsVirtualClass *class;
-	uint64_t ino;
+	uint64_t ino;    /* by which the kernel knows it */
+	uint64_t st_ino; /* which programs see: fs_virtual_ino() */
 	FsFolder folder; /* where it was looked up */
 	void *data;      /* the class's, constant */
 	struct timespec time;
@@ -63,11 +66,14 @@ const FsVirtualClass *fs_virtual_class(const FsMount *mount, const FsFolder *fol
 /* Those that are listed in the folder, by number; NULL: no more. */
 const FsVirtualClass *fs_virtual_listed(const FsMount *mount, const FsFolder *folder, guint index);
 
+/* The inode number that is shown of what has this path in the folder. */
+uint64_t fs_virtual_ino(const FsFolder *folder, const char *path);
+
 /* LOOKUP of a control file: answers with a new node. */
 void fs_virtual_lookup(const FsVirtualClass *class, const FsFolder *folder, FsReply *reply);
-/* The same for a node with data of its own, which it takes over. */
-void fs_virtual_answer(const FsVirtualClass *class, const FsFolder *folder, void *data,
-                       FsReply *reply);
+/* The same for a node at `path` in the folder with data of its own, which it takes over. */
+void fs_virtual_answer(const FsVirtualClass *class, const FsFolder *folder, const char *path,
+                       void *data, FsReply *reply);
 /* LOOKUP in a virtual folder. */
 void fs_virtual_child(FsReply *reply, uint64_t parent, const char *name);
 void fs_virtual_forget(FsMount *mount, uint64_t ino, guint64 count);

@@ -2,12 +2,14 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import time
 
 import pytest
 
 from gss_local import TOKEN
+from test_mount import configure, mounted_by_configuration
 from world import attribute, fails_with, images, release, settled, until
 
 
@@ -54,6 +56,48 @@ def test_one_call_for_all(mount, platform, style):
     result = subprocess.run(["ls", "-l", home / ".images"], capture_output=True, text=True, check=True)
     assert len(result.stdout.splitlines()) == 21
     assert listed(platform) == before + 1 and platform.counters().get("images.getImageInfo", 0) == asked
+
+
+@pytest.mark.parametrize("command", [["cp"], ["cp", "-r"], ["cp", "-a"], ["rsync", "-a"], ["tar", "-c", "-f", "-"]])
+def test_copying(world, two, command):
+    """Programs that copy look twice, and take another inode number for another file."""
+    if not shutil.which(command[0]):
+        pytest.skip(f"no {command[0]}")
+    target = world.path / "copy"
+    target.mkdir()
+    folder = command != ["cp"]
+    sources = [two / ".status", two / ".register", two / ".images" if folder else two / ".images" / "one.simg"]
+    where = [] if command[0] == "tar" else [target]
+    result = subprocess.run([*command, *sources, *where], capture_output=True)
+    assert result.returncode == 0, result.stderr
+    if not where:
+        return
+    copy = target / ".images" / "one.simg" if folder else target / "one.simg"
+    assert copy.read_text() == (two / ".images" / "one.simg").read_text()
+    if command[0] == "cp":  # rsync asks for the size first
+        assert (target / ".register").read_text() == (two / ".register").read_text()
+        assert (target / ".status").read_text().startswith("gssfs\t1\t")
+
+
+def test_inode_numbers(world, platform):
+    """Each has its own, the same at each look and in the listing."""
+    configure(world, platform, storages=("it4i_anselm", "it4i_salomon"))
+    seen = {}
+    with mounted_by_configuration(world, "all") as root:
+        storages = [root / "it4i_anselm", root / "it4i_salomon"]
+        for storage in storages:
+            (storage / "home" / "w").write_bytes(b"x")
+            (storage / ".register").write_text("home/w one.simg\nhome/w two.simg\n")
+        for folder in [root, *storages, *(storage / ".images" for storage in storages)]:
+            for entry in os.scandir(folder):
+                path = folder / entry.name
+                assert path.stat().st_ino == path.stat().st_ino == entry.inode(), path
+                seen[path] = entry.inode()
+        # Not listed, and there all the same.
+        hidden = storages[0] / "home" / ".register"
+        seen[hidden] = hidden.stat().st_ino
+        assert hidden.stat().st_ino == seen[hidden]
+    assert len(seen) > 10 and len(set(seen.values())) == len(seen)
 
 
 def test_what_was_just_registered_is_there(two):
