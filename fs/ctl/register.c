@@ -164,10 +164,16 @@ static GPtrArray *default_storages(const GPtrArray *all, const CtlStorage *own, 
 	return NULL;
 }
 
-static bool check_image(const char *image, const char *name, guint64 *ret_size, GError **error)
+static bool check_image(const CtlPlace *place, const char *name, guint64 *ret_size, GError **error)
 {
+	const char *image = place->path;
 	struct stat st;
 
+	if (place->mount != NULL && ctl_place_is_control(place))
+		return ctl_fail(error, EINVAL,
+		                "%s is a record of the mount, not an image; give the file it was "
+		                "made from",
+		                image);
 	if (stat(image, &st) != 0)
 		return ctl_fail(error, errno, "%s: %s", image, g_strerror(errno));
 	if (!S_ISREG(st.st_mode))
@@ -189,7 +195,7 @@ static GPtrArray *plan(const GPtrArray *all, const CtlPlace *place, const char *
 	const CtlStorage *own = place->mount != NULL ? ctl_storages_of(all, place->path) : NULL;
 	guint64 size = 0;
 
-	if (!check_image(place->path, name, &size, error))
+	if (!check_image(place, name, &size, error))
 		return NULL;
 	chosen = on != NULL ? ctl_storages_choose(all, on, error)
 	                    : default_storages(all, own, error);

@@ -153,6 +153,16 @@ def test_what_is_no_image(world, home):
     assert "nosuch" in complaint(world, "register", "-m", home.path, world.path / "nosuch.simg", status=NOINPUT)
 
 
+def test_a_record_is_no_image(world, everything, platform, image):
+    gssctl(world, "register", "-m", everything, "--on", "it4i_anselm", image)
+    record = everything / "it4i_anselm" / ".images" / "waiter.simg"
+    for words in ([], ["--on", "it4i_anselm"], ["--on", "it4i_salomon"], ["--on", ",".join(CLUSTERS)]):
+        assert "made from" in complaint(world, "register", "-m", everything, *words, record, status=USAGE)
+    assert images(platform) == {"waiter.simg": image.stat().st_size} and images(platform, "salomon") == {}
+    for name in (".status", ".images", "it4i_anselm/home/.register"):
+        complaint(world, "register", "-m", everything, "--as", "a.simg", "--on", "it4i_anselm", everything / name, status=USAGE)
+
+
 def test_ctrl_c_leaves_the_registration_going(world, home, platform, image):
     platform.fault(method="POST", path="/refissh*", hold="during")
     waiting = Waiting(world, "register", "-m", home.path, image)
