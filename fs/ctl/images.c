@@ -197,7 +197,7 @@ static void complain_removal(const CtlStorage *storage, const char *name, const 
 		return;
 	}
 	if (g_file_get_contents(file, &text, NULL, NULL))
-		ctl_log_find(text, name, NULL, since, &told);
+		ctl_log_find(text, &(CtlLogQuery){name, NULL, since, true}, &told);
 	ctl_say("%s, %s: %s", storage->name, name,
 	        told.message != NULL ? told.message : error->message);
 }

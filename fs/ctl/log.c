@@ -30,32 +30,56 @@ static gint64 seconds_of(const char *time)
 	return parsed != NULL ? g_date_time_to_unix(parsed) : 0;
 }
 
-gboolean ctl_log_find(const char *text, const char *name, const char *source, gint64 since,
-                      CtlLogLine *ret)
+static bool parse(const char *text, CtlLogLine *ret)
+{
+	if (strncmp(text, "# ", 2) != 0)
+		return false;
+	g_auto(GStrv) words = g_strsplit(text + 2, "\t", -1);
+	if (g_strv_length(words) < FIELDS)
+		return false;
+	*ret = (CtlLogLine){
+		.time = field(words[0]),
+		.outcome = field(words[1]),
+		.name = field(words[2]),
+		.source = field(words[3]),
+		.seconds = field(words[5]),
+		.message = field(words[6]),
+	};
+	g_ascii_string_to_unsigned(words[4], 10, 0, G_MAXUINT64, &ret->size, NULL);
+	return true;
+}
+
+/* Not before `since`, as far as a time without parts of a second tells. */
+static bool ended_since(const CtlLogLine *line, gint64 since)
+{
+	double passed = line->seconds != NULL ? g_ascii_strtod(line->seconds, NULL) : 0;
+
+	return g_strcmp0(line->outcome, "running") != 0 &&
+	       (double)seconds_of(line->time) + passed + 1 >= (double)since;
+}
+
+bool ctl_log_find(const char *text, const CtlLogQuery *query, CtlLogLine *ret)
 {
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	g_auto(CtlLogLine) best = {0};
+	bool exact = false;
 
-	for (guint i = g_strv_length(lines); i-- > 0;) {
-		if (strncmp(lines[i], "# ", 2) != 0)
+	for (guint i = g_strv_length(lines); i-- > 0 && !exact;) {
+		g_auto(CtlLogLine) line = {0};
+		if (!parse(lines[i], &line) || g_strcmp0(line.name, query->name) != 0 ||
+		    (g_strcmp0(line.outcome, "failed") == 0) != query->failed ||
+		    !ended_since(&line, query->since))
 			continue;
-		g_auto(GStrv) words = g_strsplit(lines[i] + 2, "\t", -1);
-		if (g_strv_length(words) < FIELDS)
+		exact = g_strcmp0(line.source, query->source) == 0;
+		if (!exact && best.time != NULL)
 			continue;
-		g_auto(CtlLogLine) line = {
-			.time = field(words[0]),
-			.outcome = field(words[1]),
-			.name = field(words[2]),
-			.source = field(words[3]),
-			.seconds = field(words[5]),
-			.message = field(words[6]),
-		};
-		g_ascii_string_to_unsigned(words[4], 10, 0, G_MAXUINT64, &line.size, NULL);
-		if (g_strcmp0(line.name, name) != 0 || g_strcmp0(line.source, source) != 0 ||
-		    seconds_of(line.time) < since)
-			continue;
-		*ret = line;
+		ctl_log_line_clear(&best);
+		best = line;
 		line = (CtlLogLine){0};
-		return TRUE;
 	}
-	return FALSE;
+	if (best.time == NULL)
+		return false;
+	*ret = best;
+	best = (CtlLogLine){0};
+	return true;
 }

@@ -43,13 +43,13 @@ typedef struct {
 	char *folder; /* whose .register is written */
 	char *source; /* as it is written there */
 	guint64 size; /* bytes */
-	gint64 since; /* s since the epoch */
 	gint64 begun; /* monotonic us */
 	int wake;     /* eventfd of the main thread */
 	GThread *thread;
 	CtlCopy copy;
 	gint phase;   /* Phase; atomic. What is below belongs to the thread until it is PHASE_ENDED.
 	               */
+	gint64 since; /* s since the epoch: the write to .register was made */
 	gint64 ended; /* monotonic us */
 	GError *error;
 	CtlLogLine told;
@@ -101,7 +101,10 @@ static void read_log(Target *target, const char *file)
 	g_autofree char *text = NULL;
 
 	if (g_file_get_contents(file, &text, NULL, NULL))
-		ctl_log_find(text, target->name, target->source, target->since, &target->told);
+		ctl_log_find(text,
+		             &(CtlLogQuery){target->name, target->source, target->since,
+		                            target->error != NULL},
+		             &target->told);
 }
 
 static void *work(void *data)
@@ -113,6 +116,7 @@ static void *work(void *data)
 	g_autofree char *line = g_strdup_printf("%s%s %s", target->verb, source, name);
 
 	if (bring(target, &target->error)) {
+		target->since = g_get_real_time() / G_USEC_PER_SEC;
 		enter(target, PHASE_REGISTERING);
 		ctl_channel_write(file, line, &target->error);
 		read_log(target, file);
@@ -131,7 +135,6 @@ static Target *target_new(const CtlStorage *storage, const CtlStorage *own, cons
 	g_autofree char *base = g_path_get_basename(image);
 
 	*target = (Target){.storage = storage, .image = image, .name = name, .verb = verb};
-	target->since = g_get_real_time() / G_USEC_PER_SEC;
 	target->begun = g_get_monotonic_time();
 	target->copies = own == NULL || strcmp(own->name, storage->name) != 0;
 	if (target->copies) {
@@ -219,12 +222,12 @@ static const CtlFile *find_file(const CtlStatus *status, const char *relative)
 	return NULL;
 }
 
+/* Of the command under way, which may have joined one with another spelling of its source. */
 static const char *step_of(const CtlStatus *status, const Target *target)
 {
 	for (guint i = 0; i < status->commands->len; i++) {
 		const CtlCommand *command = status->commands->pdata[i];
 		if (g_strcmp0(command->name, target->name) == 0 &&
-		    g_strcmp0(command->source, target->source) == 0 &&
 		    g_strcmp0(command->storage, target->storage->name) == 0 &&
 		    command->step != NULL)
 			return command->step;

@@ -3,14 +3,17 @@ can do."""
 
 import json
 import os
+import pathlib
+import subprocess
 import time
 
 import pytest
 
-from gssctl import (FAILED, INTERRUPTED, NOINPUT, NOPERM, UNAVAILABLE, USAGE, Terminal, Waiting, complaint, gssctl, gssctl_json)
+from gssctl import (FAILED, INTERRUPTED, NOINPUT, NOPERM, OK, UNAVAILABLE, USAGE, Terminal, Waiting, complaint, gssctl,
+                    gssctl_json)
 from gss_local import TOKEN
 from test_mount import configure, mounted_by_configuration
-from world import CONTROL, digest, images, random_bytes, release, until
+from world import CONTROL, SLOW, digest, images, random_bytes, release, until
 
 MIB = 1 << 20
 CLUSTERS = ("it4i_anselm", "it4i_salomon")
@@ -161,6 +164,36 @@ def test_a_record_is_no_image(world, everything, platform, image):
     assert images(platform) == {"waiter.simg": image.stat().st_size} and images(platform, "salomon") == {}
     for name in (".status", ".images", "it4i_anselm/home/.register"):
         complaint(world, "register", "-m", everything, "--as", "a.simg", "--on", "it4i_anselm", everything / name, status=USAGE)
+
+
+def writes_to(process, path):
+    """Has it the control file open?"""
+    return any(os.readlink(link) == str(path) for link in pathlib.Path(f"/proc/{process.pid}/fd").iterdir())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("removes", [False, True])
+def test_what_joins_a_command_is_told_of_its_end(world, home, platform, removes, fails):
+    (home / "a.simg").write_bytes(b"x")
+    gssctl(world, "register", home / "a.simg")
+    answer = {"status": 403} if fails else {}
+    platform.fault(operation="deleteImage" if removes else "updateImage", hold="before", **answer)
+    first = world.path / "first"
+    first.write_text(f"echo {'remove a.simg' if removes else 'a.simg'} >{home.path}/.register")
+    with subprocess.Popen(["sh", first], stderr=subprocess.DEVNULL) as process:
+        platform.wait("held")
+        time.sleep(2.1)  # it has begun in another second
+        words = ["images", "rm", "-y", "a.simg", "-m", home.path] if removes else ["register", home / "a.simg"]
+        waiting = Waiting(world, *words)
+        until(lambda: writes_to(waiting.process, home / ".register"))
+        time.sleep(0.3 * SLOW)
+        platform.control("/release")
+        out, err = waiting.end(FAILED if fails else OK)
+        process.wait(20 * SLOW)
+    if fails:
+        assert "403" in out + err
+    elif not removes:
+        assert rows(out)["it4i_anselm"][0] == "updated"
 
 
 def test_ctrl_c_leaves_the_registration_going(world, home, platform, image):

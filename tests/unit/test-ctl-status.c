@@ -181,15 +181,32 @@ static void test_log(void)
 		"# 2026-11-23T07:00:00Z\tregistered\tw.simg\t./w.simg\t12\t3\t-\n"
 		"# 2026-11-23T07:10:00Z\tfailed\tw.simg\t./w.simg\t-\t1\tno such\\011file\n"
 		"# 2026-11-23T07:11:00Z\tregistered\tw.simg\t../w.simg\t12\t3\t-\n"
+		"# 2026-11-23T07:12:00Z\tupdated\tw.simg\tw.simg\t12\t60.5\t-\n"
+		"# 2026-11-23T07:12:00Z\trunning\tw.simg\t./w.simg\t12\t90.5\t-\n"
 		"# \t\t\n#\n";
-	g_auto(CtlLogLine) line = {0}, none = {0};
+	const gint64 at = 1795417200;
+	const CtlLogQuery failed = {"w.simg", "./w.simg", at, true};
+	const CtlLogQuery same = {"w.simg", "./w.simg", at, false};
+	/* What joined another one is told how that ended: it began earlier, and may be spelled
+	 * otherwise. */
+	const CtlLogQuery joined = {"w.simg", "./w.simg", at + 720 + 61, false};
+	const CtlLogQuery late[] = {
+		{"w.simg", "./w.simg", at + 720 + 62, false},
+		{"w.simg", "./w.simg", at + 603, true},
+		{"v.simg", "./w.simg", 0, false},
+	};
+	g_auto(CtlLogLine) line = {0}, registered = {0}, updated = {0}, none = {0};
 
-	g_assert_true(ctl_log_find(text, "w.simg", "./w.simg", 1795417200, &line));
+	g_assert_true(ctl_log_find(text, &failed, &line));
 	g_assert_cmpstr(line.outcome, ==, "failed");
 	g_assert_cmpstr(line.message, ==, "no such\tfile");
-	g_assert_false(ctl_log_find(text, "w.simg", "./w.simg", 1795417801, &none));
-	g_assert_false(ctl_log_find(text, "v.simg", "./w.simg", 0, &none));
-	g_assert_false(ctl_log_find("", "v.simg", "./w.simg", 0, &none));
+	g_assert_true(ctl_log_find(text, &same, &registered));
+	g_assert_cmpstr(registered.time, ==, "2026-11-23T07:00:00Z");
+	g_assert_true(ctl_log_find(text, &joined, &updated));
+	g_assert_cmpstr(updated.outcome, ==, "updated");
+	for (guint i = 0; i < G_N_ELEMENTS(late); i++)
+		g_assert_false(ctl_log_find(text, &late[i], &none));
+	g_assert_false(ctl_log_find("", &same, &none));
 }
 
 int main(int argc, char **argv)
