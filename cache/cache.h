@@ -16,8 +16,8 @@
  *
  * Waiting: namespace operations end within the namespace deadline (20 s, then ETIMEDOUT),
  * cache_fsync and cache_publish after 60 s without progress: of the file or, while it has to wait
- * for its turn, of those before it. A caller that no longer wants the
- * answer (FUSE_INTERRUPT) just ignores it; the operation goes on.
+ * for its turn, of those before it; without a login after 5 s (ENOKEY, EKEYREJECTED). A caller
+ * that no longer wants the answer (FUSE_INTERRUPT) just ignores it; the operation goes on.
  *
  * References: each attribute handed out by lookup, mkdir or file_create carries one reference to
  * its node, as the kernel counts lookups; cache_forget() returns them. A node that was unlinked

@@ -5,6 +5,8 @@
 
 /* What always fails gets as far each time: from then on that is no progress any more. */
 #define TRIES_THAT_COUNT 6
+/* Without a login nothing moves, however long one waits; for so long one may be on its way. */
+#define LOGIN_US (5 * G_USEC_PER_SEC)
 
 typedef struct {
 	guint64 generation;
@@ -45,6 +47,13 @@ void cache_publish_moved_locked(Cache *cache, CacheNode *node)
 	node->progress_at = cache->moved_at = g_get_monotonic_time();
 }
 
+/* Do all uploads wait for credentials, while none is finding out whether there are some? */
+static bool lacks_login_locked(const Cache *cache)
+{
+	int code = cache->pause.code;
+	return (code == ENOKEY || code == EKEYREJECTED) && cache->pause.timer;
+}
+
 static gint64 left_locked(const Cache *cache, const CacheNode *node, const Publisher *publisher)
 {
 	gint64 moved = MAX(node->progress_at, publisher->since);
@@ -54,7 +63,9 @@ static gint64 left_locked(const Cache *cache, const CacheNode *node, const Publi
 	/* Its turn comes when those before it are through. */
 	if (node->queued || publisher->patient)
 		moved = MAX(moved, cache->moved_at);
-	return moved + cache->patience - g_get_monotonic_time();
+	gint64 patience =
+		lacks_login_locked(cache) ? MIN(LOGIN_US, cache->patience) : cache->patience;
+	return moved + patience - g_get_monotonic_time();
 }
 
 /* Those who have waited too long; and how long the others still will. */
@@ -80,6 +91,18 @@ typedef struct {
 	CacheNode *node; /* alive: the timer goes with it */
 } Deadline;
 
+/* What those are told who have waited too long. */
+static GError *late_error_locked(const Cache *cache, const CacheNode *node)
+{
+	bool login = lacks_login_locked(cache);
+	const char *why = !login                        ? "no progress for 60 s"
+	                  : cache->pause.code == ENOKEY ? "nobody is logged in"
+	                                                : "the login was refused";
+	return g_error_new(CACHE_ERROR, login ? cache->pause.code : ETIMEDOUT,
+	                   "%s: %s%s%s; it stays queued", node->r.name, why,
+	                   node->r.message ? ": " : "", node->r.message ? node->r.message : "");
+}
+
 static void arm_locked(Cache *cache, CacheNode *node, gint64 us);
 
 static gboolean on_deadline(void *data)
@@ -95,28 +118,25 @@ static gboolean on_deadline(void *data)
 		return G_SOURCE_REMOVE;
 	}
 	gint64 left;
-	g_autofree char *message = g_strdup_printf("%s: no progress for 60 s%s%s; it stays queued",
-	                                           node->r.name, node->r.message ? ": " : "",
-	                                           node->r.message ? node->r.message : "");
+	g_autoptr(GError) error = late_error_locked(cache, node);
 	late = take_late_locked(cache, node, &left);
 	bool more = node->publishers != NULL;
 	cache_worker_cancel(&node->deadline);
 	if (more)
 		arm_locked(cache, node, left);
 	g_mutex_unlock(&cache->lock);
-	if (late) {
-		g_autoptr(GError) error = g_error_new_literal(CACHE_ERROR, ETIMEDOUT, message);
-		cache_publishers_run(late, NULL, error);
-	}
+	cache_publishers_run(late, NULL, error);
 	return G_SOURCE_REMOVE;
 }
 
+/* Looked at meanwhile: the login may get lost. */
 static void arm_locked(Cache *cache, CacheNode *node, gint64 us)
 {
+	us = CLAMP(us, 0, LOGIN_US);
 	Deadline *deadline = g_new(Deadline, 1);
 	*deadline = (Deadline){cache, node};
-	node->deadline = cache_worker_after(cache, (guint)(MAX(us, 0) / 1000) + 1, on_deadline,
-	                                    deadline, g_free);
+	node->deadline =
+		cache_worker_after(cache, (guint)(us / 1000) + 1, on_deadline, deadline, g_free);
 }
 
 /* True: answered by what is in ret or error. */

@@ -1,14 +1,16 @@
 """.status: what is on its way, and commands about it."""
 
+import concurrent.futures
 import errno
 import os
 import re
 import select
 import threading
+import time
 
 import pytest
 
-from world import fails_with, random_bytes, settled, until
+from world import SLOW, fails_with, random_bytes, settled, until
 
 MIB = 1 << 20
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
@@ -451,6 +453,39 @@ def test_login(world, platform, by_file):
     command(by_file, "login")
     assert session(by_file)[0] == "ok"
     settled(by_file / "f")
+
+
+def test_waiting_for_an_upload_without_a_login(world, platform, by_file):
+    """Who waits is told why soon; a login that is just coming counts."""
+    from test_mount import LOGIN, write_credentials
+    die(platform, by_file)
+
+    def waiters(code):
+        def sync():
+            with open(by_file / "f") as file, fails_with(code):
+                os.fsync(file.fileno())
+
+        def register():
+            with fails_with(code):
+                (by_file / ".register").write_text("f f.simg\n")
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            began = time.monotonic()
+            for waiter in [pool.submit(sync), pool.submit(register)]:
+                waiter.result(100 * SLOW)
+            assert 4 < time.monotonic() - began < 30 * SLOW
+
+    waiters(errno.ENOKEY)
+    assert "nobody is logged in" in (by_file / ".register").read_text().splitlines()[-1]
+    assert list(files(by_file)) == ["f"]
+    write_credentials(world, LOGIN | {"CFG_PASSWORD": "wrong"})
+    until(lambda: session(by_file)[0] == "rejected")
+    waiters(errno.EKEYREJECTED)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiter = pool.submit((by_file / ".register").write_text, "f f.simg\n")
+        time.sleep(1)
+        write_credentials(world, LOGIN)
+        assert waiter.result(30 * SLOW)
 
 
 def test_login_takes_up_new_credentials_while_the_old_ones_live(world, platform, by_file):
