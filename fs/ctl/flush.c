@@ -77,32 +77,47 @@ static void look_at(Flush *flush, const CtlScope *scope, const CtlStatus *status
 }
 
 /* A mount that ended keeps nobody from waiting for the others. */
-static void lose(Flush *flush, guint index, const GError *error)
+static void lose(Flush *flush, guint index, const GError *error, Look *last)
 {
 	ctl_progress_clear(flush->progress);
 	flush->lost = ctl_worse(flush->lost, ctl_complain(error));
 	g_ptr_array_remove_index(flush->scopes, index);
+	if (index < last->statuses->len)
+		g_ptr_array_remove_index(last->statuses, index);
 }
 
-static void look(Flush *flush, Look *ret)
+static GPtrArray *statuses_new(void)
+{
+	return g_ptr_array_new_with_free_func((GDestroyNotify)ctl_status_free);
+}
+
+/* `last` stays as it is when a signal cuts this one off: it tells what is left. */
+static void look(Flush *flush, Look *last)
 {
 	g_autoptr(GHashTable) pending =
 		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	Look next = {.statuses = statuses_new()};
+	guint i = 0;
 
-	*ret = (Look){.statuses = g_ptr_array_new_with_free_func((GDestroyNotify)ctl_status_free)};
-	for (guint i = 0; i < flush->scopes->len && ctl_interrupted() == 0;) {
+	while (i < flush->scopes->len && ctl_interrupted() == 0) {
 		const CtlScope *scope = flush->scopes->pdata[i];
 		g_autoptr(GError) error = NULL;
 		CtlStatus *status = ctl_channel_read(scope->channel, &error);
 		if (status != NULL) {
-			g_ptr_array_add(ret->statuses, status);
-			look_at(flush, scope, status, pending, ret);
+			g_ptr_array_add(next.statuses, status);
+			look_at(flush, scope, status, pending, &next);
 			i++;
 		} else if (ctl_interrupted() == 0) {
-			lose(flush, i, error);
+			lose(flush, i, error, last);
 		}
 	}
-	sum_arrived(flush, pending, ret);
+	if (i < flush->scopes->len) {
+		g_ptr_array_unref(next.statuses);
+		return;
+	}
+	sum_arrived(flush, pending, &next);
+	g_ptr_array_unref(last->statuses);
+	*last = next;
 }
 
 /* --- what is seen --- */
@@ -245,7 +260,9 @@ static void tell_end(const Flush *flush, const CtlFlush *how, const Look *now, i
 		else
 			fprintf(stderr, "%s in %s: everything is on GSS.\n", size, time);
 	}
-	if (result > CTL_SIGNAL)
+	if (result > CTL_SIGNAL && now->statuses->len == 0)
+		ctl_say("%s", how->leaving);
+	else if (result > CTL_SIGNAL)
 		ctl_say("%s, %s left; %s", files, left, how->leaving);
 	else if (result == CTL_TEMPFAIL)
 		ctl_say("not in %d s: %s, %s left, which goes on", how->timeout, files, left);
@@ -259,12 +276,12 @@ int ctl_flush(const GPtrArray *scopes, const CtlFlush *how, GPtrArray *left)
 	gint64 until = begun + (gint64)MAX(how->timeout, 0) * G_USEC_PER_SEC;
 	g_autoptr(GPtrArray) readable = g_ptr_array_new();
 	Flush flush = {.how = how, .scopes = readable, .progress = progress, .seen = seen};
+	Look now = {.statuses = statuses_new()};
 	int result = -1;
 
 	ctl_interrupts();
 	g_ptr_array_extend(readable, (GPtrArray *)scopes, NULL, NULL);
 	while (result < 0) {
-		Look now;
 		look(&flush, &now);
 		result = verdict(&now, how, until);
 		if (result < 0) {
@@ -275,10 +292,10 @@ int ctl_flush(const GPtrArray *scopes, const CtlFlush *how, GPtrArray *left)
 			if (left != NULL)
 				list_left(&flush, &now, left);
 		}
-		g_ptr_array_unref(now.statuses);
 		if (result < 0)
 			ctl_scopes_wait(readable, pause_ms(&flush, how, until));
 	}
+	g_ptr_array_unref(now.statuses);
 	g_free(flush.told);
 	return result > CTL_SIGNAL ? result : ctl_worse(flush.lost, result);
 }

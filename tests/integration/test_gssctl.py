@@ -247,6 +247,21 @@ def test_ctrl_c_ends_the_waiting_alone(world, home, platform, held):
     settled(home / "f")
 
 
+def test_ctrl_c_tells_what_is_left(world, home, platform, held):
+    (home / "f").write_bytes(b"x")
+    platform.wait("held")
+    for words in (["flush"], ["umount"], ["flush", "--json"]):
+        terminal = Terminal(world, *words, home.path)
+        terminal.read_until("1 file left")
+        terminal.type("\x03")
+        text = terminal.end(INTERRUPTED)
+        assert re.search(r"gssctl: 1 file, \d B left; ", text)
+        if "--json" in words:
+            assert json.loads(text[text.rindex("{"):]) == {"arrived": False, "left": [str(home / "f")]}
+    platform.control("/release")
+    settled(home / "f")
+
+
 def test_bars(world, home, platform):
     platform.set(bandwidth=2 * MIB)
     (home / "sub").mkdir()
