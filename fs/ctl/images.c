@@ -271,7 +271,10 @@ static int images_run(const char *name, char **words)
 	                                        ? ctl_channels(mounts, &error)
 	                                        : NULL;
 	g_autoptr(GPtrArray) all = channels != NULL ? ctl_storages(channels, &error) : NULL;
-	g_autoptr(GPtrArray) storages = all != NULL ? ctl_storages_choose(all, on, &error) : NULL;
+	g_autoptr(GPtrArray) storages = NULL;
+	if (all != NULL)
+		storages = on != NULL ? ctl_storages_choose(all, on, &error)
+		                      : ctl_storages_for_images(all, &error);
 	if (storages == NULL)
 		return ctl_complain(error);
 	if (!as_json)
@@ -289,8 +292,9 @@ const CtlVerb ctl_verb_images = {
 	.name = "images",
 	.arguments = "[ls|info NAME|rm NAME]",
 	.summary = "Lists the images that are registered, tells of one, or removes one.",
-	.details = "Without --on those of all mounted storages are listed. rm asks first; "
-		   "elsewhere than on a\n"
-		   "terminal it needs --yes.",
+	.details =
+		"Without --on those of all mounted storages that have images are listed. rm asks "
+		"first; elsewhere\n"
+		"than on a terminal it needs --yes.",
 	.run = images_run,
 };

@@ -159,10 +159,10 @@ static GPtrArray *default_storages(const GPtrArray *all, const CtlStorage *own, 
 		g_ptr_array_add(chosen, (void *)own);
 		return g_steal_pointer(&chosen);
 	}
-	chosen = ctl_storages_choose(all, NULL, error);
+	chosen = ctl_storages_for_images(all, error);
 	if (chosen == NULL || chosen->len == 1)
 		return g_steal_pointer(&chosen);
-	g_autofree char *names = ctl_storages_names(all);
+	g_autofree char *names = ctl_storages_names(chosen);
 	ctl_fail(error, EINVAL, "say where: --on with some of %s", names);
 	return NULL;
 }

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define HOME "home"
+#define IMAGES ".images"
 #define SCHEME "://"
 
 static void storage_free(void *data)
@@ -160,6 +162,33 @@ GPtrArray *ctl_storages_choose(const GPtrArray *storages, const char *list, GErr
 	if (chosen->len > 0)
 		return g_steal_pointer(&chosen);
 	ctl_fail(error, EINVAL, "no storage was named");
+	return NULL;
+}
+
+static bool has_images(const CtlStorage *storage)
+{
+	g_autofree char *path = g_build_filename(storage->root, IMAGES, NULL);
+
+	/* What else is wrong with it is told when it is used. */
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+GPtrArray *ctl_storages_for_images(const GPtrArray *storages, GError **error)
+{
+	g_autoptr(GPtrArray) chosen = ctl_storages_choose(storages, NULL, error);
+	guint i = 0;
+
+	while (chosen != NULL && i < chosen->len) {
+		if (has_images(chosen->pdata[i]))
+			i++;
+		else
+			g_ptr_array_remove_index(chosen, i);
+	}
+	if (chosen == NULL || chosen->len > 0)
+		return g_steal_pointer(&chosen);
+	g_autofree char *names = ctl_storages_names(storages);
+	ctl_fail(error, ENODEV, "%s: no service for images is known (images= in gssfs.conf)",
+	         names);
 	return NULL;
 }
 

@@ -25,6 +25,9 @@ GPtrArray *ctl_storages_new(void);
 /* The names in a list with commas; NULL: all; each once, as the mount that shows the most of it.
  * ENODEV: one of them is not mounted, and the message says which are. Of CtlStorage, borrowed. */
 GPtrArray *ctl_storages_choose(const GPtrArray *storages, const char *list, GError **error);
+/* Those at which images are looked for where nobody says: all, without those that have no service
+ * for them. ENODEV: none has one. Borrowed. */
+GPtrArray *ctl_storages_for_images(const GPtrArray *storages, GError **error);
 /* In which of them a path (absolute) lies; NULL: in none. */
 const CtlStorage *ctl_storages_of(const GPtrArray *storages, const char *path);
 /* "it4i_anselm, it4i_salomon". Free with g_free(). */

@@ -276,6 +276,24 @@ def test_images_when_the_service_fails(world, home, platform):
     assert "it4i_anselm" in complaint(world, "images", "-m", home.path, status=NOPERM)
 
 
+def test_storages_without_images_are_left_out(world, platform, image):
+    configure(world, platform, storages=("it4i_anselm", "plm"))
+    plm = world.mountpoint("plm")
+    assert world.gssfs("plm://demo/model/1", plm, login={}).returncode == 0
+    with mounted_by_configuration(world, "it4i_anselm://") as at:
+        assert not (plm / ".images").exists()
+        both = ["-m", at, "-m", plm]
+        assert gssctl(world, "images", *both) == ""
+        assert list(rows(gssctl(world, "register", *both, image))) == ["it4i_anselm"]
+        assert list(rows(gssctl(world, "images", *both))) == ["it4i_anselm"]
+        gssctl(world, "images", "info", "waiter.simg", *both)
+        gssctl(world, "images", "rm", "-y", "waiter.simg", *both)
+        assert "plm" in complaint(world, "images", *both, "--on", "plm", status=UNAVAILABLE)
+        for words in (["images"], ["register", image]):
+            assert "images=" in complaint(world, *words, "-m", plm, status=UNAVAILABLE)
+        release(plm)
+
+
 # ---- the platform's tutorial ----
 
 TUTORIAL = """
