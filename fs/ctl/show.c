@@ -94,6 +94,19 @@ static char *pending_text(const CtlStatus *status, gint64 now)
 	return g_string_free(text, FALSE);
 }
 
+static void add_quarantines(CtlTable *facts, const CtlStatus *status)
+{
+	for (guint i = 0; i < status->quarantines->len; i++) {
+		const CtlQuarantine *quarantine = status->quarantines->pdata[i];
+		g_autofree char *files = ctl_text_number(quarantine->files, "file", "files");
+		g_autofree char *size = ctl_text_size(quarantine->bytes);
+		g_autofree char *line =
+			g_strdup_printf("%s, %s in %s: take them away", files, size,
+		                        quarantine->path != NULL ? quarantine->path : "its cache");
+		ctl_table_add(facts, i == 0 ? "quarantine" : "", line);
+	}
+}
+
 static char *file_remark(const CtlFile *file, gint64 now)
 {
 	char *trouble = ctl_show_trouble(file);
@@ -188,6 +201,7 @@ char *ctl_show_text(const CtlMount *mount, const CtlStatus *status, CtlFileFilte
 			status->caches->len > 1 && cache->storage ? cache->storage : "");
 		ctl_table_add(facts, i == 0 ? "cache" : "", line);
 	}
+	add_quarantines(facts, status);
 	ctl_table_add(facts, "pending", pending);
 	g_autofree char *lines = ctl_table_text(facts, "  ");
 	g_string_append(text, lines);
@@ -250,6 +264,16 @@ void ctl_show_json(CtlJson *json, const CtlMount *mount, const CtlStatus *status
 		ctl_json_string(json, "storage", cache->storage);
 		ctl_json_number(json, "used", cache->used);
 		ctl_json_number(json, "limit", cache->limit);
+		ctl_json_end_object(json);
+	}
+	ctl_json_end_array(json);
+	ctl_json_begin_array(json, "quarantines");
+	for (guint i = 0; i < status->quarantines->len; i++) {
+		const CtlQuarantine *quarantine = status->quarantines->pdata[i];
+		ctl_json_begin_object(json, NULL);
+		ctl_json_number(json, "files", quarantine->files);
+		ctl_json_number(json, "bytes", quarantine->bytes);
+		ctl_json_string(json, "path", quarantine->path);
 		ctl_json_end_object(json);
 	}
 	ctl_json_end_array(json);

@@ -15,6 +15,13 @@ static void cache_free(void *data)
 	g_free(cache);
 }
 
+static void quarantine_free(void *data)
+{
+	CtlQuarantine *quarantine = data;
+	g_free(quarantine->path);
+	g_free(quarantine);
+}
+
 static void file_free(void *data)
 {
 	CtlFile *file = data;
@@ -46,6 +53,7 @@ void ctl_status_free(CtlStatus *status)
 	g_free(status->session.project);
 	g_free(status->session.message);
 	g_ptr_array_unref(status->caches);
+	g_ptr_array_unref(status->quarantines);
 	g_ptr_array_unref(status->files);
 	g_ptr_array_unref(status->commands);
 	g_free(status);
@@ -142,6 +150,16 @@ static void read_cache(CtlStatus *status, Fields *fields)
 	g_ptr_array_add(status->caches, cache);
 }
 
+static void read_quarantine(CtlStatus *status, Fields *fields)
+{
+	CtlQuarantine *quarantine = g_new0(CtlQuarantine, 1);
+
+	quarantine->files = take_number(fields);
+	quarantine->bytes = take_number(fields);
+	quarantine->path = take_text(fields);
+	g_ptr_array_add(status->quarantines, quarantine);
+}
+
 static void read_pending(CtlStatus *status, Fields *fields)
 {
 	status->pending.files = take_number(fields);
@@ -191,8 +209,8 @@ static void read_line(CtlStatus *status, const char *line)
 		const char *name;
 		void (*read)(CtlStatus *status, Fields *fields);
 	} kinds[] = {
-		{"session", read_session}, {"cache", read_cache},     {"pending", read_pending},
-		{"file", read_file},       {"command", read_command},
+		{"session", read_session}, {"cache", read_cache}, {"quarantine", read_quarantine},
+		{"pending", read_pending}, {"file", read_file},   {"command", read_command},
 	};
 	g_auto(GStrv) words = g_strsplit(line, "\t", FIELDS_MAX);
 	Fields fields = {.words = words, .next = 1};
@@ -229,6 +247,7 @@ CtlStatus *ctl_status_parse(const char *text, GError **error)
 	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
 
 	status->caches = g_ptr_array_new_with_free_func(cache_free);
+	status->quarantines = g_ptr_array_new_with_free_func(quarantine_free);
 	status->files = g_ptr_array_new_with_free_func(file_free);
 	status->commands = g_ptr_array_new_with_free_func(command_free);
 	if (!read_head(status, lines[0] != NULL ? lines[0] : "", error))

@@ -7,9 +7,10 @@
  *	gssfs    1  VERSION  SOURCE  MOUNTPOINT
  *	session  ok|missing|rejected|offline  USER  PROJECT  VALID_UNTIL  MESSAGE
  *	cache    STORAGE_URI  USED_BYTES  LIMIT_BYTES
+ *	quarantine  FILES  BYTES  PATH
  *	pending  FILES  BYTES_LEFT  BYTES_PER_SECOND  EXPECTED_END  PARKED  REMOVALS
  *	file     PATH  STATE  BYTES_DONE  BYTES_TOTAL  TRIES  NEXT_TRY  MESSAGE
- *	command  FOLDER  VERB  SOURCE  NAME  SINCE  STEP
+ *	command  FOLDER  VERB  SOURCE  NAME  SINCE  STEP  STORAGE
  *
  * Pure functions, any thread.
  */
@@ -24,6 +25,11 @@ typedef struct {
 	char *storage; /* "it4i_anselm://" */
 	guint64 used, limit;
 } CtlCache;
+
+typedef struct {
+	guint64 files, bytes;
+	char *path; /* a folder outside of the mount */
+} CtlQuarantine;
 
 typedef struct {
 	char *path; /* relative to the mount; a GSS URI if it is not below it */
@@ -50,7 +56,8 @@ typedef struct {
 		guint64 files, bytes, rate, parked, removals;
 		gint64 expected_end;
 	} pending;
-	GPtrArray *caches, *files, *commands; /* CtlCache, CtlFile, CtlCommand */
+	GPtrArray *caches, *quarantines; /* CtlCache, CtlQuarantine */
+	GPtrArray *files, *commands;     /* CtlFile, CtlCommand */
 } CtlStatus;
 
 /* EPROTO: it is not a .status, or one of another major version. */

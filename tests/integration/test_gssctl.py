@@ -124,6 +124,19 @@ def test_status_of_an_idle_mount(world, home):
     assert first in gssctl(world, "status", status=None).stdout
 
 
+def test_status_of_what_was_set_aside(world, home):
+    journal, = (world.path / "cache").rglob("journal.sqlite")
+    folder = journal.parent / "quarantine"
+    folder.mkdir(exist_ok=True)
+    (folder / "0001-f").write_bytes(b"saved\n")
+    assert re.search(rf"^  quarantine  1 file, 6 B in {folder}: take them away$", gssctl(world, "status", home.path), re.M)
+    shown, = gssctl_json(world, "status", home.path)
+    assert shown["quarantines"] == [{"files": 1, "bytes": 6, "path": str(folder)}]
+    (folder / "0001-f").unlink()
+    assert "quarantine" not in gssctl(world, "status", home.path)
+    assert gssctl_json(world, "status", home.path)[0]["quarantines"] == []
+
+
 def test_status_of_what_is_on_its_way(world, home, platform):
     refuse(platform, "bad")
     hold(platform)

@@ -22,6 +22,7 @@ static const char whole[] = HEAD
 	"session\tok\tada\tturbines\t2026-11-24T07:02:00Z\t-\n"
 	"cache\tit4i_anselm://\t1024\t4096\n"
 	"cache\tit4i_salomon://\t1\t2\n"
+	"quarantine\t2\t6\t/home/ada/my\\011quarantine\n"
 	"pending\t3\t1000\t100\t2026-11-23T07:02:10Z\t1\t2\n"
 	"file\thome/my file\tuploading\t10\t20\t0\t-\t-\n"
 	"file\thome/a\\011b\\012c\\134d\tfailed\t0\t20\t3\t2026-11-23T07:05:00Z\tit is \\134 bad\n"
@@ -46,6 +47,11 @@ static void test_whole(void)
 	g_assert_cmpstr(cache->storage, ==, "it4i_anselm://");
 	g_assert_cmpuint(cache->used, ==, 1024);
 	g_assert_cmpuint(cache->limit, ==, 4096);
+	g_assert_cmpuint(status->quarantines->len, ==, 1);
+	const CtlQuarantine *quarantine = status->quarantines->pdata[0];
+	g_assert_cmpuint(quarantine->files, ==, 2);
+	g_assert_cmpuint(quarantine->bytes, ==, 6);
+	g_assert_cmpstr(quarantine->path, ==, "/home/ada/my\tquarantine");
 	g_assert_cmpuint(status->pending.files, ==, 3);
 	g_assert_cmpuint(status->pending.bytes, ==, 1000);
 	g_assert_cmpuint(status->pending.rate, ==, 100);
