@@ -105,5 +105,37 @@ _gssctl()
 	login | path) ;;
 	*) _gssctl_files "$cur" ;;
 	esac
+}
+
+# bash breaks words at colons and the like (COMP_WORDBREAKS), and replaces what is behind the last
+# break: here words are what blanks part, and OPTION= is one before its value.
+_gssctl_complete()
+{
+	local IFS=$' \t\n' line=${COMP_LINE:0:COMP_POINT} rest piece option= broken= i
+	local -a words=()
+
+	for ((i = 0; i <= COMP_CWORD; i++)); do
+		rest=${line#"${line%%[![:blank:]]*}"} piece=${COMP_WORDS[i]}
+		((i < COMP_CWORD)) || piece=$rest
+		if ((i > 0)) && [[ $rest == "$line" ]]; then
+			broken=${words[-1]}
+			[[ ${piece//[$COMP_WORDBREAKS]} ]] || broken+=$piece
+			words[-1]+=$piece
+		else
+			words+=("$piece") broken=
+		fi
+		line=${rest#"$piece"}
+	done
+	if [[ ${words[-1]} == --*=* ]]; then
+		option=${words[-1]%%=*}=
+		words=("${words[@]:0:${#words[@]}-1}" "${option%=}" "${words[-1]#"$option"}")
+	fi
+	local -a COMP_WORDS=("${words[@]}")
+	local COMP_CWORD=$((${#words[@]} - 1))
+	_gssctl
+	for i in "${!COMPREPLY[@]}"; do
+		piece=$option${COMPREPLY[i]}
+		COMPREPLY[i]=${piece#"$broken"}
+	done
 } &&
-	complete -F _gssctl gssctl
+	complete -F _gssctl_complete gssctl

@@ -62,14 +62,14 @@ class Waiting:
 
 
 class Terminal:
-    """A gssctl at a terminal of its own."""
+    """A gssctl, or another program, at a terminal of its own."""
 
-    def __init__(self, world, *words, columns=100, lines=30, **environment):
+    def __init__(self, world, *words, program=GSSCTL, columns=100, lines=30, **environment):
         self.text = ""
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.process = subprocess.Popen(
-            [GSSCTL, *map(str, words)], env=world.environment | {"TERM": "xterm"} | environment,
+            [program, *map(str, words)], env=world.environment | {"TERM": "xterm"} | environment,
             stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
         os.close(slave)

@@ -451,10 +451,12 @@ def test_ctrl_c_at_the_password(world):
 # ---- completion and manuals ----
 
 
+COMPLETION = os.environ.get("GSSCTL_BASH") or pathlib.Path(__file__).parent / "../../fs/ctl/gssctl.bash"
+
+
 def complete(world, *words):
     script = world.path / "complete.bash"
-    folder = os.path.dirname(os.path.abspath(__file__))
-    script.write_text(f"""source '{os.environ.get("GSSCTL_BASH", folder + "/../../fs/ctl/gssctl.bash")}'
+    script.write_text(f"""source '{COMPLETION}'
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _gssctl
 printf '%s\\n' "${{COMPREPLY[@]}}"
 """)
@@ -489,6 +491,43 @@ def test_completion_of_a_mount_with_a_blank(world, platform):
     home = world.mount(platform, at="my mount")
     for typed in (str(home.path)[:-3], str(home.path)[:-3].replace(" ", "\\ ")):
         assert complete(world, "umount", typed) == [str(home.path).replace(" ", "\\ ")]
+
+
+@pytest.mark.parametrize("breaks", ["", "COMP_WORDBREAKS=${COMP_WORDBREAKS//[:=]}"])
+def test_completion_at_a_prompt(world, home, breaks):
+    """bash breaks words where gssctl does not."""
+    name = f"prompted-{os.getpid()}:v1.0.simg"
+    (home / "a").write_text("a")
+    gssctl(world, "register", "--as", name, home / "a")
+    os.mkdir(world.path / "c:d")
+    (world.path / "c:d" / "e=f.simg").write_text("a")
+    setup = world.path / "setup.bash"
+    setup.write_text(f"source '{COMPLETION}'\n{breaks}\ngssctl() {{ printf '<%s>' \"$@\"; echo; }}\nPS1='$ '; cd '{world.path}'\n")
+    bash = Terminal(world, "--noprofile", "--rcfile", setup, "-i", program="bash", columns=300)
+    bash.read_until(r"\$ ")
+    for typed, words in [
+        ("fl\t", ["flush"]),
+        ("images info prompted-\t", ["images", "info", name]),
+        (f"images info {name[:-7]}\t", ["images", "info", name]),
+        (f"images info {name[:-8]}\t", ["images", "info", name]),
+        (f"images info {name}\t", ["images", "info", name]),
+        ("register --on=it4i_an\t", ["register", "--on=it4i_anselm"]),
+        ("register --on=x,it4i_an\t", ["register", "--on=x,it4i_anselm"]),
+        ("register --on=it4i_anselm --js\t", ["register", "--on=it4i_anselm", "--json"]),
+        (f"umount --mount={home.path}\t", ["umount", f"--mount={home.path}"]),
+        ("register c:d/e=\t", ["register", "c:d/e=f.simg"]),
+        ("register c:d/\t", ["register", "c:d/e=f.simg"]),
+        ("register c\\:d/\t", ["register", "c:d/e=f.simg"]),
+        ("register 'c:d/\t", ["register", "c:d/e=f.simg"]),
+        (f"images info '{name[:-7]}\t", ["images", "info", name]),
+        (f"images info {name[:-7]}  --json\033[D\033[D\033[D\033[D\033[D\033[D\033[D\033[D\t", ["images", "info", name, "--json"]),
+    ]:
+        bash.text = ""
+        bash.type(f"gssctl {typed}\n")
+        shown = bash.read_until(r"[\n\r](<.*>)\n").group(1)
+        assert shown == "".join(f"<{word}>" for word in words), typed
+    bash.type("exit\n")
+    bash.end()
 
 
 def test_the_manual_has_every_option(world):
