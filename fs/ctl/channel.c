@@ -110,6 +110,9 @@ bool ctl_channel_write(const char *file, const char *line, GError **error)
 	gsize length = strlen(whole);
 	ssize_t put;
 
+	if (strchr(line, '\n') != NULL)
+		return ctl_fail(error, EINVAL,
+		                "a name with a newline in it cannot be said in a line of %s", file);
 	int fd = open(file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return ctl_fail(error, errno, "%s: %s", file, g_strerror(errno));

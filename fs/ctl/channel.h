@@ -24,7 +24,7 @@ CtlStatus *ctl_channel_read(CtlChannel *channel, GError **error);
 void ctl_channels_wait(const GPtrArray *channels, int wake, int timeout_ms);
 
 /* Writes one line to a control file, newline added, and waits for its end. EINTR only when
- * ctl_interrupted(). */
+ * ctl_interrupted(). EINVAL: it has a newline in it, which no quotes hide. */
 bool ctl_channel_write(const char *file, const char *line, GError **error);
 /* A command to a mount's .status: words are quoted. `argument` may be NULL. */
 bool ctl_channel_command(const CtlMount *mount, const char *verb, const char *argument,

@@ -55,6 +55,7 @@ int ctl_complain(const GError *error)
 	case EACCES:
 	case EPERM:
 	case EKEYREJECTED:
+	case EKEYEXPIRED:
 	case ENOKEY:
 		return CTL_NOPERM;
 	default:
@@ -83,10 +84,12 @@ bool ctl_options(const CtlVerb *verb, const GOptionEntry *entries, char ***words
 	g_option_context_set_description(context, verb->details);
 	if (g_option_context_parse_strv(context, words, &error)) {
 		/* What ended the options is no argument. */
-		char **rest = *words + 1;
-		if (rest[0] != NULL && strcmp(rest[0], "--") == 0) {
-			g_free(rest[0]);
-			memmove(rest, rest + 1, g_strv_length(rest) * sizeof(char *));
+		char **end = *words + 1;
+		while (*end != NULL && strcmp(*end, "--") != 0)
+			end++;
+		if (*end != NULL) {
+			g_free(*end);
+			memmove(end, end + 1, g_strv_length(end) * sizeof(char *));
 		}
 		return true;
 	}

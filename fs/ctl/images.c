@@ -3,6 +3,7 @@
 #include "fs/ctl/ctl.h"
 #include "fs/ctl/json.h"
 #include "fs/ctl/log.h"
+#include "fs/ctl/show.h"
 #include "fs/ctl/storages.h"
 #include "fs/ctl/text.h"
 
@@ -37,13 +38,24 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* What the session lacks, which is more than an errno; NULL: nothing. */
+static char *login_trouble(const CtlStorage *storage)
+{
+	g_autoptr(CtlChannel) channel = ctl_channel_open(storage->mount, NULL);
+	g_autoptr(CtlStatus) status = channel != NULL ? ctl_channel_read(channel, NULL) : NULL;
+
+	return status != NULL ? ctl_show_login_trouble(status) : NULL;
+}
+
 static bool fail_images(GError **error, int code, const CtlStorage *storage)
 {
 	if (code == ENOENT)
 		return ctl_fail(error, ENODEV,
 		                "%s: no service for images is known for it (images= in gssfs.conf)",
 		                storage->name);
-	return ctl_fail(error, code, "the images of %s: %s", storage->name, g_strerror(code));
+	g_autofree char *trouble = login_trouble(storage);
+	return ctl_fail(error, code, "the images of %s: %s", storage->name,
+	                trouble != NULL ? trouble : g_strerror(code));
 }
 
 /* NULL: it is gone since the folder was read, or errno was set. */
@@ -164,8 +176,9 @@ static int images_info(const GPtrArray *storages, const char *name, CtlJson *jso
 		g_autofree char *folder = g_build_filename(storage->root, FOLDER, NULL);
 		Image *image = read_image(folder, name);
 		if (image == NULL && errno != ENOENT) {
-			ctl_say("the images of %s: %s", storage->name, g_strerror(errno));
-			status = CTL_UNAVAILABLE;
+			g_autoptr(GError) error = NULL;
+			fail_images(&error, errno, storage);
+			status = ctl_worse(status, ctl_complain(error));
 		}
 		if (image == NULL)
 			continue;

@@ -170,6 +170,7 @@ static GPtrArray *default_storages(const GPtrArray *all, const CtlStorage *own, 
 static bool check_image(const CtlPlace *place, const char *name, guint64 *ret_size, GError **error)
 {
 	const char *image = place->path;
+	g_autofree char *base = g_path_get_basename(image);
 	struct stat st;
 
 	if (place->mount != NULL && ctl_place_is_control(place))
@@ -177,6 +178,12 @@ static bool check_image(const CtlPlace *place, const char *name, guint64 *ret_si
 		                "%s is a record of the mount, not an image; give the file it was "
 		                "made from",
 		                image);
+	/* In the folder, which has its own .register, it does no harm. */
+	if (strchr(base, '\n') != NULL)
+		return ctl_fail(error, EINVAL,
+		                "%s: a name with a newline in it cannot be said in a line of "
+		                "%s",
+		                image, REGISTER);
 	if (stat(image, &st) != 0)
 		return ctl_fail(error, errno, "%s: %s", image, g_strerror(errno));
 	if (!S_ISREG(st.st_mode))

@@ -322,6 +322,30 @@ def test_retry(world, home, platform):
     assert (platform.home / "f").read_bytes() == b"x"
 
 
+def test_what_ends_the_options(world, home):
+    """-- does, wherever it stands."""
+    for name in ("a", "-rf"):
+        (home / name).write_bytes(b"x")
+    for words in (["a", "--", "-rf"], ["--", "a", "-rf"], ["a", "./-rf", "--", "-rf"]):
+        gssctl(world, "retry", *words, cwd=home.path)
+    assert "--:" in complaint(world, "retry", "a", "--", "--", cwd=home.path, status=NOINPUT)
+
+
+@pytest.mark.parametrize("verb", ["retry", "discard", "refresh", "register"])
+def test_names_with_a_newline(world, home, verb):
+    """No line says them."""
+    path = home / "two\nlines"
+    path.write_bytes(b"x")
+    words = {"discard": ["--yes"], "register": ["--as", "a.simg"]}.get(verb, [])
+    text = complaint(world, verb, *words, path, status=USAGE if verb == "register" else FAILED)
+    assert "newline" in text and "Invalid" not in text
+    if verb == "register":
+        path = world.path / path.name
+        path.write_bytes(b"x")
+        assert "newline" in complaint(world, verb, *words, "-m", home.path, path, status=USAGE)
+        assert not (home / "home").exists()
+
+
 def test_discard(world, home, platform):
     (home / "f").write_bytes(b"old")
     settled(home / "f")

@@ -276,6 +276,15 @@ def test_images_when_the_service_fails(world, home, platform):
     assert "it4i_anselm" in complaint(world, "images", "-m", home.path, status=NOPERM)
 
 
+def test_images_without_a_login(world, platform):
+    configure(world, platform, credentials={"CFG_TOKEN": "preset-token"})
+    with mounted_by_configuration(world, "it4i_anselm://") as at:
+        platform.control("/revoke")
+        for words in (["ls"], ["info", "a.simg"]):
+            text = complaint(world, "images", *words, "-m", at, status=NOPERM)
+            assert "gssctl login" in text and "key" not in text, text
+
+
 def test_storages_without_images_are_left_out(world, platform, image):
     configure(world, platform, storages=("it4i_anselm", "plm"))
     plm = world.mountpoint("plm")

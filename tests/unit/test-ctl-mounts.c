@@ -171,12 +171,14 @@ static void test_commands(World *world, const void *data)
 {
 	g_autofree char *file = at(world, "gss/.status");
 	g_autofree char *text = NULL;
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GError) error = NULL, newline = NULL;
 
 	put(world, "gss/.status", "");
-	g_assert_true(ctl_channel_command(world->mounts->pdata[1], "retry", "it's a\nfile", NULL));
+	g_assert_true(ctl_channel_command(world->mounts->pdata[1], "retry", "it's a\tfile", NULL));
+	g_assert_false(ctl_channel_command(world->mounts->pdata[1], "retry", "a\nb", &newline));
+	g_assert_cmpint(newline->code, ==, EINVAL);
 	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
-	g_assert_cmpstr(text, ==, "retry 'it'\\''s a\nfile'\n");
+	g_assert_cmpstr(text, ==, "retry 'it'\\''s a\tfile'\n");
 	g_assert_cmpint(g_remove(file), ==, 0);
 	g_assert_null(ctl_channel_open(world->mounts->pdata[1], &error));
 	g_assert_cmpint(error->code, ==, ENODEV);
