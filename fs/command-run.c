@@ -276,8 +276,8 @@ static void on_before(const FsImage *image, const GError *error, void *data)
 	memo->old_date = image != NULL ? g_strdup(image->date) : NULL;
 	if (image != NULL && memo->verb == FS_VERB_REGISTER) {
 		fs_command_fail(command, EEXIST,
-		                "there is an image of that name already: update replaces it, and "
-		                "so does the line without register");
+		                "there is an image of that name already, and only a new one was "
+		                "wanted: update replaces it");
 	} else if (image == NULL && memo->verb == FS_VERB_UPDATE) {
 		fs_command_fail(command, ENOENT, "there is no image of that name to update");
 	} else if (image == NULL && memo->verb == FS_VERB_REMOVE) {

@@ -73,6 +73,9 @@ bool fs_line_words(const char *text, char ***ret, GError **error)
 	g_autofree char *words = g_strndup(text, (gsize)(find_comment(text) - text));
 
 	*ret = NULL;
+	if (g_str_has_suffix(words, "\r"))
+		return fail(error, "the line ends in a carriage return (\\015): if a name does, "
+		                   "that needs quotes");
 	if (g_shell_parse_argv(words, NULL, ret, &failure) ||
 	    g_error_matches(failure, G_SHELL_ERROR, G_SHELL_ERROR_EMPTY_STRING))
 		return true;

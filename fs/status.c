@@ -74,7 +74,14 @@ static void begin(GString *text, const char *kind)
 	fs_field_text(text, kind);
 }
 
-static void show_session(const FsMount *mount, GString *text)
+static void get_login(const FsMount *mount, FsLoginStatus *ret)
+{
+	*ret = (FsLoginStatus){.state = FS_LOGIN_OFFLINE};
+	if (mount->login != NULL)
+		mount->login->status(mount->login->login, ret);
+}
+
+static void show_session(const FsLoginStatus *login, GString *text)
 {
 	static const char *const names[] = {
 		[FS_LOGIN_OK] = "ok",
@@ -82,17 +89,12 @@ static void show_session(const FsMount *mount, GString *text)
 		[FS_LOGIN_REJECTED] = "rejected",
 		[FS_LOGIN_OFFLINE] = "offline",
 	};
-	FsLoginStatus login = {.state = FS_LOGIN_OFFLINE};
-
-	if (mount->login != NULL)
-		mount->login->status(mount->login->login, &login);
 	begin(text, "session");
-	fs_field_text(text, names[login.state]);
-	fs_field_text(text, login.user);
-	fs_field_text(text, login.project);
-	fs_field_time(text, login.valid_until);
-	fs_field_text(text, login.message);
-	fs_login_status_clear(&login);
+	fs_field_text(text, names[login->state]);
+	fs_field_text(text, login->user);
+	fs_field_text(text, login->project);
+	fs_field_time(text, login->valid_until);
+	fs_field_text(text, login->message);
 }
 
 static void show_caches(const FsMount *mount, GString *text)
@@ -125,8 +127,10 @@ static void show_quarantines(const FsMount *mount, GString *text)
 	}
 }
 
-static void show_pending(const FsMount *mount, GString *text)
+static void show_pending(const FsMount *mount, const FsLoginStatus *login, GString *text)
 {
+	/* What moved before the login was lost tells of no end. */
+	bool moves = login->state != FS_LOGIN_MISSING && login->state != FS_LOGIN_REJECTED;
 	CachePending all = {0};
 	guint64 rate = 0;
 
@@ -138,7 +142,7 @@ static void show_pending(const FsMount *mount, GString *text)
 		all.parked += one.parked;
 		all.removals += one.removals;
 		all.bytes_total += one.bytes_total - MIN(one.bytes_total, one.bytes_done);
-		rate += cache_rate(storage->cache);
+		rate += moves ? cache_rate(storage->cache) : 0;
 	}
 	gint64 end = all.bytes_total > 0 && rate > 0
 	                     ? g_get_real_time() / G_USEC_PER_SEC +
@@ -193,6 +197,7 @@ static GString *show(FsControl *control)
 	FsMount *mount = control->base.mount;
 	Handle *handle = (Handle *)control;
 	GString *text = g_string_new(NULL);
+	FsLoginStatus login;
 
 	/* Before anything is looked at: what changes meanwhile is told once more. */
 	g_mutex_lock(&mount->status->lock);
@@ -203,10 +208,12 @@ static GString *show(FsControl *control)
 	fs_field_text(text, GSSFS_VERSION);
 	fs_field_text(text, mount->options.source);
 	fs_field_text(text, mount->options.mountpoint);
-	show_session(mount, text);
+	get_login(mount, &login);
+	show_session(&login, text);
 	show_caches(mount, text);
 	show_quarantines(mount, text);
-	show_pending(mount, text);
+	show_pending(mount, &login, text);
+	fs_login_status_clear(&login);
 	for (guint i = 0; i < mount->storages->len; i++)
 		show_files(mount, mount->storages->pdata[i], text);
 	fs_commands_each(mount->commands, show_command, text);

@@ -96,6 +96,16 @@ def test_rate_and_expected_end(home, platform):
     until(lambda: not files(home))
 
 
+def test_no_rate_without_a_login(world, platform, by_file):
+    platform.set(bandwidth=MIB)
+    (by_file / "big").write_bytes(random_bytes(8 * MIB))
+    until(lambda: int(records(by_file, "pending")[0][2]) > 0)
+    die(platform, by_file)
+    (_, left, rate, end, *_), = records(by_file, "pending")
+    assert session(by_file)[0] == "missing" and int(left) > 0 and (rate, end) == ("0", "-")
+    platform.set(bandwidth=0)
+
+
 def test_failures_and_retries(home, platform):
     platform.fault(method="POST", path="/refissh*/parked", status=400, times=100)
     platform.fault(method="POST", path="/refissh*/later", status=503, times=100)

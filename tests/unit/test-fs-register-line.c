@@ -73,6 +73,25 @@ static void test_wrong(void)
 	}
 }
 
+/* As files from Windows have it. */
+static void test_carriage_return(void)
+{
+	static const char *const lines[] = {"w.simg\r", "remove w.simg\r", "\r", "'w\r' w.simg\r"};
+	g_auto(FsLine) quoted = {0}, comment = {0};
+	bool empty;
+
+	for (guint i = 0; i < G_N_ELEMENTS(lines); i++) {
+		g_auto(FsLine) line = {0};
+		g_autoptr(GError) error = NULL;
+		g_assert_false(fs_line_parse(lines[i], &line, &empty, &error));
+		g_assert_nonnull(strstr(error->message, "carriage return"));
+	}
+	g_assert_true(fs_line_parse("'w\r' 'w.simg\r'", &quoted, &empty, NULL));
+	g_assert_cmpstr(quoted.name, ==, "w.simg\r");
+	g_assert_true(fs_line_parse("# nothing\r", &comment, &empty, NULL));
+	g_assert_true(empty);
+}
+
 static void test_split(void)
 {
 	static const char text[] = "one\n\nthree\n";
@@ -121,6 +140,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/fs/register-line/good", test_good);
 	g_test_add_func("/fs/register-line/empty", test_empty);
 	g_test_add_func("/fs/register-line/wrong", test_wrong);
+	g_test_add_func("/fs/register-line/carriage-return", test_carriage_return);
 	g_test_add_func("/fs/register-line/split", test_split);
 	g_test_add_func("/fs/register-line/split-wrong", test_split_wrong);
 	return g_test_run();
