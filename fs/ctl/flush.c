@@ -138,17 +138,10 @@ static void add_rows(Flush *flush, const CtlScope *scope, const CtlStatus *statu
 
 	for (guint i = 0; *room > 0 && i < status->files->len; i++) {
 		const CtlFile *file = status->files->pdata[i];
-		g_autofree char *wait = NULL;
 		if (!ctl_scope_has(scope, file) || ctl_file_is_parked(file) ||
 		    (strcmp(file->state, "uploading") != 0 && file->next_try == 0))
 			continue;
-		if (file->next_try > 0) {
-			g_autofree char *clock =
-				ctl_text_duration((guint64)MAX(file->next_try - now, 0));
-			wait = g_strdup_printf("again in %s: %s", clock,
-			                       file->message != NULL ? file->message : "it failed");
-		} else if (file->done >= file->total)
-			wait = g_strdup("waits for GSS's answer");
+		g_autofree char *wait = ctl_show_wait(file, now);
 		g_autofree char *path = ctl_scope_path(scope, file);
 		g_autofree char *label = label_of(flush, scope, file);
 		ctl_progress_row(flush->progress, path, label, file->done, file->total, wait);

@@ -28,6 +28,21 @@ static void print_help(FILE *file)
 	fprintf(file, "\ngssctl VERB --help tells more of one, man gssctl of all.\n");
 }
 
+static int no_verb(const char *name)
+{
+	ctl_say("there is no verb %s (see gssctl --help)", name);
+	return CTL_USAGE;
+}
+
+static int help(char *name)
+{
+	static char option[] = "--help";
+	const CtlVerb *verb = ctl_verb_find(name);
+	g_auto(GStrv) words = g_strdupv((char *[]){name, option, NULL});
+
+	return verb != NULL ? verb->run(name, words) : no_verb(name);
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
@@ -37,11 +52,8 @@ int main(int argc, char **argv)
 		print_help(stderr);
 		return CTL_USAGE;
 	}
-	if (strcmp(name, "help") == 0 && argc == 3 && ctl_verb_find(argv[2]) != NULL) {
-		static char help[] = "--help";
-		g_auto(GStrv) words = g_strdupv((char *[]){argv[2], help, NULL});
-		return ctl_verb_find(argv[2])->run(argv[2], words);
-	}
+	if (strcmp(name, "help") == 0 && argc > 2)
+		return help(argv[2]);
 	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
 		print_help(stdout);
 		return CTL_OK;
@@ -51,10 +63,8 @@ int main(int argc, char **argv)
 		return CTL_OK;
 	}
 	const CtlVerb *verb = ctl_verb_find(name);
-	if (verb == NULL) {
-		ctl_say("there is no verb %s (see gssctl --help)", name);
-		return CTL_USAGE;
-	}
+	if (verb == NULL)
+		return no_verb(name);
 	g_auto(GStrv) words = g_strdupv(argv + 1);
 	int status = verb->run(name, words);
 	if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -242,6 +242,15 @@ static const char *step_of(const CtlStatus *status, const Target *target)
 	return "registering";
 }
 
+/* Why the upload does not move; NULL: it does. */
+static char *why_waiting(const CtlStatus *status, const CtlFile *file)
+{
+	char *why = ctl_show_trouble(file);
+
+	why = why != NULL ? why : ctl_show_login_trouble(status);
+	return why != NULL ? why : ctl_show_wait(file, g_get_real_time() / G_USEC_PER_SEC);
+}
+
 static void add_row(CtlProgress *progress, const Target *target, CtlStatus *const status)
 {
 	const char *mount = target->storage->mount->path;
@@ -261,8 +270,8 @@ static void add_row(CtlProgress *progress, const Target *target, CtlStatus *cons
 		ctl_progress_row(progress, NULL, label, target->size, target->size,
 		                 target->error == NULL ? "done" : "failed");
 	} else if (file != NULL && strcmp(file->state, "clean") != 0) {
-		g_autofree char *trouble = ctl_show_trouble(file);
-		ctl_progress_row(progress, NULL, label, file->done, file->total, trouble);
+		g_autofree char *why = why_waiting(status, file);
+		ctl_progress_row(progress, NULL, label, file->done, file->total, why);
 	} else {
 		ctl_progress_row(progress, NULL, label, target->size, target->size,
 		                 status != NULL ? step_of(status, target) : "registering");

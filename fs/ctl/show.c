@@ -4,9 +4,20 @@
 
 #include <string.h>
 
+#define LOGIN "gssctl login"
+
 static bool has_state(const CtlStatus *status, const char *state)
 {
 	return g_strcmp0(status->session.state, state) == 0;
+}
+
+/* With the remedy, unless the message has it. */
+static char *no_login(const char *what, const char *message)
+{
+	bool told = message != NULL && strstr(message, LOGIN) != NULL;
+
+	return g_strconcat(what, message != NULL ? ", " : "", message != NULL ? message : "",
+	                   told ? "" : ": " LOGIN, NULL);
 }
 
 char *ctl_show_login_trouble(const CtlStatus *status)
@@ -14,11 +25,9 @@ char *ctl_show_login_trouble(const CtlStatus *status)
 	const char *message = status->session.message;
 
 	if (has_state(status, "missing"))
-		return g_strdup_printf("nobody is logged in%s%s: gssctl login",
-		                       message != NULL ? ", " : "", message != NULL ? message : "");
+		return no_login("nobody is logged in", message);
 	if (has_state(status, "rejected"))
-		return g_strdup_printf("the login was refused%s%s: gssctl login",
-		                       message != NULL ? ", " : "", message != NULL ? message : "");
+		return no_login("the login was refused", message);
 	if (has_state(status, "offline") && message != NULL)
 		return g_strdup_printf("the platform is out of reach: %s", message);
 	return NULL;
@@ -40,6 +49,16 @@ char *ctl_show_trouble(const CtlFile *file)
 	if (strcmp(file->state, "failed") == 0)
 		return g_strdup_printf("%s (gssctl retry tries again)", message);
 	return NULL;
+}
+
+char *ctl_show_wait(const CtlFile *file, gint64 now)
+{
+	if (file->next_try > 0) {
+		g_autofree char *time = ctl_text_duration((guint64)MAX(file->next_try - now, 0));
+		return g_strdup_printf("again in %s: %s", time,
+		                       file->message != NULL ? file->message : "it failed");
+	}
+	return file->done >= file->total ? g_strdup("waits for GSS's answer") : NULL;
 }
 
 static char *login_text(const CtlStatus *status, gint64 now)
@@ -136,11 +155,13 @@ static void add_file(CtlTable *table, const CtlFile *file, gint64 now)
 }
 
 static void append_files(GString *text, const CtlStatus *status, CtlFileFilter filter,
-                         const void *data, guint files_max, gint64 now)
+                         const void *data, guint files_max, bool heads, gint64 now)
 {
 	g_autoptr(CtlTable) table = ctl_table_new("lrrll");
 	guint more = 0;
 
+	if (heads)
+		ctl_table_head(table, "STATE", "DONE", "SIZE", "FILE", "");
 	for (guint i = 0; i < status->files->len; i++) {
 		const CtlFile *file = status->files->pdata[i];
 		if (!filter(file, data))
@@ -158,10 +179,12 @@ static void append_files(GString *text, const CtlStatus *status, CtlFileFilter f
 		g_string_append_printf(text, "  ... and %u more\n", more);
 }
 
-static void append_commands(GString *text, const CtlStatus *status, gint64 now)
+static void append_commands(GString *text, const CtlStatus *status, bool heads, gint64 now)
 {
 	g_autoptr(CtlTable) table = ctl_table_new("llllllr");
 
+	if (heads)
+		ctl_table_head(table, "COMMAND", "SOURCE", "", "IMAGE", "STORAGE", "STEP", "TIME");
 	for (guint i = 0; i < status->commands->len; i++) {
 		const CtlCommand *command = status->commands->pdata[i];
 		g_autofree char *since =
@@ -179,7 +202,7 @@ static void append_commands(GString *text, const CtlStatus *status, gint64 now)
 }
 
 char *ctl_show_text(const CtlMount *mount, const CtlStatus *status, CtlFileFilter filter,
-                    const void *data, guint files_max, gint64 now)
+                    const void *data, guint files_max, bool heads, gint64 now)
 {
 	GString *text = g_string_new(NULL);
 	g_autofree char *path = ctl_text_safe(mount->path);
@@ -205,8 +228,8 @@ char *ctl_show_text(const CtlMount *mount, const CtlStatus *status, CtlFileFilte
 	ctl_table_add(facts, "pending", pending);
 	g_autofree char *lines = ctl_table_text(facts, "  ");
 	g_string_append(text, lines);
-	append_files(text, status, filter, data, files_max, now);
-	append_commands(text, status, now);
+	append_files(text, status, filter, data, files_max, heads, now);
+	append_commands(text, status, heads, now);
 	return g_string_free(text, FALSE);
 }
 

@@ -11,9 +11,10 @@
 /* What is to be shown of the files: those for which it is true. */
 typedef bool (*CtlFileFilter)(const CtlFile *file, const void *data);
 
-/* Some lines; at most so many files. `now` in seconds since the epoch. */
+/* Some lines; at most so many files; with headings of the tables, if wanted. `now` in seconds since
+ * the epoch. */
 char *ctl_show_text(const CtlMount *mount, const CtlStatus *status, CtlFileFilter filter,
-                    const void *data, guint files_max, gint64 now);
+                    const void *data, guint files_max, bool heads, gint64 now);
 /* An object, into an open array. */
 void ctl_show_json(CtlJson *json, const CtlMount *mount, const CtlStatus *status,
                    CtlFileFilter filter, const void *data);
@@ -23,3 +24,5 @@ void ctl_show_file_json(CtlJson *json, const CtlFile *file);
 char *ctl_show_login_trouble(const CtlStatus *status);
 /* A file's error and what can be done, for one that is parked; NULL: nothing is wrong. */
 char *ctl_show_trouble(const CtlFile *file);
+/* What the upload of one that is not parked waits for; NULL: it moves. */
+char *ctl_show_wait(const CtlFile *file, gint64 now);

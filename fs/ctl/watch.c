@@ -46,8 +46,8 @@ static char *render(GPtrArray *scopes, bool as_json, guint files_max, GError **e
 			continue;
 		}
 		ctl_show_json(json, mount, status, in_scope, scope);
-		g_autofree char *shown =
-			ctl_show_text(mount, status, in_scope, scope, files_max, now());
+		g_autofree char *shown = ctl_show_text(mount, status, in_scope, scope, files_max,
+		                                       isatty(STDOUT_FILENO), now());
 		g_string_append_printf(text, "%s%s", i > 0 ? "\n" : "", shown);
 		i++;
 	}

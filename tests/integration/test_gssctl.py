@@ -48,7 +48,7 @@ def test_version(world):
     assert gssctl(world, "--version").split() == ["gssctl", world.gssfs("--version").stdout.split()[1]]
 
 
-@pytest.mark.parametrize("words", [[], ["nosuch"], ["flush", "--nosuch"], ["uri"], ["path"], ["umount"], ["discard"],
+@pytest.mark.parametrize("words", [[], ["nosuch"], ["help", "nosuch"], ["flush", "--nosuch"], ["uri"], ["path"], ["umount"], ["discard"],
                                    ["register"], ["register", "a", "b"], ["login", "secret"], ["path", "no uri"],
                                    ["flush", "--timeout=soon"]], ids=" ".join)
 def test_wrong_usage(world, home, words):
@@ -204,6 +204,20 @@ def test_watching_at_a_terminal(world, home, platform, held):
 
 
 # ---- flush ----
+
+
+def test_headings_at_a_terminal(world, home, platform, held):
+    (home / "f").write_bytes(b"x")
+    (home / "g").write_bytes(b"x")
+    platform.wait("held")
+    writer = subprocess.Popen(["sh", "-c", f"exec echo g g.simg > {home.path}/.register"])
+    until(lambda: "\ncommand\t" in (home / ".status").read_text())
+    text = Terminal(world, "status", home.path).end()
+    assert re.search(r"^  STATE +DONE +SIZE +FILE\n", text, re.M)
+    assert re.search(r"^  COMMAND +SOURCE +IMAGE +STORAGE +STEP +TIME\n  replace +g +as +g.simg +it4i_anselm ", text, re.M)
+    assert "STATE" not in gssctl(world, "status", home.path)
+    platform.control("/release")
+    writer.wait(20 * SLOW)
 
 
 def test_flush_waits(world, home, platform, held):

@@ -131,7 +131,8 @@ def test_only_new_or_only_known_ones(world, home, platform, image):
     assert rows(gssctl(world, *mine, "--update", image, status=None).stdout)["it4i_anselm"][0] == "failed"
     gssctl(world, *mine, "--new", image)
     image.write_bytes(b"newer")
-    assert rows(gssctl(world, *mine, "--new", image, status=None).stdout)["it4i_anselm"][0] == "failed"
+    text = gssctl(world, *mine, "--new", image, status=None).stdout
+    assert rows(text)["it4i_anselm"][0] == "failed" and "update replaces it" in text and "the line" not in text
     assert images(platform) == {"waiter.simg": MIB + 17}
     gssctl(world, *mine, "--update", image)
     assert images(platform) == {"waiter.simg": 5}
@@ -231,6 +232,15 @@ def test_bars_of_a_registration(world, everything, platform):
         terminal.read_until(rf"{storage} big.simg +\[=*>? *\] +\d+ %  +8.0 MiB .*\n")
     terminal.end()
     assert set(rows(terminal.frames()[-1])) - {"STORAGE"} == set(CLUSTERS)
+
+
+def test_bar_of_an_upload_that_waits(world, home, platform, image):
+    platform.fault(method="POST", path="/refissh*", status=503, times=1000)
+    terminal = Terminal(world, "register", "-m", home.path, image, columns=160)
+    terminal.read_until(r"waiter.simg .* again in \d+ s: .*503")
+    platform.control("/reset")
+    gssctl(world, "retry", home.path)
+    terminal.end()
 
 
 # ---- images ----

@@ -161,7 +161,7 @@ static void test_shown(void)
 		     "file\thome/a\tuploading\t1\t4\t0\t-\t-\n"
 		     "file\thome/b\\033[31m\tfailed\t0\t2048\t3\t-\tno such folder\n"
 		     "file\thome/c\tdirty\t0\t2048\t3\t1970-01-01T00:01:40Z\tthe server is busy\n");
-	g_autofree char *text = ctl_show_text(&mount, status, every, NULL, 100, 70);
+	g_autofree char *text = ctl_show_text(&mount, status, every, NULL, 100, false, 70);
 
 	g_assert_cmpstr(
 		text, ==,
@@ -175,8 +175,30 @@ static void test_shown(void)
 		"again)\n"
 		"  dirty            2.0 KiB  home/c          next try in 30 s: the server is "
 		"busy\n");
-	g_autofree char *few = ctl_show_text(&mount, status, every, NULL, 1, 70);
-	g_assert_nonnull(strstr(few, "  ... and 2 more\n"));
+	g_autofree char *few = ctl_show_text(&mount, status, every, NULL, 1, true, 70);
+	g_assert_nonnull(strstr(few, "\n"
+	                             "  STATE      DONE  SIZE  FILE\n"
+	                             "  uploading  25 %   4 B  home/a\n"
+	                             "  ... and 2 more\n"));
+}
+
+/* With the remedy, once. */
+static void test_login_trouble(void)
+{
+	static const char *const all[][2] = {
+		{"missing\t-\t-\t-\t-", "nobody is logged in: gssctl login"},
+		{"missing\t-\t-\t-\tno credentials: give some (gssctl login)",
+	         "nobody is logged in, no credentials: give some (gssctl login)"},
+		{"rejected\t-\t-\t-\tno such user",
+	         "the login was refused, no such user: gssctl login"},
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
+		g_autofree char *line = g_strconcat(HEAD "session\t", all[i][0], "\n", NULL);
+		g_autoptr(CtlStatus) status = parse(line);
+		g_autofree char *shown = ctl_show_login_trouble(status);
+		g_assert_cmpstr(shown, ==, all[i][1]);
+	}
 }
 
 static void test_log(void)
@@ -224,6 +246,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ctl/status/broken", test_broken);
 	g_test_add_func("/ctl/status/below", test_below);
 	g_test_add_func("/ctl/status/shown", test_shown);
+	g_test_add_func("/ctl/status/login-trouble", test_login_trouble);
 	g_test_add_func("/ctl/log", test_log);
 	return g_test_run();
 }
