@@ -11,8 +11,7 @@ struct FsCommandKept {
 typedef struct {
 	const FsStorage *storage;
 	FsCommandMemo memo; /* its first part */
-	GError *error;
-	gint64 until; /* monotonic us */
+	gint64 until;       /* monotonic us */
 } Outcome;
 
 static void outcome_free(void *data)
@@ -20,7 +19,6 @@ static void outcome_free(void *data)
 	Outcome *outcome = data;
 
 	fs_command_memo_clear(&outcome->memo);
-	g_clear_error(&outcome->error);
 	g_free(outcome);
 }
 
@@ -44,8 +42,7 @@ static void drop_old(FsCommandKept *kept)
 		outcome_free(g_queue_pop_head(&kept->outcomes));
 }
 
-void fs_command_kept_add(FsCommandKept *kept, const FsStorage *storage, const FsCommandMemo *memo,
-                         const GError *error)
+void fs_command_kept_add(FsCommandKept *kept, const FsStorage *storage, const FsCommandMemo *memo)
 {
 	Outcome *outcome = g_new(Outcome, 1);
 
@@ -56,22 +53,18 @@ void fs_command_kept_add(FsCommandKept *kept, const FsStorage *storage, const Fs
 	                 .source = memo->source,
 	                 .generation = memo->generation,
 	                 .name = g_strdup(memo->name)},
-		.error = error != NULL ? g_error_copy(error) : NULL,
 		.until = g_get_monotonic_time() + KEPT_US,
 	};
 	g_queue_push_tail(&kept->outcomes, outcome);
 }
 
-bool fs_command_kept_take(FsCommandKept *kept, const FsStorage *storage, const FsCommandMemo *memo,
-                          GError **ret_error)
+bool fs_command_kept_take(FsCommandKept *kept, const FsStorage *storage, const FsCommandMemo *memo)
 {
 	drop_old(kept);
 	for (GList *link = kept->outcomes.head; link != NULL; link = link->next) {
 		Outcome *outcome = link->data;
 		if (outcome->storage != storage || !fs_command_memo_equal(&outcome->memo, memo))
 			continue;
-		if (outcome->error != NULL)
-			g_propagate_error(ret_error, g_steal_pointer(&outcome->error));
 		outcome_free(outcome);
 		g_queue_delete_link(&kept->outcomes, link);
 		return true;

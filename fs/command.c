@@ -259,7 +259,7 @@ static void tell_end(Command *command, GSList *waiters, const GError *error)
 	if (!tell(waiters, error))
 		return;
 	g_mutex_lock(&commands->lock);
-	fs_command_kept_take(commands->kept, command->storage, &command->memo, NULL);
+	fs_command_kept_take(commands->kept, command->storage, &command->memo);
 	g_mutex_unlock(&commands->lock);
 }
 
@@ -284,7 +284,7 @@ void fs_command_finish(Command *command, const GError *error)
 		next->step = STEP_ASKING;
 	/* A failure may be mended by now: that is tried again. */
 	if (next == NULL && waiters != NULL && error == NULL)
-		fs_command_kept_add(commands->kept, command->storage, &command->memo, error);
+		fs_command_kept_add(commands->kept, command->storage, &command->memo);
 	if (commands->pending.length == 0) {
 		idle = commands->idle;
 		commands->idle = NULL;
@@ -390,11 +390,10 @@ typedef enum {
 	ENTERED_NOT,
 	ENTERED_MADE,
 	ENTERED_JOINED,
-	ENTERED_ANSWERED, /* it has ended, nobody heard, and this asks again */
+	ENTERED_ANSWERED, /* it has succeeded, nobody heard, and this asks again */
 } Entered;
 
-/* `ret_start`: to be started by the caller; or NULL. `error`: of ENTERED_NOT, and the outcome of
- * ENTERED_ANSWERED. */
+/* `ret_start`: to be started by the caller; or NULL. `error`: of ENTERED_NOT. */
 static Entered enter(FsCommands *commands, FsStorage *storage, FsCommandMemo *memo,
                      const FsCommandWaiter *waiter, Command **ret_start, GError **error)
 {
@@ -405,7 +404,7 @@ static Entered enter(FsCommands *commands, FsStorage *storage, FsCommandMemo *me
 	Command *command = last_locked(commands, storage, memo->name);
 	if (command != NULL && fs_command_memo_equal(&command->memo, memo)) {
 		entered = ENTERED_JOINED;
-	} else if (command == NULL && fs_command_kept_take(commands->kept, storage, memo, error)) {
+	} else if (command == NULL && fs_command_kept_take(commands->kept, storage, memo)) {
 		entered = ENTERED_ANSWERED;
 	} else {
 		command = make_locked(commands, storage, memo, error);
@@ -422,13 +421,13 @@ static Entered enter(FsCommands *commands, FsStorage *storage, FsCommandMemo *me
 
 /* Once more unheard, it is kept once more. */
 static void answer(FsCommands *commands, const FsStorage *storage, const FsCommandMemo *memo,
-                   const GError *error, const FsCommandWaiter *waiter)
+                   const FsCommandWaiter *waiter)
 {
-	if (waiter->done(error, waiter->data))
+	if (waiter->done(NULL, waiter->data))
 		return;
 	g_mutex_lock(&commands->lock);
-	if (error == NULL && last_locked(commands, (FsStorage *)storage, memo->name) == NULL)
-		fs_command_kept_add(commands->kept, storage, memo, error);
+	if (last_locked(commands, storage, memo->name) == NULL)
+		fs_command_kept_add(commands->kept, storage, memo);
 	g_mutex_unlock(&commands->lock);
 }
 
@@ -472,7 +471,7 @@ void fs_commands_run(FsCommands *commands, const FsCommandSpec *spec, const FsCo
 		fs_commands_reject(commands, spec->storage, spec->shown, spec->name, error);
 		waiter->done(error, waiter->data);
 	} else if (entered == ENTERED_ANSWERED) {
-		answer(commands, spec->storage, &memo, error, waiter);
+		answer(commands, spec->storage, &memo, waiter);
 	}
 	fs_status_changed(commands->mount);
 	if (made != NULL)
