@@ -91,6 +91,11 @@ void fs_command_log_end(FsCommandRecord *record, const char *outcome, const GErr
 	fs_command_log_message(record, error != NULL ? error->message : NULL);
 }
 
+void fs_command_log_ended_at(FsCommandRecord *record, gint64 at)
+{
+	record->ended = record->begun + MAX(at - record->since, 0) * G_USEC_PER_SEC;
+}
+
 static void print(const FsCommandRecord *record, bool all, GString *text)
 {
 	g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(record->since);

@@ -20,6 +20,8 @@ void fs_command_log_size(FsCommandRecord *record, gint64 size);
 void fs_command_log_message(FsCommandRecord *record, const char *message);
 /* `error` NULL: `outcome`, a constant. */
 void fs_command_log_end(FsCommandRecord *record, const char *outcome, const GError *error);
+/* It has ended, and did so before: `at`, s since the epoch. */
+void fs_command_log_ended_at(FsCommandRecord *record, gint64 at);
 /* Appends what is of `storage`: a line each, which begins with '#', the newest last; fields as
  * fs/field.h says. NULL: of all, each with its storage as one more field. */
 void fs_command_log_print(const FsCommandLog *log, const FsStorage *storage, GString *text);

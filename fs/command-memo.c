@@ -22,7 +22,8 @@ enum {
 	F_OLD_DATE,
 	F_SENT_AT,
 	F_COUNT,
-	F_FAILURE = F_COUNT, /* not in the first version */
+	F_FAILURE = F_COUNT, /* not in the first version, nor in the second the next */
+	F_FAILED_AT,
 };
 
 void fs_command_memo_clear(FsCommandMemo *memo)
@@ -67,6 +68,7 @@ char *fs_command_memo_print(const FsCommandMemo *memo)
 	fs_field_text(line, memo->old_date);
 	number(line, memo->sent_at);
 	fs_field_text(line, memo->failure);
+	number(line, memo->failed_at);
 	return g_string_free(line, FALSE);
 }
 
@@ -105,7 +107,8 @@ bool fs_command_memo_parse(const char *text, FsCommandMemo *ret)
 	    !number_of(fields[F_SINCE], &memo.since) || !number_of(fields[F_SIZE], &memo.size) ||
 	    !number_of(fields[F_EXISTED], &existed) ||
 	    !number_of(fields[F_OLD_SIZE], &memo.old_size) ||
-	    !number_of(fields[F_SENT_AT], &memo.sent_at))
+	    !number_of(fields[F_SENT_AT], &memo.sent_at) ||
+	    (count > F_FAILED_AT && !number_of(fields[F_FAILED_AT], &memo.failed_at)))
 		return false;
 	memo.source = (CacheId)source;
 	memo.generation = (guint64)generation;

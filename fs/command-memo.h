@@ -24,6 +24,7 @@ typedef struct {
 	char *old_date;  /* as the platform wrote it; NULL: none */
 	gint64 sent_at;  /* s since the epoch; 0: nothing was sent */
 	char *failure; /* how it ended, when nobody was there any more to be told; NULL: it runs */
+	gint64 failed_at; /* s since the epoch; 0: not known */
 } FsCommandMemo;
 void fs_command_memo_clear(FsCommandMemo *memo);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsCommandMemo, fs_command_memo_clear)

@@ -229,6 +229,7 @@ static void forget_memo(Command *command, const GError *error)
 	g_mutex_unlock(&commands->lock);
 	if (error != NULL && draining) {
 		command->memo.failure = g_strdup(error->message);
+		command->memo.failed_at = now_s();
 		ok = fs_command_save(command, &failure);
 	} else {
 		ok = cache_set_memo(command->storage->cache, command->memo_key, NULL, &failure);
@@ -494,6 +495,8 @@ static void tell_failure(FsCommands *commands, FsStorage *storage, const char *k
 		fs_command_log_begin(commands->log, storage, memo->name, memo->shown, memo->since);
 	fs_command_log_size(record, memo->size);
 	fs_command_log_end(record, NULL, error);
+	if (memo->failed_at != 0)
+		fs_command_log_ended_at(record, memo->failed_at);
 	g_mutex_unlock(&commands->lock);
 	cache_set_memo(storage->cache, key, NULL, NULL);
 }

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -257,6 +258,7 @@ def test_a_failure_after_the_unmount(world, platform, home):
     settled(home / "a.simg")
     platform.fault(fault("400", "Image name or source file path illegal"), operation="registerImage", status=500,
                    type="text/xml", hold="before")
+    began = time.monotonic()
     writer = begin(home, "a.simg")
     platform.wait("held", 1)
     writer.send_signal(signal.SIGINT)
@@ -264,9 +266,12 @@ def test_a_failure_after_the_unmount(world, platform, home):
     release(home.path)
     platform.control("/release")
     home.process.wait(30 * SLOW)
+    took = time.monotonic() - began
+    time.sleep(3)  # it is over, and takes no longer for that
     again = world.mount(platform)
     told, = lines(again / ".register")
     assert (told[1], told[2]) == ("failed", "a.simg") and "illegal" in told[-1]
+    assert float(told[5]) < took + 2
     assert commands(again) == []
     assert again.unmount() == 0
     assert lines(world.mount(platform) / ".register") == []

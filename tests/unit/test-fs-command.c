@@ -18,26 +18,32 @@ static void test_memo(void)
 	memo.since = 1700000000;
 	memo.size = memo.old_size = -1;
 	memo.failure = (char *)"it was\nrefused";
+	memo.failed_at = 1700000007;
 	g_autofree char *text = fs_command_memo_print(&memo);
 	g_assert_true(fs_command_memo_parse(text, &read));
 	g_assert_true(fs_command_memo_equal(&memo, &read));
 	g_assert_cmpstr(read.folder, ==, memo.folder);
 	g_assert_cmpstr(read.shown, ==, memo.shown);
 	g_assert_cmpstr(read.failure, ==, memo.failure);
+	g_assert_cmpint(read.failed_at, ==, memo.failed_at);
 	g_assert_null(read.uri);
 	g_assert_cmpint(read.since, ==, memo.since);
 	g_assert_cmpint(read.old_size, ==, -1);
 }
 
-/* As it was written before a failure was part of it. */
+/* As it was written before a failure, and its time, were part of it. */
 static void test_memo_of_before(void)
 {
-	g_auto(FsCommandMemo) memo = {0};
+	g_auto(FsCommandMemo) memo = {0}, failed = {0};
 
 	g_assert_true(fs_command_memo_parse(
 		"1\treplace\t7\t3\t.\ta\ta.simg\t1700000000\t-\t-1\t0\t-1\t-\t0", &memo));
 	g_assert_cmpstr(memo.name, ==, "a.simg");
 	g_assert_null(memo.failure);
+	g_assert_true(fs_command_memo_parse(
+		"1\treplace\t7\t3\t.\ta\ta.simg\t1700000000\t-\t-1\t0\t-1\t-\t0\tit was", &failed));
+	g_assert_cmpstr(failed.failure, ==, "it was");
+	g_assert_cmpint(failed.failed_at, ==, 0);
 }
 
 static void test_no_memo(void)
@@ -50,6 +56,7 @@ static void test_no_memo(void)
 		"1\treplace\t7\t3\t.\ta\t-\t1700000000\t-\t-1\t0\t-1\t-\t0",
 		"1\treplace\tx\t3\t.\ta\ta.simg\t1700000000\t-\t-1\t0\t-1\t-\t0",
 		"1\treplace\t7\t3\t.\ta\ta.simg\t1700000000\t-\t-1\t0\t-1",
+		"1\treplace\t7\t3\t.\ta\ta.simg\t1700000000\t-\t-1\t0\t-1\t-\t0\tit was\tlong ago",
 	};
 
 	for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
