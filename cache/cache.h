@@ -279,17 +279,18 @@ void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCal
 /* Between begin and end the caller copies its bytes to the span. Every successful begin is followed
  * by one end, which says how many bytes were written and, if that failed, the errno: a file that
  * lost a write is never uploaded as if it were whole, until those bytes were written after all or
- * cut off. EAGAIN: there is no room now, see below. */
-bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, CacheSpan *ret,
-                            GError **error);
-/* One of these two is to be called after EAGAIN. Lost: the bytes will not come. Wait: calls back
- * with the span when there is room, in the order of the calls; it must be filled, and the write
- * ended, before the callback returns (a caller whose writer has gone ends it with EINTR). ENOSPC:
- * nothing frees any room, which is waited for for 60 s; or the file alone is larger than the cache.
- * The file must stay open. */
+ * cut off. EAGAIN: there is no room now, see below. `append`: at the file's end, which may not be
+ * where the kernel believed it to be (`offset`); ret->offset tells, also after EAGAIN. */
+bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, bool append,
+                            CacheSpan *ret, GError **error);
+/* One of these two is to be called after EAGAIN, with ret->offset. Lost: the bytes will not come.
+ * Wait: calls back with the span when there is room, in the order of the calls; it must be filled,
+ * and the write ended, before the callback returns (a caller whose writer has gone ends it with
+ * EINTR). ENOSPC: nothing frees any room, which is waited for for 60 s; or the file alone is larger
+ * than the cache. The file must stay open. */
 void cache_file_write_lost(CacheFile *file, guint64 offset, gsize length, int errnum);
 typedef void (*CacheWriteCallback)(const CacheSpan *span, const GError *error, void *data);
-void cache_file_write_wait(CacheFile *file, guint64 offset, gsize length,
+void cache_file_write_wait(CacheFile *file, guint64 offset, gsize length, bool append,
                            CacheWriteCallback callback, void *data);
 void cache_file_write_end(CacheFile *file, const CacheSpan *span, gsize written, int errnum);
 

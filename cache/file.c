@@ -303,18 +303,21 @@ static bool settle(CacheFile *file, const CacheSpan *span, GError **error)
 	return true;
 }
 
-bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, CacheSpan *ret,
-                            GError **error)
+bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, bool append,
+                            CacheSpan *ret, GError **error)
 {
 	Cache *cache = file->cache;
 	CacheNode *node = file->node;
 	GSList *failed = NULL;
 	g_autoptr(GError) failure = NULL;
+	g_mutex_lock(&cache->lock);
+	if (append)
+		offset = (guint64)MAX(node->r.size, 0);
 	if (offset > G_MAXINT64 - length) {
+		g_mutex_unlock(&cache->lock);
 		g_set_error_literal(error, CACHE_ERROR, EFBIG, "too large");
 		return false;
 	}
-	g_mutex_lock(&cache->lock);
 	bool room = cache_space_take_locked(cache, node, length);
 	if (!room && overwrites(node, offset, length)) {
 		cache->room.pending += length;
@@ -323,10 +326,12 @@ bool cache_file_write_begin(CacheFile *file, guint64 offset, gsize length, Cache
 	bool believed = false;
 	bool ok = room && begin_locked(file, offset, length, ret, &believed, &failure);
 	int errnum = failure ? failure->code : EAGAIN;
-	if (!room) /* what is not there yet is not whole */
+	if (!room) { /* what is not there yet is not whole */
 		cache_extents_add(&node->lost, offset, offset + length);
-	else if (!ok)
+		ret->offset = offset;
+	} else if (!ok) {
 		failed = cache_change_lost_locked(cache, node, offset, offset + length, errnum);
+	}
 	if (room && !ok)
 		cache_space_written_locked(cache, length);
 	g_mutex_unlock(&cache->lock);
@@ -352,9 +357,21 @@ typedef struct {
 	CacheFile *file;
 	guint64 offset;
 	gsize length;
+	bool append;
 	CacheWriteCallback callback;
 	void *data;
 } WaitingWrite;
+
+/* The end may have moved since its place was noted as lost. */
+static void place_locked(WaitingWrite *write)
+{
+	CacheNode *node = write->file->node;
+	guint64 end = (guint64)MAX(node->r.size, 0);
+	if (!write->append || write->offset == end)
+		return;
+	cache_extents_remove(&node->lost, write->offset, write->offset + write->length);
+	write->offset = end;
+}
 
 static void on_room(Cache *cache, const GError *error, void *data)
 {
@@ -365,6 +382,7 @@ static void on_room(Cache *cache, const GError *error, void *data)
 	CacheSpan span;
 	bool believed = false;
 	g_mutex_lock(&cache->lock);
+	place_locked(write);
 	bool ok = !error && begin_locked(write->file, write->offset, write->length, &span,
 	                                 &believed, &failure);
 	if (!ok && !error) {
@@ -384,13 +402,13 @@ static void on_room(Cache *cache, const GError *error, void *data)
 	write->callback(ok ? &span : NULL, ok ? NULL : error, write->data);
 }
 
-void cache_file_write_wait(CacheFile *file, guint64 offset, gsize length,
+void cache_file_write_wait(CacheFile *file, guint64 offset, gsize length, bool append,
                            CacheWriteCallback callback, void *data)
 {
 	Cache *cache = file->cache;
 	g_autoptr(GError) error = NULL;
 	WaitingWrite *write = g_new(WaitingWrite, 1);
-	*write = (WaitingWrite){file, offset, length, callback, data};
+	*write = (WaitingWrite){file, offset, length, append, callback, data};
 	g_mutex_lock(&cache->lock);
 	bool waits = cache_space_wait_locked(cache, file->node, length, on_room, write, &error);
 	g_mutex_unlock(&cache->lock);

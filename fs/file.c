@@ -1,5 +1,6 @@
 /* Files: making, opening, reading, writing, closing. */
 #include "fs/command.h"
+#include "fs/notify.h"
 #include "fs/ops.h"
 #include "fs/virtual.h"
 
@@ -245,9 +246,18 @@ void fs_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
 typedef struct {
 	FsReply *reply;
 	CacheFile *file;
+	fuse_ino_t ino;
+	guint64 offset; /* of the kernel */
 	gsize size;
 	char bytes[];
 } Waiting;
+
+/* What was appended is not where the kernel took the end to be: its page there is wrong. */
+static void tell_moved(const FsMount *mount, fuse_ino_t ino, guint64 offset, const CacheSpan *span)
+{
+	if (span->offset != offset)
+		fs_notifier_inode(mount->notifier, ino, (gint64)offset, 0);
+}
 
 static int write_all(const CacheSpan *span, const char *bytes, gsize *ret_written)
 {
@@ -277,34 +287,38 @@ static void on_room(const CacheSpan *span, const GError *error, void *data)
 	int err = fs_reply_dropped(waiting->reply) ? EINTR
 	                                           : write_all(span, waiting->bytes, &written);
 	cache_file_write_end(waiting->file, span, written, err);
+	tell_moved(waiting->reply->mount, waiting->ino, waiting->offset, span);
 	if (written == 0 && err != 0)
 		fs_reply_err(waiting->reply, err);
 	else
 		fs_reply_write(waiting->reply, written);
 }
 
-static void wait_for_room(FsReply *reply, CacheFile *file, struct fuse_bufvec *data, guint64 offset)
+/* `offset`: the kernel's; `place`: where there was no room. */
+static void wait_for_room(FsReply *reply, CacheFile *file, fuse_ino_t ino, struct fuse_bufvec *data,
+                          guint64 offset, guint64 place, bool append)
 {
 	gsize size = fuse_buf_size(data);
 	Waiting *waiting = g_malloc(sizeof(Waiting) + size);
 	struct fuse_bufvec copy = FUSE_BUFVEC_INIT(size);
 	FsHandle *handle = reply->handle;
 
-	*waiting = (Waiting){.reply = reply, .file = file, .size = size};
+	*waiting =
+		(Waiting){.reply = reply, .file = file, .ino = ino, .offset = offset, .size = size};
 	copy.buf[0].mem = waiting->bytes;
 	ssize_t copied = fuse_buf_copy(&copy, data, 0);
 	if (copied != (ssize_t)size) {
 		int err = copied < 0 ? (int)-copied : EIO;
-		cache_file_write_lost(file, offset, size, err);
+		cache_file_write_lost(file, place, size, err);
 		fs_reply_err(reply, err);
 		g_free(waiting);
 		return;
 	}
 	fs_handle_ref(handle);
 	if (fs_reply_wait(reply)) {
-		cache_file_write_wait(file, offset, size, on_room, waiting);
+		cache_file_write_wait(file, place, size, append, on_room, waiting);
 	} else {
-		cache_file_write_lost(file, offset, size, EINTR);
+		cache_file_write_lost(file, place, size, EINTR);
 		g_free(waiting);
 	}
 	fs_handle_unref(handle);
@@ -325,9 +339,11 @@ void fs_op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *data, o
 		return;
 	}
 	CacheFile *file = file_of(fi);
-	if (!cache_file_write_begin(file, (guint64)offset, size, &span, &error)) {
+	/* What comes from a mapping knows its place, whichever handle it is sent through. */
+	bool append = (fi->flags & O_APPEND) && !fi->writepage;
+	if (!cache_file_write_begin(file, (guint64)offset, size, append, &span, &error)) {
 		if (error->code == EAGAIN)
-			wait_for_room(reply, file, data, (guint64)offset);
+			wait_for_room(reply, file, ino, data, (guint64)offset, span.offset, append);
 		else
 			fs_reply_error(reply, error);
 		return;
@@ -340,6 +356,7 @@ void fs_op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *data, o
 	/* Fewer bytes than asked for are no loss: the writer is told the number. */
 	cache_file_write_end(file, &span, written > 0 ? (gsize)written : 0,
 	                     written < 0 ? (int)-written : 0);
+	tell_moved(reply->mount, ino, (guint64)offset, &span);
 	if (written < 0)
 		fs_reply_err(reply, (int)-written);
 	else

@@ -10,12 +10,22 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from world import CONTROL, SLOW, digest, fails_with, random_bytes, settled, state, until
 
 MIB = 1 << 20
+
+
+@contextlib.contextmanager
+def opened(path, flags):
+    fd = os.open(path, flags)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def test_o_excl(home, platform):
@@ -63,6 +73,34 @@ def test_appending_to_what_was_never_read(mount, platform):
         file.write(b"more")
     assert home.unmount() == 0
     assert (platform.home / "log").read_bytes() == data + b"more"
+
+
+@pytest.mark.parametrize("holder", [os.O_RDONLY, os.O_WRONLY | os.O_APPEND, os.O_RDWR | os.O_APPEND])
+def test_appending_to_what_has_grown(home, platform, holder):
+    """The end is where GSS has it, whatever the kernel knows of that."""
+    (platform.home / "log").write_bytes(b"a" * 100)
+    until(lambda: (home / "log").exists())
+    with opened(home / "log", holder) as held:
+        time.sleep(1.2)  # the lease of an open file
+        with open(platform.home / "log", "ab") as file:
+            file.write(b"b" * 100)
+        with open(home / "log", "ab", buffering=0) as file:  # asks, and learns it
+            os.write(held if holder & os.O_APPEND else file.fileno(), b"c" * 10)
+            until(lambda: (home / "log").read_bytes() == b"a" * 100 + b"b" * 100 + b"c" * 10)
+    settled(home / "log")
+    assert (platform.home / "log").read_bytes() == b"a" * 100 + b"b" * 100 + b"c" * 10
+
+
+def test_mapped_by_one_and_appended_to_by_another(home, platform):
+    """The kernel sends what was mapped through any handle; it stays at its place."""
+    (home / "f").write_bytes(b"a" * 8192)
+    with opened(home / "f", os.O_WRONLY | os.O_APPEND) as log, opened(home / "f", os.O_RDWR) as fd:
+        with mmap.mmap(fd, 8192) as mapped:
+            mapped[:3] = b"top"
+            os.write(log, b"end")
+            mapped.flush()
+    settled(home / "f")
+    assert (platform.home / "f").read_bytes() == b"top" + b"a" * 8189 + b"end"
 
 
 def test_writing_into_the_middle_of_what_was_never_read(mount, platform):

@@ -145,7 +145,7 @@ static void test_close_beside_a_write(Fixture *f, const void *data)
 	drain(f);
 	CacheFile *one = open_named(f, "f", &id), *other = open_named(f, "f", &id);
 	g_assert_true(sync_write(one, 0, "ab", 2, &error));
-	g_assert_true(cache_file_write_begin(other, 2, 4, &span, &error));
+	g_assert_true(cache_file_write_begin(other, 2, 4, false, &span, &error));
 	g_assert_true(cache_file_flush(one, &error));
 	g_assert_cmpint(journaled_torn(f, id), ==, CACHE_TORN_WRITING);
 	g_assert_cmpint(pwrite(span.fd, "cdef", 4, 2), ==, 4);

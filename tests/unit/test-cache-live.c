@@ -390,7 +390,7 @@ static void test_lost_write(Fixture *f, const void *data)
 	CacheSpan span;
 	CacheFile *file = sync_create(f->cache, f->home, "part", &attr, &error);
 	g_assert_true(sync_write(file, 0, "first", 5, &error));
-	g_assert_true(cache_file_write_begin(file, 5, 6, &span, &error));
+	g_assert_true(cache_file_write_begin(file, 5, 6, false, &span, &error));
 	cache_file_write_end(file, &span, 0, ENOSPC);
 	g_assert_false(cache_file_flush(file, &error));
 	g_assert_error(error, CACHE_ERROR, ENOSPC);

@@ -122,7 +122,7 @@ static void test_wait(Fixture *f, const void *data)
 	await_waiter(f);
 	CacheSpan span;
 	CacheFile *third = begin(f, "third", NULL);
-	g_assert_false(cache_file_write_begin(third, 0, 1, &span, &error));
+	g_assert_false(cache_file_write_begin(third, 0, 1, false, &span, &error));
 	g_assert_error(error, CACHE_ERROR, EAGAIN);
 	g_clear_error(&error);
 	control(f, "/release", "");
@@ -169,7 +169,7 @@ static void test_many_waiters(Fixture *f, const void *data)
 	await_waiter(f);
 	Many many = {.file = begin(f, "third", NULL)};
 	for (int i = 0; i < 1000; i++)
-		cache_file_write_wait(many.file, i, 1, on_room_for_one, &many);
+		cache_file_write_wait(many.file, i, 1, false, on_room_for_one, &many);
 	g_assert_cmpint(g_atomic_int_get(&many.failed), ==, 0);
 	control(f, "/release", "");
 	g_thread_join(thread);
@@ -181,6 +181,47 @@ static void test_many_waiters(Fixture *f, const void *data)
 	end(many.file);
 	drain(f);
 	assert_size(f, "third", 1000);
+}
+
+static void on_room_at_end(const CacheSpan *span, const GError *error, void *data)
+{
+	g_assert_no_error(error);
+	g_assert_cmpuint(span->offset, ==, 7);
+	on_room_for_one(span, error, data);
+}
+
+/* The end is where it is when there is room. */
+static void test_append_waits(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	f->cache->room.patience = f->cache->room.short_patience = 60 * G_USEC_PER_SEC;
+	control(f, UPLOADS "&hold=before", "");
+	CacheFile *file = begin(f, "first", NULL);
+	fill(file, 0, 3, 'x', &error);
+	end(file);
+	await_counter(f, "held", 1);
+	Writer writer = {begin(f, "second", NULL), 0, 3, NULL};
+	GThread *thread = g_thread_new("writer", write_there, &writer);
+	await_waiter(f);
+	CacheId id;
+	Many log = {.file = begin(f, "log", &id)};
+	CacheSpan span;
+	g_assert_true(sync_truncate(f->cache, id, 5, &error));
+	g_assert_false(cache_file_write_begin(log.file, 0, 1, true, &span, &error));
+	g_assert_error(error, CACHE_ERROR, EAGAIN);
+	g_clear_error(&error);
+	g_assert_cmpuint(span.offset, ==, 5);
+	cache_file_write_wait(log.file, span.offset, 1, true, on_room_at_end, &log);
+	g_assert_true(sync_truncate(f->cache, id, 7, &error));
+	control(f, "/release", "");
+	g_thread_join(thread);
+	g_assert_no_error(writer.error);
+	end(writer.file);
+	while (!g_atomic_int_get(&log.served))
+		g_usleep(1000);
+	end(log.file);
+	drain(f);
+	assert_size(f, "log", 8);
 }
 
 /* Nothing is uploaded, so nothing is freed: an error after a while, and never half a file on GSS.
@@ -331,7 +372,7 @@ static void write_from_worker(void *data)
 	const Posted *posted = data;
 	g_autoptr(GError) error = NULL;
 	CacheSpan span;
-	g_assert_true(cache_file_write_begin(posted->file, 0, 2, &span, &error));
+	g_assert_true(cache_file_write_begin(posted->file, 0, 2, false, &span, &error));
 	g_assert_cmpint(pwrite(span.fd, "LL", 2, 0), ==, 2);
 	cache_file_write_end(posted->file, &span, 2, 0);
 	g_async_queue_push(posted->ended, posted->ended);
@@ -450,6 +491,7 @@ int main(int argc, char **argv)
 	ADD_SMALL("throttle", test_throttle);
 	ADD_SMALL("wait", test_wait);
 	ADD_SMALL("many-waiters", test_many_waiters);
+	ADD_SMALL("append-waits", test_append_waits);
 	ADD_SMALL("dead-network", test_dead_network);
 	ADD_SMALL("larger-than-the-cache", test_larger_than_the_cache);
 	ADD_SMALL("truncate", test_truncate);

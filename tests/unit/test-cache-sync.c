@@ -207,13 +207,13 @@ bool sync_write(CacheFile *file, guint64 offset, const void *bytes, gsize length
 {
 	CacheSpan span;
 	g_autoptr(GError) failure = NULL;
-	if (!cache_file_write_begin(file, offset, length, &span, &failure)) {
+	if (!cache_file_write_begin(file, offset, length, false, &span, &failure)) {
 		if (failure->code != EAGAIN) {
 			g_propagate_error(error, g_steal_pointer(&failure));
 			return false;
 		}
 		Write write = {.file = file, .bytes = bytes};
-		cache_file_write_wait(file, offset, length, on_room, &write);
+		cache_file_write_wait(file, offset, length, false, on_room, &write);
 		return await(&write.wait, error);
 	}
 	gssize n = pwrite(span.fd, bytes, span.length, span.offset);
