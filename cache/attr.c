@@ -172,6 +172,14 @@ static bool replace_locked(Cache *cache, CacheNode *node)
 	return true;
 }
 
+static bool is_waited_for(CacheContent *content)
+{
+	g_mutex_lock(&content->io);
+	bool waited = content->readers != NULL;
+	g_mutex_unlock(&content->io);
+	return waited;
+}
+
 CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
                                       const CacheGrowth *growth, CacheSource source)
 {
@@ -179,7 +187,7 @@ CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVe
 	node->attr_until = g_get_monotonic_time() + CACHE_ATTR_LEASE_US;
 	if (r->size >= 0 && gss_version_equal(&r->remote, version))
 		return same_locked(cache, node, version, source);
-	bool was_known = r->size >= 0;
+	bool was_known = r->size >= 0, shorter = version->size < r->size;
 	g_autoptr(GError) error = NULL;
 	bool kept = growth || (node->content && cache_content_empty(node->content) && !node->read);
 	if (node->content)
@@ -203,10 +211,13 @@ CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVe
 		save_soon_locked(cache, node);
 	else if (!cache_node_save_locked(cache, node, &error))
 		g_warning("%s: %s", cache->path, error->message);
-	/* The kernel has no pages of what nobody read, and learns the size by itself. To be told
-	 * while it reads would make it take the end of a shorter answer for zeros. */
-	bool unread = kept && !growth;
-	return !was_known || unread ? CACHE_SAME : growth ? CACHE_OTHER_ATTR : CACHE_OTHER_CONTENT;
+	/* The kernel has no pages of what nobody read. A first read that is under way learns from
+	 * its answer where the end is; to be told besides would make it take what is missing for
+	 * zeros.
+	 */
+	if (!was_known || (kept && shorter && is_waited_for(node->content)))
+		return CACHE_SAME;
+	return kept ? CACHE_OTHER_ATTR : CACHE_OTHER_CONTENT;
 }
 
 /* --- asking --- */
@@ -264,10 +275,12 @@ static void finish(void *data)
 	g_mutex_unlock(&cache->lock);
 
 	cache_learned_save(cache);
+	/* Whoever waits goes on from what the kernel knows. */
+	if (outdated == CACHE_OTHER_ATTR && cache->notify.attributes)
+		cache->notify.attributes(id, cache->notify.data);
+	else if (outdated && cache->notify.inode)
+		cache->notify.inode(id, 0, 0, cache->notify.data);
 	cache_calls_run(cache, waiting, question->error);
-	if (outdated && cache->notify.inode)
-		cache->notify.inode(id, 0, outdated == CACHE_OTHER_ATTR ? -1 : 0,
-		                    cache->notify.data);
 	if (vanished && parent > 0 && cache->notify.entry)
 		cache->notify.entry(parent, name, cache->notify.data);
 

@@ -69,6 +69,8 @@ typedef struct {
 	void (*inode)(CacheId id, gint64 offset, gint64 length, void *data);
 	/* attributes changed; when this returns the kernel knows. It does not wait for anybody. */
 	void (*attributes)(CacheId id, void *data);
+	/* calls back, on some thread, when the kernel knows all of what came before */
+	void (*settled)(void (*ready)(void *request), void *request, void *data);
 	/* the name is gone, or is somebody else now */
 	void (*entry)(CacheId parent, const char *name, void *data);
 	/* something of what cache_status_files() and cache_pending() tell has changed; not more
@@ -263,6 +265,8 @@ typedef void (*CacheCreateCallback)(CacheFile *file, const CacheAttr *attr, cons
 void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mode, int flags,
                        CacheCreateCallback callback, void *data);
 CacheId cache_file_id(const CacheFile *file);
+/* What is known of it now, without a question. */
+void cache_file_attr(const CacheFile *file, CacheAttr *ret);
 
 /* A piece of a blob, to be read from or written to directly (splice). */
 typedef struct {

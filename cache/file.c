@@ -27,6 +27,13 @@ CacheId cache_file_id(const CacheFile *file)
 	return file->node->r.id;
 }
 
+void cache_file_attr(const CacheFile *file, CacheAttr *ret)
+{
+	g_mutex_lock(&file->cache->lock);
+	cache_node_attr(file->node, ret);
+	g_mutex_unlock(&file->cache->lock);
+}
+
 static CacheFile *file_new_locked(Cache *cache, CacheNode *node, int flags)
 {
 	CacheFile *file = g_new0(CacheFile, 1);
@@ -47,6 +54,7 @@ typedef struct {
 	Cache *cache;
 	CacheNode *node; /* pinned */
 	int flags;
+	guint lineage; /* of the node, when it was asked for */
 	CacheOpenCallback callback;
 	void *data;
 } OpenRequest;
@@ -82,9 +90,9 @@ static CacheFile *open_locked(Cache *cache, CacheNode *node, int flags, bool *re
 	return file;
 }
 
-static void on_valid(Cache *cache, const GError *error, void *data)
+static void finish_open(OpenRequest *request, const GError *error)
 {
-	g_autofree OpenRequest *request = data;
+	Cache *cache = request->cache;
 	g_autoptr(GError) failure = NULL;
 	CacheFile *file = NULL;
 	bool keep = false;
@@ -96,6 +104,30 @@ static void on_valid(Cache *cache, const GError *error, void *data)
 	cache_node_put_locked(cache, request->node);
 	g_mutex_unlock(&cache->lock);
 	request->callback(file, keep, error ? error : failure, request->data);
+	g_free(request);
+}
+
+static void on_settled(void *data)
+{
+	OpenRequest *request = data;
+	Cache *cache = request->cache;
+	finish_open(request, NULL);
+	cache_call_end(cache);
+}
+
+static void on_valid(Cache *cache, const GError *error, void *data)
+{
+	OpenRequest *request = data;
+	g_mutex_lock(&cache->lock);
+	/* A shorter version must be known before the first read: what the kernel is told while that
+	 * is under way makes it take what is missing for zeros. */
+	bool waits = !error && request->lineage != request->node->lineage &&
+	             cache->notify.settled && cache_call_begin_locked(cache);
+	g_mutex_unlock(&cache->lock);
+	if (waits)
+		cache->notify.settled(on_settled, request, cache->notify.data);
+	else
+		finish_open(request, error);
 }
 
 void cache_file_open(Cache *cache, CacheId id, int flags, CacheOpenCallback callback, void *data)
@@ -109,7 +141,7 @@ void cache_file_open(Cache *cache, CacheId id, int flags, CacheOpenCallback call
 		return;
 	}
 	OpenRequest *request = g_new(OpenRequest, 1);
-	*request = (OpenRequest){cache, node, flags, callback, data};
+	*request = (OpenRequest){cache, node, flags, node->lineage, callback, data};
 	bool changes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 	gint64 lease = cache_attr_lease_locked(node, changes);
 	bool valid = cache_attr_validate_locked(cache, node, lease, on_valid, request);

@@ -47,7 +47,7 @@ typedef struct {
 	FsReply *reply;
 	struct fuse_file_info fi;
 	char *name;
-	CacheAttr attr; /* of what was looked up; carries a reference */
+	CacheId id; /* of what was looked up, with a reference */
 } Create;
 
 static void create_free(Create *create)
@@ -78,16 +78,17 @@ static void create_fail(Create *create, const GError *error)
 static void on_taken_opened(CacheFile *file, bool keep, const GError *error, void *data)
 {
 	Create *create = data;
+	CacheAttr attr;
 
 	if (error != NULL) {
-		cache_forget(create->reply->storage->cache, create->attr.id, 1);
+		cache_forget(create->reply->storage->cache, create->id, 1);
 		create_fail(create, error);
 		return;
 	}
 	create->fi.keep_cache = keep;
-	if (create->fi.flags & O_TRUNC)
-		create->attr.size = 0;
-	create_answer(create, file, &create->attr);
+	/* It may be another version than the one that was looked up, or an empty one. */
+	cache_file_attr(file, &attr);
+	create_answer(create, file, &attr);
 }
 
 static void on_taken_found(const CacheAttr *attr, const GError *error, void *data)
@@ -98,7 +99,7 @@ static void on_taken_found(const CacheAttr *attr, const GError *error, void *dat
 		create_fail(create, error);
 		return;
 	}
-	create->attr = *attr;
+	create->id = attr->id;
 	cache_file_open(create->reply->storage->cache, attr->id, create->fi.flags, on_taken_opened,
 	                create);
 }

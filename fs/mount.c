@@ -136,6 +136,12 @@ static void on_attributes(CacheId id, void *data)
 	fs_notifier_attributes(storage->mount->notifier, fs_mount_ino(storage, id));
 }
 
+static void on_settled(void (*ready)(void *request), void *request, void *data)
+{
+	const FsStorage *storage = data;
+	fs_notifier_settled(storage->mount->notifier, ready, request);
+}
+
 static void on_entry(CacheId parent, const char *name, void *data)
 {
 	FsStorage *storage = data;
@@ -152,6 +158,7 @@ CacheNotify fs_mount_cache_notify(FsStorage *storage)
 {
 	return (CacheNotify){.inode = on_inode,
 	                     .attributes = on_attributes,
+	                     .settled = on_settled,
 	                     .entry = on_entry,
 	                     .status = on_status,
 	                     .data = storage};

@@ -1,8 +1,8 @@
 /* fs/notify.h - telling the kernel that what it has cached is no longer true.
  *
  * A thread does nothing else. It may block in the kernel for as long as a page is locked by a read
- * under way; it holds nothing meanwhile, and only a command's answer waits for it. Equal notifications
- * that wait are made one.
+ * under way; it holds nothing meanwhile, and only a command's answer waits for it, and the opening
+ * of a file that turned out to be another version. Equal notifications that wait are made one.
  *
  * Threads: any; fs_notifier_stop() from a thread that no read waits for.
  */

@@ -381,3 +381,24 @@ def test_shorter_before_anything_was_read(world):
         put(platform.home, "a", b"B" * 1000)
         assert os.pread(fd, 4096, MIB) in (b"", b"B" * 1000)
         assert os.pread(fd, 4096, 0) == b"B" * 1000
+
+
+@pytest.mark.parametrize("size", [50, 200, 5000])
+def test_opened_anew_while_somebody_has_it_open(home, platform, size):
+    """Whoever opens another version reads that: not as far as the old one went, and no zeros behind its end."""
+    names = [f"f{i}" for i in range(20)]
+    for name in names:
+        put(platform.home, name, b"a" * 100 if size < 5000 else b"a" * 8192)
+    until(lambda: (home / names[-1]).exists())
+    with contextlib.ExitStack() as stack:
+        for i, name in enumerate(names):
+            held = stack.enter_context(opened(home / name))
+            if i % 2:
+                os.pread(held, 8192, 0)
+        time.sleep(1.2)  # the lease of an open file
+        for name in names:
+            put(platform.home, name, b"b" * size)
+        for name in names:
+            with opened(home / name) as fd:
+                assert os.pread(fd, 8192, 0) == b"b" * size, name
+                assert os.fstat(fd).st_size == size
