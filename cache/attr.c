@@ -93,12 +93,15 @@ static void grow_locked(CacheNode *node, const CacheGrowth *growth)
 		return;
 	const GByteArray *bytes = growth->bytes;
 	g_mutex_lock(&content->io);
+	cache_extents_remove(&content->doubtful, 0, G_MAXUINT64); /* it was compared */
 	gssize n = bytes->len ? pwrite(content->fd, bytes->data, bytes->len, growth->offset) : 0;
 	if (n > 0) {
 		cache_content_add_io(content, growth->offset, growth->offset + n);
-		content->unsaved += n;
+		if (growth->doubtful)
+			cache_extents_add(&content->doubtful, growth->offset, growth->offset + n);
 		content->tries = 0;
 	}
+	content->unsaved += MAX(n, 1);
 	g_mutex_unlock(&content->io);
 }
 

@@ -153,6 +153,7 @@ static bool cut(CacheContent *content, guint64 old_size, guint64 size, GError **
 	content->written = true;
 	if (size < old_size) {
 		cache_extents_remove(&content->resident, size, G_MAXINT64);
+		cache_extents_remove(&content->doubtful, size, G_MAXINT64);
 		content->limit = MIN(content->limit, size);
 		cache_fetch_cut_io(content, size);
 	} else {

@@ -74,6 +74,10 @@ bool cache_clone_locked(Cache *cache, CacheNode *node, GError **error)
 		CacheExtent extent = cache_extents_get(&old->resident, i);
 		cache_extents_add(&copy->resident, extent.start, extent.end);
 	}
+	for (guint i = 0; i < cache_extents_count(&old->doubtful); i++) {
+		CacheExtent extent = cache_extents_get(&old->doubtful, i);
+		cache_extents_add(&copy->doubtful, extent.start, extent.end);
+	}
 	copy->limit = old->limit;
 	copy->written = old->written;
 	g_mutex_unlock(&old->io);

@@ -21,6 +21,7 @@ CacheContent *cache_content_new(Cache *cache, CacheId node, CacheBlobId blob, in
 	g_mutex_init(&content->io);
 	cache_extents_init(&content->resident);
 	cache_extents_init(&content->claimed);
+	cache_extents_init(&content->doubtful);
 	return content;
 }
 
@@ -39,6 +40,7 @@ void cache_content_unref(CacheContent *content)
 	close(content->fd);
 	cache_extents_clear(&content->resident);
 	cache_extents_clear(&content->claimed);
+	cache_extents_clear(&content->doubtful);
 	g_clear_pointer(&content->saving, g_source_unref); /* ended with us, by the worker's end */
 	g_mutex_clear(&content->io);
 	g_free(content);
@@ -233,6 +235,7 @@ bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)
 void cache_content_add_io(CacheContent *content, guint64 start, guint64 end)
 {
 	cache_extents_add(&content->resident, start, end);
+	cache_extents_remove(&content->doubtful, start, end);
 	g_atomic_int_inc(&content->dirty_seq);
 }
 
@@ -252,6 +255,10 @@ bool cache_content_save_extents_locked(CacheContent *content, GError **error)
 	for (guint i = 0; i < cache_extents_count(&content->resident); i++) {
 		CacheExtent extent = cache_extents_get(&content->resident, i);
 		cache_extents_add(&copy, extent.start, extent.end);
+	}
+	for (guint i = 0; i < cache_extents_count(&content->doubtful); i++) {
+		CacheExtent extent = cache_extents_get(&content->doubtful, i);
+		cache_extents_remove(&copy, extent.start, extent.end);
 	}
 	g_mutex_unlock(&content->io);
 	/* After the look at what is held: more may come at any time. The flag stays, for the

@@ -13,13 +13,14 @@ typedef struct {
 	CacheContent *content;
 	GssResource *resource;
 	guint64 size;
-	guint64 start,
-		end; /* what is to be compared: the end of what is held, then its beginning */
+	CacheExtents todo;  /* what is to be compared; the end of what is held comes first */
+	guint64 start, end; /* what is being compared */
 	guint64 pos;
-	bool beginning;
+	gint64 begun_at; /* monotonic us: when the answer began */
+	bool first;      /* the version, and what is new, come along */
 	bool differs;
 	bool varied; /* not one byte over and over */
-	guint8 first;
+	guint8 byte;
 	CacheGrowth *growth;
 	CacheGrowthCallback callback;
 	void *data;
@@ -41,6 +42,7 @@ static void check_end(Check *check, bool grown)
 	check->callback(grown ? g_steal_pointer(&growth) : NULL, check->data);
 	gss_resource_unref(check->resource);
 	cache_content_put(check->content);
+	cache_extents_clear(&check->todo);
 	g_free(check);
 }
 
@@ -56,10 +58,11 @@ static bool on_begin(const GssBody *body, void *data, GError **error)
 	Check *check = data;
 	GssVersion *version = &check->growth->version;
 	check->pos = body->offset;
+	check->begun_at = g_get_monotonic_time();
 	bool shorter = body->version->size >= 0 && body->version->size <= (gint64)check->size;
 	if (shorter)
 		return stop(check, true, error);
-	if (check->beginning)
+	if (!check->first)
 		return true;
 	g_auto(GssVersion) asked = GSS_VERSION_INIT;
 	gss_version_copy(&asked, version);
@@ -100,14 +103,17 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 	if (!equal(check, p, old))
 		return stop(check, true, error);
 	if (old && check->pos == check->start)
-		check->first = *p;
+		check->byte = *p;
 	for (gsize i = 0; i < old && !check->varied; i++)
-		check->varied = p[i] != check->first;
+		check->varied = p[i] != check->byte;
+	cache_extents_remove(&check->todo, check->pos, check->pos + old);
 	GByteArray *added = check->growth->bytes;
-	if (length > old && !check->beginning)
+	if (length > old && check->first) {
 		g_byte_array_append(added, p + old, MIN(length - old, NEW_BYTES - added->len));
+		check->growth->doubtful = g_get_monotonic_time() - check->begun_at > CACHE_DOUBT_US;
+	}
 	check->pos += length;
-	bool enough = check->pos >= check->end && (check->beginning || added->len >= NEW_BYTES);
+	bool enough = check->pos >= check->end && (!check->first || added->len >= NEW_BYTES);
 	return !enough || stop(check, false, error);
 }
 
@@ -122,24 +128,24 @@ static void on_done(const GError *error, void *data)
 		return;
 	}
 	/* A stretch of zeros is the same in many files. */
-	bool told = check->varied || check->start == 0;
-	bool more = !check->beginning && check->start > HEAD_BYTES;
-	if (!told || !more) {
-		check_end(check, told || check->beginning);
+	bool told = !check->first || check->varied || check->start == 0;
+	if (!told || !cache_extents_count(&check->todo)) {
+		check_end(check, told);
 		return;
 	}
-	check->beginning = true;
-	check->start = 0;
-	check->end = HEAD_BYTES;
+	check->first = false;
 	compare(check);
 }
 
 static void compare(Check *check)
 {
 	static const GssSink sink = {.begin = on_begin, .body = on_body, .done = on_done};
-	guint64 end = check->beginning
-	                      ? check->end
-	                      : MIN(check->end + NEW_BYTES, (guint64)check->growth->version.size);
+	CacheExtent extent = cache_extents_get(&check->todo, cache_extents_count(&check->todo) - 1);
+	check->start = extent.start;
+	check->end = extent.end;
+	guint64 end = check->end;
+	if (check->first)
+		end = MIN(end + NEW_BYTES, (guint64)check->growth->version.size);
 	gss_storage_read(check->cache->client, check->resource, check->start, end - check->start,
 	                 NULL, check->cache->stop, &sink, check);
 }
@@ -152,21 +158,28 @@ void cache_growth_check(Cache *cache, CacheContent *content, guint64 size, GssRe
 	                 .content = cache_content_ref(content),
 	                 .resource = gss_resource_ref(resource),
 	                 .size = size,
+	                 .first = true,
 	                 .growth = g_new0(CacheGrowth, 1),
 	                 .callback = callback,
 	                 .data = data};
 	check->growth->bytes = g_byte_array_new();
 	gss_version_copy(&check->growth->version, version);
+	cache_extents_init(&check->todo);
 	g_mutex_lock(&content->io);
 	guint count = cache_extents_count(&content->resident);
 	if (count) {
 		CacheExtent last = cache_extents_get(&content->resident, count - 1);
-		check->end = last.end;
-		check->start = last.end - MIN(last.end - last.start, TAIL_BYTES);
+		cache_extents_add(&check->todo, 0, MIN(last.end, HEAD_BYTES));
+		cache_extents_add(&check->todo, last.end - MIN(last.end - last.start, TAIL_BYTES),
+		                  last.end);
+	}
+	for (guint i = 0; i < cache_extents_count(&content->doubtful); i++) {
+		CacheExtent extent = cache_extents_get(&content->doubtful, i);
+		cache_extents_add(&check->todo, extent.start, extent.end);
 	}
 	g_mutex_unlock(&content->io);
-	check->growth->offset = check->end;
-	if (count && check->end <= size)
+	check->growth->offset = cache_extents_end(&check->todo);
+	if (count && check->growth->offset <= size)
 		compare(check);
 	else
 		check_end(check, false);

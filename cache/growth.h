@@ -2,7 +2,9 @@
  *
  * GSS tells no more than a size and perhaps a date, so what is held is compared with what is there
  * now: its end and its beginning, or all of it where the storage sends no less. A file that was
- * made anew, an image or an archive, differs there; a log that was appended to does not.
+ * made anew, an image or an archive, differs there; a log that was appended to does not. So is what
+ * came late in a body of which nobody knows whether the file was rewritten in place meanwhile: all
+ * of it, for its end may be of the new version already.
  *
  * Threads: the check may be begun on any thread, its callback runs on one of the client's, exactly
  * once. No lock is held.
@@ -15,6 +17,7 @@ struct CacheGrowth {
 	GssVersion version; /* of what was compared; it may be newer than the one asked about */
 	guint64 offset;     /* what follows on the part that is held, read by the way: */
 	GByteArray *bytes;
+	bool doubtful; /* they came late */
 };
 void cache_growth_free(CacheGrowth *growth);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheGrowth, cache_growth_free)

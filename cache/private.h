@@ -32,6 +32,8 @@
 #define CACHE_LIST_LEASE_US (10 * G_USEC_PER_SEC)
 #define CACHE_ATTR_LEASE_US (10 * G_USEC_PER_SEC)
 #define CACHE_OPEN_LEASE_US (1 * G_USEC_PER_SEC)
+/* What comes later in a body than this may be of another version than its head told of. */
+#define CACHE_DOUBT_US (G_USEC_PER_SEC / 10)
 /* After a listing failed, the same answer is given for this long without another try, so that a
  * dead network costs one time-out and not one for each name. */
 #define CACHE_FAILURE_LEASE_US (2 * G_USEC_PER_SEC)
@@ -348,6 +350,8 @@ struct CacheContent {
 	GMutex io;
 	CacheExtents resident; /* held, by whatever way */
 	CacheExtents claimed;  /* being written: a download must not touch them */
+	CacheExtents doubtful; /* of what is held: came late in a body whose end is not confirmed;
+	                        * never journaled */
 	/* cache/fetch.c */
 	GSList *transfers;  /* CacheTransfer */
 	GSList *readers;    /* CacheReader */

@@ -7,7 +7,6 @@
 #define SAVE_BYTES (16 * 1024 * 1024)
 #define NEAR_BYTES (1024 * 1024)
 #define OVERLAP_BYTES (64 * 1024)
-#define DOUBT_US (G_USEC_PER_SEC / 10) /* a body that takes longer may change meanwhile */
 #define MAX_TRIES 6
 #define RETRY_MS 100 /* doubling */
 
@@ -163,7 +162,7 @@ static bool on_begin(const GssBody *body, void *data, GError **error)
 /* Writes what of [pos, pos + length) is neither held nor being written by somebody. How much that
  * was is added to `ret_new`. */
 static bool fill_io(CacheContent *content, guint64 pos, const char *bytes, gsize length,
-                    guint64 *ret_new, GError **error)
+                    bool doubtful, guint64 *ret_new, GError **error)
 {
 	guint64 limit = MIN(pos + length, content->limit), from = pos, gap, gap_end;
 	while (from < limit && cache_extents_gap(&content->resident, from, limit, &gap, &gap_end)) {
@@ -184,6 +183,8 @@ static bool fill_io(CacheContent *content, guint64 pos, const char *bytes, gsize
 				}
 				CACHE_CRASH_POINT("fetch.written");
 				cache_content_add_io(content, piece, piece + n);
+				if (doubtful)
+					cache_extents_add(&content->doubtful, piece, piece + n);
 				piece += n;
 				*ret_new += n;
 			}
@@ -218,14 +219,15 @@ static bool equals_held_io(const CacheTransfer *transfer, const char *bytes, gsi
 	return true;
 }
 
-static bool deliver(CacheTransfer *transfer, const void *bytes, gsize length, GError **error)
+static bool deliver(CacheTransfer *transfer, const void *bytes, gsize length, bool doubtful,
+                    GError **error)
 {
 	CacheContent *content = transfer->content;
 	guint64 fresh = 0;
 	g_mutex_lock(&content->io);
 	bool ok = is_wanted_io(transfer, error) &&
 	          (equals_held_io(transfer, bytes, length) || changed(transfer, error)) &&
-	          fill_io(content, transfer->pos, bytes, length, &fresh, error);
+	          fill_io(content, transfer->pos, bytes, length, doubtful, &fresh, error);
 	if (ok)
 		transfer->pos += length;
 	/* The beginning of a body that always breaks at the same place is no progress. */
@@ -243,11 +245,10 @@ static bool deliver(CacheTransfer *transfer, const void *bytes, gsize length, GE
 	return ok;
 }
 
-/* The end of a body that took long, during which the file may have been written in place. */
-static bool is_doubtful(const CacheTransfer *transfer, gsize length)
+/* It takes long: meanwhile the file may have been written in place. */
+static bool is_late(const CacheTransfer *transfer)
 {
-	return transfer->validated && transfer->pos + length >= transfer->end &&
-	       g_get_monotonic_time() - transfer->begun_at > DOUBT_US;
+	return g_get_monotonic_time() - transfer->begun_at > CACHE_DOUBT_US;
 }
 
 /* Is what comes now to be kept? `ret_waited`: by somebody it, or what follows, is waited for. */
@@ -298,8 +299,9 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 			g_set_error_literal(error, CACHE_ERROR, ECANCELED, "no room to read ahead");
 		return waited;
 	}
-	if (!is_doubtful(transfer, length))
-		return deliver(transfer, bytes, length, error);
+	bool doubtful = is_late(transfer);
+	if (!doubtful || transfer->pos + length < transfer->end)
+		return deliver(transfer, bytes, length, doubtful, error);
 	transfer->last = g_bytes_new(bytes, length);
 	return true;
 }
@@ -436,6 +438,18 @@ static void finish(CacheTransfer *transfer, const GError *error)
 	transfer_free(transfer); /* last: from here on the cache may be stopped */
 }
 
+/* All that it brought is of its version. */
+static void confirm(CacheTransfer *transfer)
+{
+	CacheContent *content = transfer->content;
+	g_mutex_lock(&content->io);
+	if (cache_transfer_current_io(transfer)) {
+		cache_extents_remove(&content->doubtful, transfer->start, transfer->end);
+		content->unsaved += transfer->end - transfer->start;
+	}
+	g_mutex_unlock(&content->io);
+}
+
 /* GSS was asked which version is there at the end of a body that took long. */
 static void on_checked(const GssVersion *version, const GError *error, void *data)
 {
@@ -451,10 +465,10 @@ static void on_checked(const GssVersion *version, const GError *error, void *dat
 	}
 	gsize length;
 	const void *bytes = g_bytes_get_data(transfer->last, &length);
-	if (same)
-		deliver(transfer, bytes, length, &failure);
-	else if (!error)
+	if (!error && !same)
 		changed(transfer, &failure);
+	else if (same && deliver(transfer, bytes, length, false, &failure))
+		confirm(transfer);
 	finish(transfer, error ? error : failure);
 }
 

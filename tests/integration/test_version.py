@@ -402,3 +402,52 @@ def test_opened_anew_while_somebody_has_it_open(home, platform, size):
             with opened(home / name) as fd:
                 assert os.pread(fd, 8192, 0) == b"b" * size, name
                 assert os.fstat(fd).st_size == size
+
+
+@pytest.mark.parametrize("validators", ["on", "off"])
+@pytest.mark.parametrize("closes", [False, True])
+def test_rewritten_in_place_and_longer(world, closes, validators):
+    """What came of the new version is its own end, and its beginning may be the old one's: that is no growth."""
+    platform = world.server("--view-full", "off", "--last-modified", validators)
+    head = random_bytes(4096, 9)
+    old, new = head + random_bytes(4 * MIB, 1), head + random_bytes(7 * MIB, 2)
+    put(platform.home, "a", old, DATE)
+    home = world.mount(platform)
+    os.stat(home / "a")
+    platform.set(bandwidth=2_000_000)
+    content = b""
+    with open(home / "a", "rb", buffering=0) as file:
+        while len(content) < MIB:
+            content += file.read(65536)
+        with open(platform.home / "a", "r+b") as there:
+            there.write(new)
+        try:
+            while len(content) < 2 * MIB:
+                content += file.read(65536)
+            platform.set(bandwidth=0)
+            while not closes and (piece := file.read(65536)):
+                content += piece
+        except OSError as error:
+            assert error.errno == errno.EIO
+            content = None
+    platform.set(bandwidth=0)
+    assert closes or content in (None, old, new)
+    with contextlib.suppress(OSError):  # the lease of the old one
+        assert (home / "a").read_bytes() in (old, new)
+    until(lambda: (home / "a").read_bytes() == new)
+
+
+@pytest.mark.parametrize("ranges", ["on", "off"])
+def test_a_log_that_comes_slowly_and_grows(world, ranges):
+    platform = world.server("--range", ranges, "--view-full", "off", "--bandwidth", str(2 * MIB))
+    put(platform.home, "log", random_bytes(2 * MIB))
+    home = world.mount(platform)
+    os.stat(home / "log")
+    with open(home / "log", "rb", buffering=0) as file, open(platform.home / "log", "ab", buffering=0) as log:
+        content = b""
+        while piece := file.read(65536):
+            content += piece
+            if len(content) < 2 * MIB:
+                log.write(random_bytes(1000, len(content)))
+    assert len(content) >= 2 * MIB and content == (platform.home / "log").read_bytes()[:len(content)]
+    until(lambda: (home / "log").read_bytes() == (platform.home / "log").read_bytes())
