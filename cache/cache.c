@@ -480,6 +480,7 @@ void cache_stop(Cache *cache)
 	g_mutex_lock(&cache->lock);
 	CACHE_CRASH_POINT("stop.begun");
 	cache->stopping = true;
+	cache_worker_cancel(&cache->idle.timer);
 	cache_worker_cancel(&cache->evict_timer);
 	cache_worker_cancel(&cache->flush_timer);
 	cache_worker_cancel(&cache->room.ballast_timer);

@@ -4,6 +4,8 @@
 #include "cache/private.h"
 
 #define IDLE_MAX 4096
+#define PASS_NODES 256 /* looked at in one go, with the lock held */
+#define PAUSE_MS 100   /* when none of them could go */
 
 typedef struct {
 	CacheId id; /* the key */
@@ -50,8 +52,8 @@ static bool may_go(CacheNode *node)
 {
 	if (node->content)
 		cache_content_idle_locked(node);
-	bool listed = node->siblings || node->list_running || node->list_error ||
-	              node->list_until > g_get_monotonic_time();
+	bool listed = node->list_running ||
+	              MAX(node->list_until, node->list_failed_until) > g_get_monotonic_time();
 	return node->refs && node->r.parent > CACHE_PARENT_ROOT && !cache_node_dirty(node) &&
 	       cache_node_whole(node) && !node->content && !node->opens && !node->leaving &&
 	       !node->keeping && !node->retry && !listed;
@@ -63,18 +65,21 @@ static void let_go_locked(Cache *cache, CacheNode *node)
 	*lookups = (Lookups){node->r.id, node->refs};
 	g_hash_table_add(cache->idle.lookups, lookups);
 	cache_siblings_take_back_locked(cache, node);
+	cache_siblings_clear_locked(cache, node);
 	g_hash_table_remove(cache->nodes, &node->r.id);
 	cache_node_free(node);
 }
 
+static gboolean on_pause(void *data);
+
 static void trim(void *data)
 {
 	Cache *cache = data;
+	CacheIdle *idle = &cache->idle;
 	g_mutex_lock(&cache->lock);
-	cache->idle.trimming = false;
-	guint looks = cache->idle.nodes.length;
-	while (looks-- && cache->idle.nodes.length > cache->idle.limit) {
-		CacheNode *node = cache->idle.nodes.head->data;
+	guint before = idle->nodes.length;
+	for (guint i = 0; i < PASS_NODES && idle->nodes.length > idle->limit; i++) {
+		CacheNode *node = idle->nodes.head->data;
 		cache_idle_leave_locked(cache, node);
 		if (node->pins)
 			continue; /* whoever uses it puts it back */
@@ -83,7 +88,23 @@ static void trim(void *data)
 		else
 			cache_idle_enter_locked(cache, node);
 	}
+	idle->trimming = idle->nodes.length > idle->limit && !cache->stopping;
+	/* The leases of folders that were just listed are waited for. */
+	if (idle->trimming && idle->nodes.length < before)
+		cache_worker_post(cache, trim, cache);
+	else if (idle->trimming)
+		idle->timer = cache_worker_after(cache, PAUSE_MS, on_pause, cache, NULL);
 	g_mutex_unlock(&cache->lock);
+}
+
+static gboolean on_pause(void *data)
+{
+	Cache *cache = data;
+	g_mutex_lock(&cache->lock);
+	cache_worker_cancel(&cache->idle.timer);
+	g_mutex_unlock(&cache->lock);
+	trim(cache);
+	return G_SOURCE_REMOVE;
 }
 
 void cache_idle_enter_locked(Cache *cache, CacheNode *node)

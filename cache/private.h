@@ -93,7 +93,8 @@ typedef struct {
 	GHashTable *lookups; /* of nodes that are not in memory */
 	GQueue nodes;        /* CacheNode, the least recently used first; some are in use again */
 	guint limit;         /* nodes, and an eighth before some go; constant after opening */
-	bool trimming;       /* posted */
+	bool trimming;       /* posted, or after a pause */
+	GSource *timer;      /* the pause */
 } CacheIdle;
 
 struct Cache {

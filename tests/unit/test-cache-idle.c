@@ -186,6 +186,49 @@ static void test_listed_anew(Fixture *f, const void *data)
 	}
 }
 
+static void end_leases(Fixture *f)
+{
+	GHashTableIter iter;
+	void *node;
+	g_mutex_lock(&f->cache->lock);
+	g_hash_table_iter_init(&iter, f->cache->nodes);
+	while (g_hash_table_iter_next(&iter, NULL, &node))
+		((CacheNode *)node)->list_until = 0;
+	g_mutex_unlock(&f->cache->lock);
+}
+
+static double processor_time(void)
+{
+	struct timespec time;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Folders stay as long as what was listed is true, which is waited for in peace. */
+static void test_listed_folders(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	for (int i = 0; i < FILES; i++) {
+		g_autofree char *name = name_of(i);
+		g_assert_true(sync_mkdir(f->cache, f->home, name, &attr, &error));
+		g_autofree char *list = sync_names(f->cache, attr.id, &error);
+		g_assert_no_error(error);
+	}
+	double before = processor_time();
+	g_usleep(G_USEC_PER_SEC / 2);
+	g_assert_cmpfloat(processor_time() - before, <, 0.2);
+	g_assert_cmpuint(nodes(f), >=, FILES);
+	end_leases(f);
+	await_few(f, LIMIT + LIMIT / 8 + 1); /* and home */
+	for (int i = 0; i < FILES; i++) {
+		g_autofree char *name = name_of(i);
+		g_assert_true(sync_lookup(f->cache, f->home, name, &attr, &error));
+		g_autofree char *list = sync_names(f->cache, attr.id, &error);
+		g_assert_cmpstr(list, ==, "");
+	}
+}
+
 /* Said once, however often the folder comes and goes. */
 static void test_unshown(Fixture *f, const void *data)
 {
@@ -232,6 +275,7 @@ int main(int argc, char **argv)
 	ADD_FEW("content-is-found-again", test_content_is_found_again);
 	ADD_FEW("what-is-used-stays", test_what_is_used_stays);
 	ADD_FEW("listed-anew", test_listed_anew);
+	ADD_FEW("listed-folders", test_listed_folders);
 	ADD_FEW("unshown", test_unshown);
 	return g_test_run();
 }
