@@ -120,7 +120,8 @@ static void lookup_step(Lookup *lookup)
 	    cache_siblings_await_locked(cache, lookup->parent, node, on_view, lookup))
 		goto waiting;
 	if (!lookup->validated && !(known && offline_locked(lookup)) &&
-	    !cache_attr_validate_locked(cache, node, CACHE_ATTR_LEASE_US, on_validated, lookup)) {
+	    !cache_attr_validate_locked(cache, node, cache_attr_lease_locked(node, false),
+	                                on_validated, lookup)) {
 		cache_siblings_view_locked(cache, lookup->parent, lookup->name);
 		goto waiting;
 	}
@@ -195,7 +196,8 @@ bool cache_lookup_known(Cache *cache, CacheId parent, const char *name, bool ahe
 			cache_siblings_hand_down_locked(folder, node);
 		if (!local && cache_siblings_apply_locked(cache, folder, node))
 			outdated = node->r.id;
-		known = local || node->r.folder || (node->r.size >= 0 && node->attr_until > now);
+		known = local || node->r.folder ||
+		        (node->r.size >= 0 && !node->opens && node->attr_until > now);
 	}
 	if (known) {
 		node->refs++;

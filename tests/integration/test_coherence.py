@@ -42,6 +42,17 @@ def test_what_others_replace(home, platform):
     assert (home / "f").read_text() == "the second"
 
 
+def test_what_somebody_has_open(home, platform):
+    """It is looked at more often, also by those who look by its name."""
+    (platform.home / "log").write_bytes(b"a" * 100)
+    until(lambda: (home / "log").exists())
+    with open(home / "log", "rb", buffering=0) as file:
+        assert file.read(10) == b"a" * 10
+        with open(platform.home / "log", "ab") as log:
+            log.write(b"b" * 100)
+        until(lambda: os.stat(home / "log").st_size == 200, timeout=6)
+
+
 def test_a_file_becomes_a_folder_and_a_folder_a_file(home, platform):
     (platform.home / "x").write_text("file")
     (platform.home / "y").mkdir()
