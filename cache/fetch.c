@@ -359,6 +359,17 @@ static CacheReader *reader_new(Cache *cache, CacheNode *node, guint64 offset, gu
 	return reader;
 }
 
+/* Bytes have come since the reader was told that there are none. False: they are not the node's any
+ * more. */
+static bool note_read(Cache *cache, CacheNode *node, const CacheContent *content)
+{
+	g_mutex_lock(&cache->lock);
+	bool current = node->content == content;
+	node->read |= current;
+	g_mutex_unlock(&cache->lock);
+	return current;
+}
+
 void cache_fetch_read(Cache *cache, CacheNode *node, CacheContent *content, guint64 size,
                       const CacheWanted *wanted, CacheReadCallback callback, void *data)
 {
@@ -369,7 +380,8 @@ void cache_fetch_read(Cache *cache, CacheNode *node, CacheContent *content, guin
 	            (wanted->next >= ahead_end ||
 	             !missing_io(content, wanted->next, ahead_end, WINDOW_MAX, &missing));
 	g_mutex_unlock(&content->io);
-	if (held) {
+	bool noted = wanted->noted || wanted->end == wanted->offset;
+	if (held && (noted || note_read(cache, node, content))) {
 		CacheSpan span = {content->fd, wanted->offset, wanted->end - wanted->offset};
 		callback(&span, NULL, data);
 		return;

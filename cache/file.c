@@ -254,6 +254,7 @@ void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCal
 	wanted.next = file->ahead.next;
 	/* Bytes that are still to come are noted when they have. */
 	file->node->read |= content && !cache_content_empty(content);
+	wanted.noted = file->node->read;
 	g_mutex_unlock(&cache->lock);
 	if (!content) {
 		callback(NULL, error, data);

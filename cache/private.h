@@ -421,6 +421,7 @@ guint64 cache_fetch_note(CacheAhead *ahead, guint64 offset, guint64 end);
 typedef struct {
 	guint64 offset, end, next, window;
 	guint lineage; /* of the node */
+	bool noted;    /* that it is read */
 } CacheWanted;
 void cache_fetch_read(Cache *cache, CacheNode *node, CacheContent *content, guint64 size,
                       const CacheWanted *wanted, CacheReadCallback callback, void *data);

@@ -1,5 +1,6 @@
 /* test-cache-read.c - reading what GSS has: how much is fetched, how often, and of which version.
  */
+#include "cache/private.h"
 #include "test-cache-world.h"
 
 #include <curl/curl.h>
@@ -313,6 +314,39 @@ static void test_replaced_unread(Fixture *f, const void *data)
 	cache_file_release(file);
 }
 
+static void on_span(const CacheSpan *span, const GError *error, void *data)
+{
+	*(gssize *)data = span ? (gssize)span->length : -1;
+}
+
+/* Bytes that came only after the reader had looked are read all the same. */
+static void test_came_meanwhile(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	make_there(f, "small", 64 * KIB, 0);
+	CacheFile *file = open_there(f, "small", &attr);
+	assert_reads(file, 0, 64 * KIB, 0);
+	g_mutex_lock(&f->cache->lock);
+	CacheNode *node = cache_node_get_locked(f->cache, attr.id, &error);
+	CacheContent *content = cache_content_open_locked(f->cache, node, &error);
+	node->read = false; /* as it was when the reader looked */
+	CacheWanted wanted = {.lineage = node->lineage};
+	g_mutex_unlock(&f->cache->lock);
+	for (guint64 end = 0; end <= 4096; end += 4096) {
+		gssize length = -1;
+		wanted.end = end;
+		cache_fetch_read(f->cache, node, content, 64 * KIB, &wanted, on_span, &length);
+		g_assert_cmpint(length, ==, end);
+		g_assert_cmpint(node->read, ==, end > 0);
+	}
+	cache_content_put(content);
+	g_mutex_lock(&f->cache->lock);
+	cache_node_put_locked(f->cache, node);
+	g_mutex_unlock(&f->cache->lock);
+	cache_file_release(file);
+}
+
 /* Who writes into what somebody has replaced would make a third version that nobody meant. */
 static void test_replaced_written(Fixture *f, const void *data)
 {
@@ -528,6 +562,7 @@ int main(int argc, char **argv)
 	ADD("read/shrunk", test_shrunk);
 	ADD("read/deleted", test_deleted);
 	ADD("read/replaced-unread", test_replaced_unread);
+	ADD("read/came-meanwhile", test_came_meanwhile);
 	ADD("read/replaced-written", test_replaced_written);
 	ADD("read/grown", test_grown);
 	ADD("read/grown-no-ranges", test_grown_no_ranges);
