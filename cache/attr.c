@@ -157,7 +157,8 @@ static CacheOutdated same_locked(Cache *cache, CacheNode *node, const GssVersion
 	if (doubtful)
 		node->kernel_valid = false;
 	CacheOutdated outdated = more ? refine_locked(cache, node, version) : CACHE_SAME;
-	node->viewed = source == CACHE_FROM_VIEW && (more || node->viewed);
+	bool undated = node->r.remote.mtime < 0 && !node->r.remote.etag;
+	node->viewed = source == CACHE_FROM_VIEW && (more || node->viewed || undated);
 	return doubtful ? CACHE_OTHER_CONTENT : outdated;
 }
 

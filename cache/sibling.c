@@ -156,8 +156,10 @@ void cache_siblings_take_back_locked(Cache *cache, const CacheNode *child)
 	CacheId parent = child->r.parent;
 	const CacheNode *folder = g_hash_table_lookup(cache->nodes, &parent);
 	Sibling *sibling = folder ? find(folder->siblings, child->r.name, &index) : NULL;
+	/* That it comes from a view is not kept: the view has to tell it again, or GSS. */
+	bool undated = child->viewed && child->r.remote.mtime < 0;
 	if (sibling && sibling->id == child->r.id)
-		sibling->attr_until = child->attr_until;
+		sibling->attr_until = undated ? 0 : child->attr_until;
 }
 
 void cache_siblings_touch_locked(CacheNode *folder, const char *name)

@@ -186,6 +186,41 @@ static void test_listed_anew(Fixture *f, const void *data)
 	}
 }
 
+static guint64 requests(Fixture *f)
+{
+	GssCounters counters;
+	gss_client_counters(f->client, &counters);
+	return counters.requests;
+}
+
+/* That a version is known from a view only, which told no date, is not forgotten with the node:
+ * whoever is about to change the file asks first. */
+static void test_viewed(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	control(f, "", "view-full=shifted");
+	for (int i = 0; i < FILES; i++) {
+		g_autofree char *name = name_of(i), *text = g_strnfill(100 + i, 'a');
+		put_there(f, name, text);
+	}
+	list_again(f);
+	g_autofree char *list = sync_names(f->cache, f->home, &error);
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < FILES; i++) {
+			g_autofree char *name = name_of(i);
+			g_assert_true(sync_lookup(f->cache, f->home, name, &attr, &error));
+			g_assert_cmpuint(attr.size, ==, 100 + i);
+		}
+	await_few(f, LIMIT + LIMIT / 8 + 1); /* and home */
+	g_assert_true(sync_lookup(f->cache, f->home, "file-20", &attr, &error));
+	guint64 before = requests(f);
+	CacheFile *file = sync_open(f->cache, attr.id, O_WRONLY, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(requests(f), >, before);
+	cache_file_release(file);
+}
+
 static void end_leases(Fixture *f)
 {
 	GHashTableIter iter;
@@ -276,6 +311,7 @@ int main(int argc, char **argv)
 	ADD_FEW("what-is-used-stays", test_what_is_used_stays);
 	ADD_FEW("listed-anew", test_listed_anew);
 	ADD_FEW("listed-folders", test_listed_folders);
+	ADD_FEW("viewed", test_viewed);
 	ADD_FEW("unshown", test_unshown);
 	return g_test_run();
 }
