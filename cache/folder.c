@@ -106,6 +106,14 @@ static int by_name(const void *a, const void *b)
 	              gss_resource_name(*(GssResource *const *)b));
 }
 
+static int by_name_and_uri(const void *a, const void *b)
+{
+	int order = by_name(a, b);
+	return order ? order
+	             : g_strcmp0(gss_resource_uri(*(GssResource *const *)a),
+	                         gss_resource_uri(*(GssResource *const *)b));
+}
+
 static const GssResource *find(const GPtrArray *shown, const char *name, guint *ret_index)
 {
 	guint low = 0, high = shown->len;
@@ -253,16 +261,21 @@ static bool usable(Listing *listing, const GssResource *resource)
 	       !g_hash_table_contains(folder->touched, name);
 }
 
-/* Leaves what is to be shown, by name; of two of one name the first. */
+/* Leaves what is to be shown, by name; of two of one name always the same. */
 static void sort_out_locked(Listing *listing)
 {
 	GPtrArray *all = listing->resources;
 	guint shown = 0;
-	g_ptr_array_sort(all, by_name); /* stable */
+	g_ptr_array_sort(all, by_name_and_uri);
 	for (guint i = 0; i < all->len; i++) {
 		GssResource *resource = g_steal_pointer(&all->pdata[i]);
-		bool again = shown && by_name(&resource, &all->pdata[shown - 1]) == 0;
-		if (!again && usable(listing, resource))
+		const GssResource *last = shown ? all->pdata[shown - 1] : NULL;
+		const char *name = gss_resource_name(resource);
+		bool use = usable(listing, resource);
+		bool again = use && last && strcmp(name, gss_resource_name(last)) == 0;
+		if (again && strcmp(gss_resource_uri(resource), gss_resource_uri(last)) != 0)
+			note_unshown(listing, name, "another one has this name");
+		if (use && !again)
 			all->pdata[shown++] = resource;
 		else
 			gss_resource_unref(resource);

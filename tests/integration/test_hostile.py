@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from world import CONTROL, fails_with, random_bytes, settled, state, until
+from world import CONTROL, attribute, fails_with, random_bytes, settled, state, until
 
 NAMES = ("getResourceInformation", "listFiles", "listFilesMinimal", "createFolder", "deleteFolder")
 
@@ -94,6 +94,19 @@ def test_two_entries_of_one_name(world, platform):
     home = world.mount(platform)
     listed = [n for n in os.listdir(home.path) if n not in CONTROL]
     assert listed == ["same"]
+
+
+@pytest.mark.parametrize("order", ["12", "21"])
+def test_two_files_of_one_name(world, platform, order):
+    """As on plm: one of them is shown, always the same, and that there is another one is said."""
+    for i in order:
+        (platform.home / i).write_text(i)
+    entries = "".join(resource("same", f"it4i_anselm://home/{i}") for i in order)
+    for operation in ("listFiles", "listFilesMinimal"):
+        platform.fault(soap(operation, entries), operation=operation, status=200, type="text/xml", times=100)
+    home = world.mount(platform)
+    assert attribute(home / "same", "uri") == "it4i_anselm://home/1"
+    assert "“same” (another one has this name)" in home.text()
 
 
 @pytest.mark.parametrize("description", [
