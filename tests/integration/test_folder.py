@@ -9,7 +9,7 @@ import stat
 
 import pytest
 
-from world import CONTROL, fails_with, random_bytes, settled, until
+from world import CONTROL, attribute, fails_with, random_bytes, settled, until
 
 RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
 AT_FDCWD = -100
@@ -534,6 +534,7 @@ def test_rmdir_after_what_arrived_late(world, source):
     platform.fault(method="POST", path="/refissh*" if "anselm" in source else "/plm*", hold="before", times=1)
     (home / "d" / "h").write_bytes(b"late")
     platform.wait("held")
+    until(lambda: attribute(home / "d" / "h", "progress") == "4 4")
     os.unlink(home / "d" / "h")
     platform.control("/release")
     until(lambda: any(p.is_file() and p.read_bytes() == b"late" for p in platform.root.rglob("*")))
