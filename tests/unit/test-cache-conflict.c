@@ -46,15 +46,6 @@ static CacheState state(Fixture *f, const char *name)
 	return cache_state(f->cache, attr.id);
 }
 
-static CacheId find(Fixture *f, const char *name)
-{
-	g_autoptr(GError) error = NULL;
-	CacheAttr attr;
-	g_assert_true(sync_lookup(f->cache, f->home, name, &attr, &error));
-	g_assert_no_error(error);
-	return attr.id;
-}
-
 /* An edit of `name` here, and another there before ours is closed. */
 static CacheId collide(Fixture *f, const char *name, const char *ours, const char *theirs)
 {

@@ -1,6 +1,7 @@
 /* test-cache-world.c - see test-cache-world.h. */
 #include "test-cache-world.h"
 
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -29,6 +30,27 @@ void await_counter(Fixture *f, const char *name, int value)
 	test_server_await(f->server, name, value);
 }
 
+static size_t append(char *bytes, size_t size, size_t count, void *data)
+{
+	g_string_append_len(data, bytes, size * count);
+	return size * count;
+}
+
+int counter(Fixture *f, const char *name)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	g_autofree char *url = test_server_url(f->server, "/_control");
+	g_autofree char *key = g_strdup_printf("\"%s\":", name);
+	CURL *easy = curl_easy_init();
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, append);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, text);
+	g_assert_cmpint(curl_easy_perform(easy), ==, CURLE_OK);
+	curl_easy_cleanup(easy);
+	const char *found = strstr(text->str, key);
+	return found ? atoi(found + strlen(key)) : 0;
+}
+
 void start_cache(Fixture *f)
 {
 	g_autoptr(GError) error = NULL;
@@ -53,6 +75,30 @@ void stop_cache(Fixture *f)
 {
 	cache_stop(f->cache);
 	cache_close(f->cache);
+}
+
+static void run_command(const char *const *argv)
+{
+	int status = -1;
+	g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL,
+	                           NULL, &status, NULL));
+	g_assert_cmpint(status, ==, 0);
+}
+
+void kill_cache(Fixture *f, CacheFile *open)
+{
+	g_autofree char *kept = g_strconcat(f->dir, ".kept", NULL);
+	run_command((const char *[]){"cp", "-a", f->dir, kept, NULL});
+	/* What the one that goes on to its end does must not be seen at GSS. */
+	control(f, "/fault?path=/refissh*&method=DELETE&status=503&times=100000", "");
+	control(f, "/fault?path=/refissh*&method=P*&status=503&times=100000", "");
+	if (open)
+		cache_file_release(open);
+	stop_cache(f);
+	control(f, "/reset", "");
+	run_command((const char *[]){"rm", "-r", f->dir, NULL});
+	run_command((const char *[]){"mv", kept, f->dir, NULL});
+	start_cache(f);
 }
 
 void set_up(Fixture *f, const void *data)
@@ -99,6 +145,15 @@ void assert_gone(Fixture *f, const char *path)
 	g_assert_false(g_file_test(file, G_FILE_TEST_EXISTS));
 }
 
+void await_there(Fixture *f, const char *name, bool there)
+{
+	g_autofree char *path = place(f, name);
+	gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+	while (g_file_test(path, G_FILE_TEST_EXISTS) != there && g_get_monotonic_time() < deadline)
+		g_usleep(10000);
+	g_assert_cmpint(g_file_test(path, G_FILE_TEST_EXISTS), ==, there);
+}
+
 void put_there(Fixture *f, const char *path, const char *text)
 {
 	g_autofree char *file = place(f, path);
@@ -134,6 +189,77 @@ void rewrite(Fixture *f, CacheId id, const char *text)
 	g_assert_true(sync_write(file, 0, text, strlen(text), &error));
 	g_assert_true(cache_file_flush(file, &error));
 	cache_file_release(file);
+}
+
+CacheId find(Fixture *f, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	g_assert_true(sync_lookup(f->cache, f->home, name, &attr, &error));
+	g_assert_no_error(error);
+	return attr.id;
+}
+
+CacheFile *open_file(Fixture *f, CacheId id, int flags)
+{
+	g_autoptr(GError) error = NULL;
+	CacheFile *file = sync_open(f->cache, id, flags, &error);
+	g_assert_no_error(error);
+	return file;
+}
+
+void put(CacheFile *file, guint64 offset, const char *text)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sync_write(file, offset, text, strlen(text), &error));
+	g_assert_no_error(error);
+}
+
+void close_file(CacheFile *file)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(cache_file_flush(file, &error));
+	g_assert_no_error(error);
+	cache_file_release(file);
+}
+
+void move(Fixture *f, const char *from, const char *to)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sync_rename(f->cache, f->home, from, f->home, to, &error));
+	g_assert_no_error(error);
+}
+
+void delete (Fixture *f, const char *name)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sync_unlink(f->cache, f->home, name, &error));
+	g_assert_no_error(error);
+}
+
+void assert_names(Fixture *f, const char *expected)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *names = sync_names(f->cache, f->home, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(names, ==, expected);
+}
+
+void assert_read(CacheFile *file, const char *expected)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *text = sync_read(file, 0, strlen(expected) + 10, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(text, ==, expected);
+}
+
+void await_error(Fixture *f, CacheId id)
+{
+	gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+	g_autofree char *why = NULL;
+	while (!(why = cache_state_error(f->cache, id)) && g_get_monotonic_time() < deadline)
+		g_usleep(10000);
+	g_assert_nonnull(why);
 }
 
 char *content(Fixture *f, const char *name)

@@ -25,6 +25,11 @@ void start_cache(Fixture *f);
 void stop_cache(Fixture *f);
 void control(Fixture *f, const char *path, const char *body);
 void await_counter(Fixture *f, const char *name, int value);
+/* How often the server has seen something. */
+int counter(Fixture *f, const char *name);
+/* The cache as a kill at this moment leaves it, started anew. What is held at the server stays.
+ * `open` was open here; may be NULL. */
+void kill_cache(Fixture *f, CacheFile *open);
 
 /* --- what the server's folder holds --- */
 
@@ -32,6 +37,8 @@ void await_counter(Fixture *f, const char *name, int value);
 char *place(Fixture *f, const char *path);
 void assert_there(Fixture *f, const char *path, const char *expected);
 void assert_gone(Fixture *f, const char *path);
+/* A place, or the absence of one, that is to come about behind our back. */
+void await_there(Fixture *f, const char *name, bool there);
 void put_there(Fixture *f, const char *path, const char *text);
 /* As another mount would find it: without what was asked before. */
 void put_and_restart(Fixture *f, const char *path, const char *text);
@@ -40,6 +47,16 @@ void put_and_restart(Fixture *f, const char *path, const char *text);
 
 CacheId make(Fixture *f, const char *name, const char *text);
 void rewrite(Fixture *f, CacheId id, const char *text);
+CacheId find(Fixture *f, const char *name);
+CacheFile *open_file(Fixture *f, CacheId id, int flags);
+void put(CacheFile *file, guint64 offset, const char *text);
+void close_file(CacheFile *file);
+void move(Fixture *f, const char *from, const char *to);
+void delete (Fixture *f, const char *name);
+void assert_names(Fixture *f, const char *expected); /* of home */
+void assert_read(CacheFile *file, const char *expected);
+/* Until a try of its upload has failed. */
+void await_error(Fixture *f, CacheId id);
 /* What a reader of the file in home reads. Free with g_free(). */
 char *content(Fixture *f, const char *name);
 /* Waits until everything is on GSS; nothing may be parked. */
