@@ -459,6 +459,8 @@ void cache_unlink(Cache *cache, CacheId parent, const char *name, CacheCallback 
 			op->node = cache_node_pin_locked(node);
 			node->leaving = true;
 			op->generation = node->r.generation;
+			/* What is written from now on is another one. */
+			node->sealed = MAX(node->sealed, op->generation);
 			op->uri = node->r.uri ? g_strdup(node->r.uri)
 			                      : gss_uri_child(folder->r.uri, name);
 		}

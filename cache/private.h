@@ -256,7 +256,7 @@ struct CacheNode {
 	bool leaving;   /* an unlink is under way */
 	void *keeping;  /* replaced while open: its content is being brought here */
 	CacheJob *job;  /* under way */
-	guint64 sealed; /* newest sealed generation */
+	guint64 sealed; /* newest generation that is complete: the next write begins another */
 	guint64 summed; /* newest generation of which a try left the sum */
 	char *sum;
 	guint aborts, tries;

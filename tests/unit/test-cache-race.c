@@ -163,6 +163,27 @@ static void test_create_delete_create(Fixture *f, const void *data)
 	control(f, "/release", "");
 }
 
+/* A removal that GSS answers too late for its caller, who has written the file anew meanwhile: what
+ * was written is a new file, although nothing was sent of the one before. */
+static void test_written_in_a_late_unlink(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheId id = make(f, "f", "first");
+	drain(f);
+	CacheFile *file = open_file(f, id, O_WRONLY); /* nothing is sent until it is closed */
+	put(file, 0, "SECOND");
+	control(f, "/fault?method=DELETE&path=*/f&hold=before", "");
+	g_atomic_int_set(&f->cache->silent, 1); /* nobody waits for long */
+	g_assert_false(sync_unlink(f->cache, f->home, "f", &error));
+	g_assert_error(error, CACHE_ERROR, ETIMEDOUT);
+	put(file, 0, "third!");
+	close_file(file);
+	control(f, "/release", "");
+	drain(f);
+	assert_names(f, "f");
+	assert_there(f, "f", "third!");
+}
+
 /* A creating request in flight, renamed, killed: the old name goes when it has come. */
 static void test_moved_in_flight_killed(Fixture *f, const void *data)
 {
@@ -711,6 +732,7 @@ int main(int argc, char **argv)
 	ADD("race/late-arrival-of-large", test_late_arrival_of_large);
 	ADD("race/late-arrival-theirs", test_late_arrival_theirs);
 	ADD("race/create-delete-create", test_create_delete_create);
+	ADD("race/written-in-a-late-unlink", test_written_in_a_late_unlink);
 	ADD("race/moved-in-flight-killed", test_moved_in_flight_killed);
 	ADD("race/moved-in-flight", test_moved_in_flight);
 	ADD("race/removal-refused", test_removal_refused);
