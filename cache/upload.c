@@ -504,15 +504,20 @@ static void is_there(CacheJob *job)
 	cache_queue_finished(job, NULL);
 }
 
-/* The answer to our request was lost. */
+/* The answer to our request was lost, and what it brought is not there, as far as can be seen: what
+ * left us whole may still come. */
+static void fail_lost(CacheJob *job, bool same)
+{
+	job->untouched = same && !g_atomic_int_get(&job->sent_all);
+	fail(job, EAGAIN, "the answer was lost, and GSS does not have it");
+}
+
 static void judge_lost(CacheJob *job)
 {
-	if (same_as_ours(job)) {
+	if (same_as_ours(job))
 		is_there(job);
-		return;
-	}
-	job->untouched = job->base.size >= 0 && unchanged(job);
-	fail(job, EAGAIN, "the answer was lost, and GSS does not have it");
+	else
+		fail_lost(job, job->base.size >= 0 && unchanged(job));
 }
 
 /* What is there is known: is it what we mean to replace? */
@@ -639,8 +644,7 @@ static void found(CacheJob *job)
 		break;
 	}
 	if (job->unknown) {
-		job->untouched = true;
-		fail(job, EAGAIN, "the answer was lost, and GSS does not have it");
+		fail_lost(job, true);
 	} else if (job->uri) {
 		/* Removed on GSS, changed here: ours lives. */
 		g_clear_pointer(&job->uri, g_free);

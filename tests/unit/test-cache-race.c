@@ -119,6 +119,53 @@ static void test_late_arrival_of_large(Fixture *f, const void *data)
 	assert_there(f, "f", "newer");
 }
 
+/* The service has the body whole and says nothing of it: that it was not there a moment later does
+ * not mean that it will not come. */
+static void lose_answer(Fixture *f, const char *method)
+{
+	g_autofree char *fault =
+		g_strdup_printf("/fault?method=%s&path=*/f&status=504&times=1", method);
+	control(f, fault, "");
+}
+
+static void test_late_arrival_unanswered(Fixture *f, const void *data)
+{
+	lose_answer(f, "POST");
+	await_error(f, make(f, "f", "late"));
+	delete (f, "f");
+	drain(f);
+	put_there(f, "f", "late");
+	await_there(f, "f", false);
+	assert_names(f, "");
+}
+
+static void test_late_arrival_of_moved(Fixture *f, const void *data)
+{
+	lose_answer(f, "POST");
+	await_error(f, make(f, "f", "late"));
+	move(f, "f", "g");
+	drain(f);
+	put_there(f, "f", "late");
+	await_there(f, "f", false);
+	assert_there(f, "g", "late");
+	assert_names(f, "g");
+}
+
+/* It comes before the next generation is sent: that replaces it. */
+static void test_late_arrival_of_older(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "first");
+	drain(f);
+	lose_answer(f, "PUT");
+	rewrite(f, id, "second");
+	await_error(f, id);
+	rewrite(f, id, "the third");
+	put_there(f, "f", "second");
+	drain(f);
+	assert_names(f, "f");
+	assert_there(f, "f", "the third");
+}
+
 /* What comes is somebody else's: it stays, and is seen. */
 static void test_late_arrival_theirs(Fixture *f, const void *data)
 {
@@ -730,6 +777,9 @@ int main(int argc, char **argv)
 	ADD("race/late-arrival-in-the-end", test_late_arrival_in_the_end);
 	ADD("race/late-arrival-after-restart", test_late_arrival_after_restart);
 	ADD("race/late-arrival-of-large", test_late_arrival_of_large);
+	ADD("race/late-arrival-unanswered", test_late_arrival_unanswered);
+	ADD("race/late-arrival-of-moved", test_late_arrival_of_moved);
+	ADD("race/late-arrival-of-older", test_late_arrival_of_older);
 	ADD("race/late-arrival-theirs", test_late_arrival_theirs);
 	ADD("race/create-delete-create", test_create_delete_create);
 	ADD("race/written-in-a-late-unlink", test_written_in_a_late_unlink);
