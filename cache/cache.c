@@ -177,6 +177,15 @@ static bool bind_meta(Cache *cache, const char *key, const char *value, GError *
 	return false;
 }
 
+static void on_given_up(CacheBlobId id, void *data)
+{
+	Cache *cache = data;
+	g_autoptr(GError) error = NULL;
+	if (!cache_blob_remove(&cache->blobs, id, &error) ||
+	    !cache_store_remove_blob(cache->store, id, &error))
+		g_warning("%s: %s", cache->path, error->message);
+}
+
 static bool open_store(Cache *cache, const char *path, GError **error)
 {
 	g_autoptr(GError) failure = NULL;
@@ -190,6 +199,7 @@ static bool open_store(Cache *cache, const char *path, GError **error)
 		return false;
 	}
 	cache_store_set_room(cache->store, cache_space_for_journal, cache);
+	cache_store_set_given_up(cache->store, on_given_up, cache);
 	return true;
 }
 

@@ -103,7 +103,7 @@ bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error)
 		node->r.blob = content->blob;
 		/* A blob that an upload still reads is given up when that has ended (its
 		 * generation). */
-		ok = (!old || node->job || cache_store_remove_blob(cache->store, old, error)) &&
+		ok = (!old || node->job || cache_store_give_up_blob(cache->store, old, error)) &&
 		     cache_node_save_locked(cache, node, error);
 	}
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
@@ -120,10 +120,6 @@ bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error)
 		if (!sent)
 			cache_content_discard(node->content);
 		cache_content_unref(node->content);
-	} else if (old && !sent) {
-		g_autoptr(GError) failure = NULL;
-		if (!cache_blob_remove(&cache->blobs, old, &failure))
-			g_warning("%s", failure->message);
 	}
 	node->content = content;
 	return true;
@@ -203,8 +199,7 @@ CacheContent *cache_content_open_locked(Cache *cache, CacheNode *node, GError **
 
 bool cache_blob_let_go_locked(Cache *cache, CacheNode *node, CacheBlobId blob, GError **error)
 {
-	return blob == node->r.blob || (cache_store_remove_blob(cache->store, blob, error) &&
-	                                cache_blob_remove(&cache->blobs, blob, error));
+	return blob == node->r.blob || cache_store_give_up_blob(cache->store, blob, error);
 }
 
 bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)
@@ -215,7 +210,7 @@ bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)
 	if (!cache_store_begin(cache->store, error))
 		return false;
 	node->r.blob = 0;
-	bool ok = cache_store_remove_blob(cache->store, old, error) &&
+	bool ok = cache_store_give_up_blob(cache->store, old, error) &&
 	          cache_node_save_locked(cache, node, error);
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	if (!ok) {
@@ -227,9 +222,8 @@ bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)
 		cache_content_discard(node->content);
 		cache_fetch_look_again(cache, node->content);
 		g_clear_pointer(&node->content, cache_content_unref);
-		return true;
 	}
-	return cache_blob_remove(&cache->blobs, old, error);
+	return true;
 }
 
 void cache_content_add_io(CacheContent *content, guint64 start, guint64 end)

@@ -164,7 +164,7 @@ static void bury_locked(Cache *cache, CacheNode *node)
 		                                 &error)) &&
 		     cache_queue_drop_generations_locked(cache, node, G_MAXINT64, &error) &&
 		     (!node->r.blob ||
-		      cache_store_remove_blob(cache->store, node->r.blob, &error)) &&
+		      cache_store_give_up_blob(cache->store, node->r.blob, &error)) &&
 		     cache_store_remove(cache->store, node->r.id, &error);
 		ok = cache_store_end(cache->store, ok, ok ? &error : NULL) && ok;
 	}
@@ -182,8 +182,6 @@ static void bury_locked(Cache *cache, CacheNode *node)
 	}
 	if (node->content)
 		cache_content_discard(node->content);
-	else if (node->r.blob && !cache_blob_remove(&cache->blobs, node->r.blob, &error))
-		g_warning("%s", error->message);
 	cache_space_look_soon_locked(cache);
 }
 

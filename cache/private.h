@@ -387,8 +387,8 @@ void cache_content_discard(CacheContent *content);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheContent, cache_content_unref)
 /* Lets go of the content: the blob is given up (journaled; the file goes with its last user). */
 bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error);
-/* Removes a blob, unless it is the node's own. Its file goes at once: who has it open keeps it. In
- * a transaction. */
+/* Gives a blob up, unless it is the node's own. Its file goes with the end of the transaction: who
+ * has it open keeps it. */
 bool cache_blob_let_go_locked(Cache *cache, CacheNode *node, CacheBlobId blob, GError **error);
 /* Replaces the node's content by a new empty one, in the current transaction or its own. */
 bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error);
@@ -607,7 +607,8 @@ bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, G
  * (cache/clone.c). ENOSPC: there is no room for it, or no time, since the worker cannot wait for
  * it. The lock is dropped meanwhile. */
 bool cache_clone_locked(Cache *cache, CacheNode *node, GError **error);
-/* Forgets sealed generations up to `number`, and the blobs that only they used. */
+/* Forgets sealed generations up to `number`, and the blobs that only they used. In a transaction.
+ */
 bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 number,
                                          GError **error);
 /* The node must not be uploaded (any more): unlinked, replaced. */

@@ -127,7 +127,6 @@ void cache_queue_cancel_locked(Cache *cache, CacheNode *node)
 		cancel_job(node->job);
 }
 
-/* Forgets sealed generations up to `number`, and the blobs that only they used. */
 bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 number,
                                          GError **error)
 {
@@ -141,6 +140,15 @@ bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 
 		     cache_store_remove_generations(cache->store, node->r.id, sealed.number, error);
 	}
 	return ok;
+}
+
+/* Recovery must not go back to anything. */
+static bool unseal_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	bool ok = cache_queue_drop_generations_locked(cache, node, G_MAXINT64, error);
+	return cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 }
 
 /* --- starting --- */
@@ -308,8 +316,8 @@ bool cache_queue_unseal_locked(Cache *cache, CacheNode *node, bool truncating, G
 			return true;
 		taken = g_atomic_int_get(&job->sent_all);
 	}
-	/* The sealed generation ends here: recovery must not go back to it. */
-	if (!truncating && !cache_queue_drop_generations_locked(cache, node, G_MAXINT64, error))
+	/* The sealed generation ends here. */
+	if (!truncating && !unseal_locked(cache, node, error))
 		return false;
 	/* Also if it is taken: should the client want a byte once more, it does not get it. */
 	CACHE_CRASH_POINT("queue.aborting");
@@ -614,6 +622,27 @@ static void end_pause_locked(Cache *cache)
 	cache_worker_cancel(&cache->pause.timer);
 }
 
+/* The end of a try whose outcome does not matter any more. */
+static bool forget_try_locked(CacheJob *job, GError **error)
+{
+	Cache *cache = job->cache;
+	CacheNode *node = job->node;
+	/* A blob of its own is kept only as long as recovery could go back to it. */
+	CacheGeneration sealed;
+	bool older = job->content->blob != node->r.blob;
+	bool fallback = node->r.torn &&
+	                cache_store_find_generation(cache->store, node->r.id, &sealed, NULL) &&
+	                sealed.blob == job->content->blob;
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	bool ok = (!older || cache->stopping || fallback ||
+	           (cache_store_remove_generations(cache->store, node->r.id, job->generation,
+	                                           error) &&
+	            cache_blob_let_go_locked(cache, node, job->content->blob, error))) &&
+	          cache_node_save_locked(cache, node, error);
+	return cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+}
+
 /* Those who are to be told. */
 static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parted)
 {
@@ -646,18 +675,7 @@ static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parte
 	bool superseded = g_atomic_int_get(&job->aborted) || node->r.parent < 0 || outdated ||
 	                  node->r.generation != job->generation;
 	if (cache->stopping || error->code == ECANCELED || superseded) {
-		/* A blob of its own is kept only as long as recovery could go back to it. */
-		CacheGeneration sealed;
-		bool older = job->content->blob != node->r.blob;
-		bool fallback =
-			node->r.torn &&
-			cache_store_find_generation(cache->store, node->r.id, &sealed, NULL) &&
-			sealed.blob == job->content->blob;
-		if ((older && !cache->stopping && !fallback &&
-		     (!cache_store_remove_generations(cache->store, node->r.id, job->generation,
-		                                      &failure) ||
-		      !cache_blob_let_go_locked(cache, node, job->content->blob, &failure))) ||
-		    !cache_node_save_locked(cache, node, &failure))
+		if (!forget_try_locked(job, &failure))
 			g_warning("%s: %s", cache->path, failure->message);
 		return NULL;
 	}

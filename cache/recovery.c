@@ -40,9 +40,11 @@ static bool is_half_a_copy(Cache *cache, CacheBlobId id, const CacheRecord *node
 static bool recover_orphan(Cache *cache, CacheBlobId id, GError **error)
 {
 	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
-	CacheId node = cache_store_blob_node(cache->store, id, NULL);
+	g_autoptr(GError) unread = NULL;
+	CacheId node = cache_store_blob_node(cache->store, id, &unread);
+	bool given_up = !node && !unread;
 	bool known = node && cache_store_load(cache->store, node, &record, NULL);
-	bool ok = known && is_half_a_copy(cache, id, &record)
+	bool ok = given_up || (known && is_half_a_copy(cache, id, &record))
 	                  ? cache_blob_remove(&cache->blobs, id, error)
 	                  : set_aside(cache, id, known ? record.name : "nobody", error);
 	return ok && cache_store_remove_blob(cache->store, id, error);

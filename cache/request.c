@@ -103,7 +103,7 @@ static bool go_back_locked(Cache *cache, CacheNode *node, GError **error)
 	if (!cache_store_begin(cache->store, error))
 		return false;
 	bool ok = cache_queue_drop_generations_locked(cache, node, G_MAXINT64, error) &&
-	          (!blob || cache_store_remove_blob(cache->store, blob, error));
+	          (!blob || cache_store_give_up_blob(cache->store, blob, error));
 	r->blob = 0;
 	r->size = r->remote.size;
 	r->published = r->generation;
@@ -120,13 +120,9 @@ static bool go_back_locked(Cache *cache, CacheNode *node, GError **error)
 		return false;
 	node->changed = false;
 	node->flushed_size = MAX(r->size, 0);
-	g_autoptr(GError) failure = NULL;
 	if (node->content) {
 		cache_content_discard(node->content);
 		g_clear_pointer(&node->content, cache_content_unref);
-	} else if (blob && !cache_blob_remove(&cache->blobs, blob, &failure)) {
-		/* Recovery sets aside what the journal does not know. */
-		g_warning("%s", failure->message);
 	}
 	return true;
 }

@@ -88,6 +88,10 @@ static const char *const statements[CACHE_SQL_COUNT] = {
 	[CACHE_SQL_MARK_BLOB] = "UPDATE blob SET boot_id = ?2, durable = ?3 WHERE id = ?1",
 	[CACHE_SQL_BLOB_INFO] = "SELECT boot_id, durable, node FROM blob WHERE id = ?",
 	[CACHE_SQL_REMOVE_BLOB] = "DELETE FROM blob WHERE id = ?",
+	/* No node has the id 0. */
+	[CACHE_SQL_GIVE_UP_BLOB] = "UPDATE blob SET node = 0 WHERE id = ?",
+	[CACHE_SQL_GIVE_UP_GENERATIONS] = "DELETE FROM generation"
+		" WHERE node = (SELECT node FROM blob WHERE id = ?1) AND blob = ?1",
 	[CACHE_SQL_BLOBS] = "SELECT id FROM blob",
 	[CACHE_SQL_ORPHANS] = "SELECT id FROM blob WHERE id NOT IN (SELECT blob FROM node)"
 		" AND id NOT IN (SELECT blob FROM generation)",

@@ -16,6 +16,7 @@ typedef enum {
 	CACHE_SQL_UPDATE_NODE, CACHE_SQL_REMOVE_NODE, CACHE_SQL_LOAD_NODE, CACHE_SQL_FIND_NODE,
 	CACHE_SQL_FIND_URI, CACHE_SQL_CHILDREN, CACHE_SQL_NAMELESS, CACHE_SQL_DIRTY, CACHE_SQL_CONFLICTS,
 	CACHE_SQL_INSERT_BLOB, CACHE_SQL_RESTORE_BLOB, CACHE_SQL_MARK_BLOB, CACHE_SQL_BLOB_INFO, CACHE_SQL_REMOVE_BLOB,
+	CACHE_SQL_GIVE_UP_BLOB, CACHE_SQL_GIVE_UP_GENERATIONS,
 	CACHE_SQL_BLOBS, CACHE_SQL_ORPHANS, CACHE_SQL_CLEAN_BLOBS, CACHE_SQL_ADD_EXTENT,
 	CACHE_SQL_CLEAR_EXTENTS, CACHE_SQL_EXTENTS, CACHE_SQL_INSERT_GENERATION,
 	CACHE_SQL_OLDEST_GENERATION, CACHE_SQL_FIND_GENERATION, CACHE_SQL_REMOVE_GENERATIONS,
@@ -35,6 +36,9 @@ struct CacheStore {
 	gint log_pages;      /* atomic */
 	CacheStoreRoom room; /* NULL: nobody; as the next, constant once it is in use */
 	void *room_data;
+	GArray *given_up;              /* CacheBlobId: in the transaction under way */
+	CacheStoreGivenUp on_given_up; /* NULL: nobody; as the next, constant once it is in use */
+	void *given_up_data;
 };
 
 /* Brings a journal to the schema of this program (cache/schema.c). EPROTO: it is newer. */

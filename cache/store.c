@@ -47,6 +47,12 @@ void cache_store_set_room(CacheStore *store, CacheStoreRoom room, void *data)
 	store->room_data = data;
 }
 
+void cache_store_set_given_up(CacheStore *store, CacheStoreGivenUp given_up, void *data)
+{
+	store->on_given_up = given_up;
+	store->given_up_data = data;
+}
+
 static bool make_room(CacheStore *store, bool full)
 {
 	return store->room && store->room(store->room_data, full);
@@ -135,6 +141,7 @@ static CacheStore *store_new(void)
 	CacheStore *store = g_new0(CacheStore, 1);
 	g_rec_mutex_init(&store->lock);
 	g_mutex_init(&store->checkpoint_lock);
+	store->given_up = g_array_new(FALSE, FALSE, sizeof(CacheBlobId));
 	return store;
 }
 
@@ -178,6 +185,7 @@ void cache_store_close(CacheStore *store)
 		sqlite3_finalize(store->prepared[i]);
 	sqlite3_close(store->checkpointer);
 	sqlite3_close(store->db);
+	g_array_unref(store->given_up);
 	g_mutex_clear(&store->checkpoint_lock);
 	g_rec_mutex_clear(&store->lock);
 	g_free(store);
@@ -247,7 +255,11 @@ bool cache_store_end(CacheStore *store, bool commit, GError **error)
 	/* A full disk may have rolled back already; then ROLLBACK has nothing to do. */
 	if ((!commit || !ok) && !sqlite3_get_autocommit(store->db))
 		cache_sql_run(store, cache_sql_statement(store, CACHE_SQL_ROLLBACK), NULL);
+	g_autoptr(GArray) given_up = store->given_up;
+	store->given_up = g_array_new(FALSE, FALSE, sizeof(CacheBlobId));
 	g_rec_mutex_unlock(&store->lock);
+	for (guint i = 0; commit && ok && store->on_given_up && i < given_up->len; i++)
+		store->on_given_up(g_array_index(given_up, CacheBlobId, i), store->given_up_data);
 	return ok;
 }
 

@@ -100,6 +100,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheStore, cache_store_close)
  * found to be `full`; true: it has become better. Called with the store's lock, takes no other. */
 typedef bool (*CacheStoreRoom)(void *data, bool full);
 void cache_store_set_room(CacheStore *store, CacheStoreRoom room, void *data);
+/* Who removes the file of a blob that was given up, and then its row. Called when that is
+ * committed, without the store's lock. */
+typedef void (*CacheStoreGivenUp)(CacheBlobId id, void *data);
+void cache_store_set_given_up(CacheStore *store, CacheStoreGivenUp given_up, void *data);
 /* Brings what was committed to the disk, and folds it in. Slow: for a thread that may wait. */
 bool cache_store_checkpoint(CacheStore *store, GError **error);
 /* Brings what was committed to the disk, and no more. */
@@ -147,7 +151,11 @@ bool cache_store_blob_info(CacheStore *store, CacheBlobId id, char **ret_boot_id
 /* As it was in another journal. */
 bool cache_store_restore_blob(CacheStore *store, CacheBlobId id, CacheId node, const char *boot_id,
                               bool durable, GError **error);
-CacheId cache_store_blob_node(CacheStore *store, CacheBlobId id, GError **error); /* 0: error */
+/* 0: it was given up; or an error. */
+CacheId cache_store_blob_node(CacheStore *store, CacheBlobId id, GError **error);
+/* It is nobody's from the end of this transaction on: its file goes after that, and not before, for
+ * the transaction may fail. What a kill leaves of it recovery removes. */
+bool cache_store_give_up_blob(CacheStore *store, CacheBlobId id, GError **error);
 /* With its extents. */
 bool cache_store_remove_blob(CacheStore *store, CacheBlobId id, GError **error);
 GArray *cache_store_blobs(CacheStore *store, GError **error); /* of CacheBlobId */

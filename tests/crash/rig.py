@@ -267,10 +267,8 @@ class Rig:
                 faults += [f"{check}" for (check,) in journal.execute("PRAGMA integrity_check") if check != "ok"]
             files = {p.name for p in (cache / "blobs").iterdir()}
             faults += [f"blob {b} is not in the journal" for b in files - blobs]
+            faults += [f"{p.name} is in quarantine/" for p in (cache / "quarantine").glob("*-nobody")]
         return faults
-
-    def quarantined(self):
-        return [p.name for cache in self.caches() for p in (cache / "quarantine").iterdir()]
 
 
 def _raise(error):

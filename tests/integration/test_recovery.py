@@ -227,6 +227,18 @@ def test_a_copy_that_was_being_made(held, mount, platform):
     assert [p.name for p in (held.folder / "quarantine").iterdir()] == [f"{blob:016x}-other"]
 
 
+def test_a_blob_that_was_given_up(held, mount, platform):
+    """The kill came before its file was removed: it is nobody's work."""
+    with held.database() as database:
+        columns = ", ".join(name for _, name, *_ in database.execute("PRAGMA table_info (blob)") if name not in ("id", "node"))
+        database.execute(f"INSERT INTO blob (id, node, {columns}) SELECT 1000, 0, {columns} FROM blob LIMIT 1")
+    path = held.folder / "blobs" / f"{1000:016x}"
+    path.write_bytes(b"given up")
+    home = mount()
+    arrives(home, platform, "pending", "other", "known")
+    assert not path.exists() and not held.quarantine() and "quarantine" not in home.text()
+
+
 def test_a_record_without_its_blob(held, mount, platform):
     for name in ("pending", "known"):
         held.path_of(name).unlink()

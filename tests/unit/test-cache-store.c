@@ -156,6 +156,39 @@ static void test_extents(Fixture *f, const void *data)
 	cache_extents_clear(&back);
 }
 
+static void note_given_up(CacheBlobId id, void *data)
+{
+	*(CacheBlobId *)data = id;
+}
+
+/* A blob goes with the transaction that gives it up, and stays if that fails. */
+static void test_given_up(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheBlobId told = 0, blob = cache_store_insert_blob(f->store, 7, "boot", &error);
+	CacheGeneration sealed = {7, 1, blob, 3}, found;
+	cache_store_set_given_up(f->store, note_given_up, &told);
+	g_assert_true(cache_store_insert_generation(f->store, &sealed, &error));
+	for (int commit = 0; commit < 2; commit++) {
+		g_assert_true(cache_store_begin(f->store, &error));
+		g_assert_true(cache_store_give_up_blob(f->store, blob, &error));
+		g_assert_cmpint(told, ==, 0);
+		g_assert_true(cache_store_end(f->store, commit, &error));
+		g_assert_cmpint(told, ==, commit ? blob : 0);
+		g_assert_cmpint(cache_store_blob_node(f->store, blob, &error), ==, commit ? 0 : 7);
+		g_assert_no_error(error);
+		g_assert_true(cache_store_find_generation(f->store, 7, &found, NULL) == !commit);
+	}
+	/* Until its file has gone recovery knows it. */
+	g_autoptr(GArray) orphans = cache_store_orphans(f->store, &error);
+	g_assert_cmpuint(orphans->len, ==, 1);
+	/* No later transaction has to do with it. */
+	told = 0;
+	g_assert_true(cache_store_begin(f->store, &error));
+	g_assert_true(cache_store_end(f->store, true, &error));
+	g_assert_cmpint(told, ==, 0);
+}
+
 static void test_damage(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
@@ -284,6 +317,7 @@ int main(int argc, char **argv)
 	ADD("names", test_names);
 	ADD("rollback", test_rollback);
 	ADD("extents", test_extents);
+	ADD("given-up", test_given_up);
 	ADD("damage", test_damage);
 	ADD("removals", test_removals);
 	ADD("meta-list", test_meta_list);
