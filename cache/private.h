@@ -632,6 +632,13 @@ guint cache_queue_delay(guint tries, double random);
  */
 void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls);
 
+/* --- what an upload leaves in the journal (cache/settle.c) --- */
+
+/* Its generation has arrived at job->uri, as job->result. On failure nothing has changed. */
+bool cache_settle_locked(CacheJob *job, GError **error);
+/* A failed try: what may still arrive is known by its sum. `outdated`: under the old name. */
+void cache_settle_sent_locked(CacheJob *job, bool outdated);
+
 /* --- bursts of small files (cache/burst.c) --- */
 
 /* One was queued. */
@@ -721,6 +728,8 @@ void cache_removal_run(Cache *cache); /* looks for work; any thread, no lock hel
  * listings. */
 bool cache_removal_load_locked(Cache *cache, GError **error);
 void cache_removal_clear_locked(Cache *cache);
+/* A transaction has failed: what was dropped in it is still to be removed. */
+void cache_removal_reload_locked(Cache *cache);
 /* How long a body that GSS has whole may take to appear: it may copy behind a slow link. */
 #define CACHE_WATCH_NS (15 * 60 * G_GINT64_CONSTANT(1000000000))
 /* What is at `uri` from now on is not to go any more. */

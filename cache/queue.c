@@ -363,148 +363,13 @@ bool cache_job_outdated_locked(const CacheJob *job)
 	return g_strcmp0(address, job->address) != 0;
 }
 
-/* It lost its name to another file while it was sent: that one replaces what came of it. Pinned. */
-static CacheNode *find_heir_locked(const CacheJob *job)
-{
-	Cache *cache = job->cache;
-	if (job->node->r.parent != CACHE_PARENT_UNLINKED)
-		return NULL;
-	CacheNode *heir = cache_node_find_locked(cache, (gint64)job->parent, job->name, NULL);
-	if (heir && (heir->r.folder || !cache_node_dirty(heir))) {
-		cache_node_put_locked(cache, heir);
-		heir = NULL;
-	}
-	if (heir && heir->job)
-		heir->job->left = true; /* it must look again */
-	return heir;
-}
-
-static bool bequeath_locked(CacheJob *job, GError **error)
-{
-	CacheNode *heir = find_heir_locked(job);
-	if (!heir)
-		return true;
-	CacheRecord *r = &heir->r;
-	g_free(r->uri);
-	r->uri = g_strdup(job->uri);
-	gss_version_copy(&r->remote, &job->result);
-	g_free(r->remote_hash);
-	r->remote_hash = g_strdup(job->hash);
-	r->attempted = 0;
-	g_clear_pointer(&r->attempted_hash, g_free);
-	bool ok = cache_node_save_locked(job->cache, heir, error);
-	cache_node_put_locked(job->cache, heir);
-	return ok;
-}
-
-static void note_sum(char **hash, guint64 attempted, const CacheJob *job)
-{
-	if (!*hash && attempted == job->size + 1)
-		*hash = g_strdup(job->hash);
-}
-
-/* What may still arrive is known by its sum. */
-static void note_sent_locked(CacheJob *job, bool outdated)
-{
-	CacheRecord *r = &job->node->r;
-	g_autoptr(GError) error = NULL;
-	if (job->untouched || !job->hash)
-		return;
-	g_free(job->node->sum);
-	job->node->sum = g_strdup(job->hash);
-	job->node->summed = job->generation;
-	if (!outdated)
-		note_sum(&r->attempted_hash, r->attempted, job);
-	else if (g_strcmp0(r->moved_from, job->uri) == 0)
-		note_sum(&r->from_hash, r->from_attempted, job);
-	CacheNode *heir = find_heir_locked(job);
-	if (heir) {
-		note_sum(&heir->r.attempted_hash, heir->r.attempted, job);
-		cache_node_save_locked(job->cache, heir, &error);
-		cache_node_put_locked(job->cache, heir);
-	}
-	if (!error && job->fresh)
-		cache_removal_note_sum_locked(job->cache, job->address, job->size + 1, job->hash,
-		                              &error);
-	if (error)
-		g_warning("%s: %s", job->cache->path, error->message);
-}
-
-/* The node's record after its generation arrived at job->uri; in a transaction. */
-static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
-{
-	CacheRecord *r = &job->node->r;
-	bool nameless = r->parent == CACHE_PARENT_UNLINKED;
-	bool renamed = !nameless && cache_job_outdated_locked(job);
-	bool ok = true;
-	if (nameless) {
-		/* What it leaves behind goes with it (bury_locked); where it is now, unlink asks.
-		 */
-		g_free(r->uri);
-		r->uri = g_strdup(job->uri);
-		gss_version_copy(&r->remote, &job->result);
-		ok = bequeath_locked(job, error);
-	} else if (!renamed) {
-		/* What is the same as that which has arrived may go from there. */
-		const char *hash = r->from_hash || r->from_attempted ? r->from_hash : job->hash;
-		if (job->moved_from)
-			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
-			                                r->from_attempted, hash, 0, error);
-		/* Renamed away and back while it was sent. */
-		ok = ok && cache_removal_drop_locked(cache, job->uri, error);
-		g_clear_pointer(&r->moved_from, g_free);
-		gss_version_clear(&r->from);
-		r->from_attempted = 0;
-		g_clear_pointer(&r->from_hash, g_free);
-		g_free(r->uri);
-		r->uri = g_strdup(job->uri);
-		g_hash_table_remove(cache->hidden, r->uri);
-		gss_version_copy(&r->remote, &job->result);
-		r->attempted = 0;
-		g_clear_pointer(&r->attempted_hash, g_free);
-		g_free(r->remote_hash);
-		r->remote_hash = g_strdup(job->hash);
-	} else {
-		/* It is the place that the node was renamed from. */
-		if (job->moved_from && g_strcmp0(job->moved_from, r->moved_from) == 0)
-			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
-			                                r->from_attempted, r->from_hash, 0, error);
-		g_free(r->moved_from);
-		r->moved_from = g_strdup(job->uri);
-		ok = ok && cache_removal_drop_locked(cache, job->uri, error);
-		gss_version_copy(&r->from, &job->result);
-		r->from_attempted = 0;
-		g_clear_pointer(&r->from_hash, g_free);
-		g_hash_table_add(cache->hidden, g_strdup(job->uri));
-	}
-	r->published = job->generation;
-	if (r->generation == r->published) {
-		r->state = CACHE_STATE_CLEAN;
-		r->error = 0;
-		g_clear_pointer(&r->message, g_free);
-	}
-	return ok &&
-	       cache_queue_drop_generations_locked(cache, job->node, job->generation, error) &&
-	       cache_blob_let_go_locked(cache, job->node, job->content->blob, error) &&
-	       cache_node_save_locked(cache, job->node, error);
-}
-
-static void succeeded_locked(CacheJob *job)
+static bool succeeded_locked(CacheJob *job, GError **error)
 {
 	Cache *cache = job->cache;
 	CacheNode *node = job->node;
-	g_autoptr(GError) error = NULL;
 	CACHE_CRASH_POINT("upload.settling");
-	bool ok = cache_store_begin(cache->store, &error);
-	if (ok) {
-		ok = settle_locked(cache, job, &error);
-		ok = cache_store_end(cache->store, ok, ok ? &error : NULL) && ok;
-	}
-	if (ok && (job->moved_from || node->r.moved_from))
-		ok = cache_removal_load_locked(cache, &error);
-	if (!ok) /* After a crash the upload would be made again, and find its own bytes there. */
-		g_warning("%s: uploaded, but the journal cannot be written: %s", job->name,
-		          error->message);
+	if (!cache_settle_locked(job, error))
+		return false;
 	CACHE_CRASH_POINT("upload.settled");
 	node->aborts = node->tries = 0;
 	node->attr_until = g_get_monotonic_time() + CACHE_ATTR_LEASE_US;
@@ -520,6 +385,7 @@ static void succeeded_locked(CacheJob *job)
 	if (folder)
 		cache_folder_touch_locked(folder, job->name);
 	g_debug("%s: uploaded as %s", job->name, job->uri);
+	return true;
 }
 
 typedef struct {
@@ -651,7 +517,7 @@ static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parte
 	/* What cannot have reached GSS leaves no doubt behind. */
 	bool outdated = cache_job_outdated_locked(job);
 	g_autoptr(GError) failure = NULL;
-	note_sent_locked(job, outdated);
+	cache_settle_sent_locked(job, outdated);
 	if (job->untouched && !job->attempted && !outdated)
 		node->r.attempted = 0;
 	if (job->cut_short && !outdated) {
@@ -710,6 +576,8 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	Cache *cache = job->cache;
 	CacheNode *node = job->node;
 	GSList *publishers, *drained = NULL;
+	g_autoptr(GError) failure = NULL;
+	const GError *outcome = NULL;
 	bool parted = false;
 	g_mutex_lock(&cache->lock);
 	node->job = NULL;
@@ -718,11 +586,12 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	cache_job_look_end_locked(job);
 	cache->active[job->large]--;
 	cache_status_changed_locked(cache);
-	if (error) {
-		publishers = failed_locked(job, error, &parted);
-	} else {
-		succeeded_locked(job);
+	if (!error)
 		end_pause_locked(cache);
+	if (error || !succeeded_locked(job, &failure)) {
+		outcome = error ? error : failure;
+		publishers = failed_locked(job, outcome, &parted);
+	} else {
 		publishers = cache_publishers_take_locked(node, node->r.published);
 	}
 	g_autofree char *uri = g_strdup(job->uri), *old_name = g_strdup(job->name);
@@ -741,7 +610,7 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 		cache->notify.entry(parent, old_name, cache->notify.data);
 		cache->notify.entry(parent, new_name, cache->notify.data);
 	}
-	cache_publishers_run(publishers, &published, error);
+	cache_publishers_run(publishers, &published, outcome);
 	cache_calls_run(cache, idle, NULL);
 	cache_calls_run(cache, drained, NULL);
 	cache_removal_run(cache);

@@ -90,6 +90,14 @@ bool cache_removal_load_locked(Cache *cache, GError **error)
 	return true;
 }
 
+void cache_removal_reload_locked(Cache *cache)
+{
+	g_autoptr(GError) error = NULL;
+	cache->removals_seen = 0;
+	if (!cache_removal_load_locked(cache, &error))
+		g_warning("%s: %s", cache->path, error->message);
+}
+
 static void wake(void *data)
 {
 	Cache *cache = data;

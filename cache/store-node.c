@@ -18,6 +18,23 @@ void cache_record_clear(CacheRecord *record)
 	*record = (CacheRecord){.size = -1, .remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
 }
 
+void cache_record_copy(CacheRecord *to, const CacheRecord *from)
+{
+	cache_record_clear(to);
+	*to = *from;
+	to->name = g_strdup(from->name);
+	to->uri = g_strdup(from->uri);
+	to->moved_from = g_strdup(from->moved_from);
+	to->message = g_strdup(from->message);
+	to->conflict = g_strdup(from->conflict);
+	to->remote_hash = g_strdup(from->remote_hash);
+	to->attempted_hash = g_strdup(from->attempted_hash);
+	to->from_hash = g_strdup(from->from_hash);
+	to->remote = to->from = GSS_VERSION_INIT;
+	gss_version_copy(&to->remote, &from->remote);
+	gss_version_copy(&to->from, &from->from);
+}
+
 static void bind_record(sqlite3_stmt *stmt, const CacheRecord *record)
 {
 	sqlite3_bind_int64(stmt, 2, record->parent);

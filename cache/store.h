@@ -63,6 +63,7 @@ typedef struct {
 	char *conflict;         /* a conflict copy: why it is one; NULL: none */
 } CacheRecord;
 void cache_record_clear(CacheRecord *record);
+void cache_record_copy(CacheRecord *to, const CacheRecord *from);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CacheRecord, cache_record_clear)
 
 /* A sealed generation: what an upload sends. */

@@ -369,8 +369,10 @@ static bool note_attempt_locked(CacheJob *job, GError **error)
 	if (ok && (job->uri || job->moved_from))
 		ok = cache_content_save_extents_locked(job->content, error);
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
-	if (!ok)
+	if (!ok) {
 		r->attempted = job->attempted;
+		cache_removal_reload_locked(cache);
+	}
 	return ok;
 }
 

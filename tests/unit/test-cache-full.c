@@ -227,6 +227,49 @@ static void test_superseded_in_vain(Fixture *f, const void *data)
 	assert_there(f, "f", big);
 }
 
+/* The place that a file was renamed from is to be removed once it has arrived, whatever becomes of
+ * the first transaction that says so. */
+static void test_renamed_for_the_ballast(Fixture *f, const void *data)
+{
+	g_autofree char *path = g_build_filename(f->cache->path, "ballast", NULL);
+	CacheId id = make(f, "f", "content");
+	drain(f);
+	control(f, "/fault?method=POST&path=*/g&hold=after", "");
+	move(f, "f", "g");
+	await_counter(f, "held", 1);
+	g_assert_cmpint(access(path, F_OK), ==, 0);
+	g_atomic_pointer_set(&ballast, path);
+	control(f, "/release", "");
+	drain(f);
+	g_atomic_pointer_set(&ballast, NULL);
+	assert_gone(f, "f");
+	rewrite(f, id, "another content");
+	drain(f);
+	assert_names(f, "g");
+	assert_there(f, "g", "another content");
+}
+
+/* Not even that can be journaled: it is tried again, and what has arrived is not sent twice. */
+static void test_renamed_in_vain(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "content");
+	drain(f);
+	control(f, "/fault?method=POST&path=*/g&hold=after", "");
+	move(f, "f", "g");
+	await_counter(f, "held", 1);
+	int sent = counter(f, "rest.POST") + counter(f, "rest.PUT");
+	g_atomic_int_set(&full, 1);
+	control(f, "/release", "");
+	await_error(f, id);
+	assert_there(f, "f", "content");
+	g_atomic_int_set(&full, 0);
+	drain(f);
+	g_assert_cmpint(counter(f, "rest.POST") + counter(f, "rest.PUT"), ==, sent);
+	assert_gone(f, "f");
+	assert_names(f, "g");
+	assert_there(f, "g", "content");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -238,6 +281,8 @@ int main(int argc, char **argv)
 	ADD("full/failed-close-of-a-new-file", test_failed_close_of_a_new_file);
 	ADD("full/close-beside-a-write", test_close_beside_a_write);
 	ADD("full/ballast", test_ballast);
+	ADD("full/renamed-for-the-ballast", test_renamed_for_the_ballast);
+	ADD("full/renamed-in-vain", test_renamed_in_vain);
 	ADD("full/superseded-in-vain", test_superseded_in_vain);
 	return g_test_run();
 }
