@@ -741,6 +741,10 @@ const char *cache_removal_hash(const CacheRecord *record);
 /* What is watched for there is known by its sum. */
 bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attempted,
                                    const char *hash, GError **error);
+/* What is to go there has arrived, as this version; in a transaction, with
+ * cache_removal_load_locked() after it. */
+bool cache_removal_arrived_locked(Cache *cache, const char *uri, const GssVersion *version,
+                                  const char *hash, GError **error);
 /* Is the entry `name` of a folder, at `uri`, still to be removed? */
 bool cache_removal_hides_locked(Cache *cache, const char *folder, const char *name,
                                 const char *uri);

@@ -153,6 +153,13 @@ bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attemp
 	       cache_removal_load_locked(cache, error);
 }
 
+bool cache_removal_arrived_locked(Cache *cache, const char *uri, const GssVersion *version,
+                                  const char *hash, GError **error)
+{
+	return !g_hash_table_contains(cache->removals, uri) ||
+	       cache_store_insert_removal(cache->store, uri, version, 0, hash, 0, error);
+}
+
 bool cache_removal_hides_locked(Cache *cache, const char *folder, const char *name, const char *uri)
 {
 	if (!g_hash_table_size(cache->hidden))

@@ -19,11 +19,34 @@ static CacheNode *find_heir_locked(const CacheJob *job)
 	return heir;
 }
 
+/* What replaced it is to be somewhere else by now: what came of it is to go, and is known exactly.
+ */
+static bool give_away_locked(CacheJob *job, GError **error)
+{
+	Cache *cache = job->cache;
+	GHashTableIter iter;
+	void *key;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheRecord *r = &((CacheNode *)key)->r;
+		if (g_strcmp0(r->moved_from, job->uri) != 0)
+			continue;
+		gss_version_copy(&r->from, &job->result);
+		r->from_attempted = 0;
+		g_free(r->from_hash);
+		r->from_hash = g_strdup(job->hash);
+		return cache_node_save_locked(cache, key, error);
+	}
+	return cache_removal_arrived_locked(cache, job->uri, &job->result, job->hash, error) &&
+	       (g_str_equal(job->uri, job->address) ||
+	        cache_removal_arrived_locked(cache, job->address, &job->result, job->hash, error));
+}
+
 static bool bequeath_locked(CacheJob *job, GError **error)
 {
 	CacheNode *heir = find_heir_locked(job);
 	if (!heir)
-		return true;
+		return give_away_locked(job, error);
 	CacheRecord *r = &heir->r;
 	g_free(r->uri);
 	r->uri = g_strdup(job->uri);

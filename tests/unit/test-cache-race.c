@@ -259,6 +259,40 @@ static void test_moved_in_flight(Fixture *f, const void *data)
 	assert_names(f, "h");
 }
 
+/* What is on its way to a name that has been given to another file, which has left it since: it
+ * goes when it has arrived, also where only a look into all of it would tell what it is. */
+static void moved_over_and_on(Fixture *f, const char *method)
+{
+	g_autofree char *fault = g_strdup_printf("/fault?method=%s&path=*/b&hold=after", method);
+	g_autofree char *big = g_strnfill(2 * 1024 * 1024, 'x');
+	control(f, fault, "");
+	if (g_str_equal(method, "PUT"))
+		rewrite(f, find(f, "b"), big);
+	else
+		make(f, "b", big);
+	await_counter(f, "held", 1);
+	make(f, "a", "small");
+	move(f, "a", "b");
+	move(f, "b", "c");
+	control(f, "/release", "");
+	drain(f);
+	await_there(f, "b", false);
+	assert_names(f, "c");
+	assert_there(f, "c", "small");
+}
+
+static void test_moved_over_and_on(Fixture *f, const void *data)
+{
+	moved_over_and_on(f, "POST");
+}
+
+static void test_moved_over_and_on_replacing(Fixture *f, const void *data)
+{
+	make(f, "b", "what was there");
+	drain(f);
+	moved_over_and_on(f, "PUT");
+}
+
 /* GSS refuses to remove the old name: told, shown, and tried again at the next mount. */
 static void test_removal_refused(Fixture *f, const void *data)
 {
@@ -785,6 +819,8 @@ int main(int argc, char **argv)
 	ADD("race/written-in-a-late-unlink", test_written_in_a_late_unlink);
 	ADD("race/moved-in-flight-killed", test_moved_in_flight_killed);
 	ADD("race/moved-in-flight", test_moved_in_flight);
+	ADD("race/moved-over-and-on", test_moved_over_and_on);
+	ADD("race/moved-over-and-on-replacing", test_moved_over_and_on_replacing);
 	ADD("race/removal-refused", test_removal_refused);
 	ADD("race/rename-not-journaled", test_rename_not_journaled);
 	ADD("race/unlink-open", test_unlink_open);
