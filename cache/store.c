@@ -255,10 +255,13 @@ bool cache_store_end(CacheStore *store, bool commit, GError **error)
 	/* A full disk may have rolled back already; then ROLLBACK has nothing to do. */
 	if ((!commit || !ok) && !sqlite3_get_autocommit(store->db))
 		cache_sql_run(store, cache_sql_statement(store, CACHE_SQL_ROLLBACK), NULL);
-	g_autoptr(GArray) given_up = store->given_up;
-	store->given_up = g_array_new(FALSE, FALSE, sizeof(CacheBlobId));
+	g_autoptr(GArray) given_up = NULL;
+	if (store->given_up->len) {
+		given_up = store->given_up;
+		store->given_up = g_array_new(FALSE, FALSE, sizeof(CacheBlobId));
+	}
 	g_rec_mutex_unlock(&store->lock);
-	for (guint i = 0; commit && ok && store->on_given_up && i < given_up->len; i++)
+	for (guint i = 0; given_up && commit && ok && store->on_given_up && i < given_up->len; i++)
 		store->on_given_up(g_array_index(given_up, CacheBlobId, i), store->given_up_data);
 	return ok;
 }
