@@ -176,9 +176,12 @@ static bool rename_file_locked(Cache *cache, CacheNode *parent, CacheNode *node,
 		r->name = g_strdup(new_name);
 		r->ctime = cache_now_ns();
 		r->generation = MAX(r->generation, MAX(node->sealed, r->published)) + 1;
-		r->state = CACHE_STATE_DIRTY;
-		r->error = 0;
-		g_clear_pointer(&r->message, g_free);
+		/* What is not whole is not sent from there either. */
+		if (!node->write_errno && (!r->torn || node->changed)) {
+			r->state = CACHE_STATE_DIRTY;
+			r->error = 0;
+			g_clear_pointer(&r->message, g_free);
+		}
 		ok = cache_node_save_locked(cache, node, error);
 	}
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;

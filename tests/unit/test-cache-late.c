@@ -346,6 +346,28 @@ static void test_rename_not_journaled(Fixture *f, const void *data)
 	assert_names(f, "s t");
 }
 
+/* What was cut off while it was written is parked, under whatever name. */
+static void test_cut_off_and_moved(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheId id = make(f, "f", "0123456789");
+	drain(f);
+	CacheFile *file = open_file(f, id, O_WRONLY);
+	put(file, 0, "half");
+	kill_cache(f, file);
+	id = find(f, "f");
+	g_assert_cmpint(cache_state(f->cache, id), ==, CACHE_STATE_FAILED);
+	move(f, "f", "g");
+	g_assert_cmpint(cache_state(f->cache, id), ==, CACHE_STATE_FAILED);
+	g_autofree char *why = cache_state_error(f->cache, id);
+	g_assert_nonnull(why);
+	g_assert_true(sync_drain(f->cache, &error));
+	rewrite(f, id, "whole");
+	drain(f);
+	assert_names(f, "g");
+	assert_there(f, "g", "whole");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -370,5 +392,6 @@ int main(int argc, char **argv)
 	ADD("late/moved-over-and-on-replacing", test_moved_over_and_on_replacing);
 	ADD("late/removal-refused", test_removal_refused);
 	ADD("late/rename-not-journaled", test_rename_not_journaled);
+	ADD("late/cut-off-and-moved", test_cut_off_and_moved);
 	return g_test_run();
 }
