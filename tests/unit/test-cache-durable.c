@@ -289,23 +289,12 @@ static void test_cannot_be_moved(Fixture *f, const void *data)
 	assert_there(f, "f", "anew");
 }
 
-static void intercept_journal(void)
-{
-	static const char *const names[] = {"pwrite", "pwrite64"};
-	sqlite3_initialize();
-	sqlite3_vfs *vfs = sqlite3_vfs_find("unix-excl");
-	for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
-		g_assert_cmpint(
-			vfs->xSetSystemCall(vfs, names[i], (sqlite3_syscall_ptr)write_journal), ==,
-			SQLITE_OK);
-}
-
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_log_set_always_fatal(G_LOG_FATAL_MASK);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
-	intercept_journal();
+	intercept_journal(write_journal);
 	world_init(argv[1]);
 	ADD("durable/fetched-meanwhile", test_fetched_meanwhile);
 	ADD("durable/fetched-later", test_fetched_later);

@@ -24,15 +24,6 @@ static gssize write_journal(int fd, const void *bytes, gsize length, off_t offse
 	return -1;
 }
 
-static void intercept_sqlite(void)
-{
-	static const char *const names[] = {"pwrite", "pwrite64"};
-	g_assert_cmpint(sqlite3_initialize(), ==, SQLITE_OK);
-	sqlite3_vfs *vfs = sqlite3_vfs_find("unix-excl");
-	for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
-		vfs->xSetSystemCall(vfs, names[i], (sqlite3_syscall_ptr)write_journal);
-}
-
 static CacheTorn journaled_torn(Fixture *f, CacheId id)
 {
 	g_autoptr(GError) error = NULL;
@@ -275,7 +266,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_log_set_always_fatal(G_LOG_FATAL_MASK);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
-	intercept_sqlite();
+	intercept_journal(write_journal);
 	world_init(argv[1]);
 	ADD("full/failed-close", test_failed_close);
 	ADD("full/failed-close-of-a-new-file", test_failed_close_of_a_new_file);

@@ -3,9 +3,20 @@
 
 #include <curl/curl.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <string.h>
 
 static const char *server_path;
+
+void intercept_journal(gssize (*write)(int fd, const void *bytes, gsize length, off_t offset))
+{
+	static const char *const names[] = {"pwrite", "pwrite64"};
+	g_assert_cmpint(sqlite3_initialize(), ==, SQLITE_OK);
+	sqlite3_vfs *vfs = sqlite3_vfs_find("unix-excl");
+	for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+		g_assert_cmpint(vfs->xSetSystemCall(vfs, names[i], (sqlite3_syscall_ptr)write), ==,
+		                SQLITE_OK);
+}
 
 void world_init(const char *path)
 {

@@ -18,6 +18,8 @@ typedef struct {
 
 /* The path of gss-local, before the first set_up(). */
 void world_init(const char *server_path);
+/* What writes the journal instead of pwrite(), in this process. */
+void intercept_journal(gssize (*write)(int fd, const void *bytes, gsize length, off_t offset));
 void set_up(Fixture *f, const void *data);
 void tear_down(Fixture *f, const void *data);
 /* The cache alone; the server goes on. */
