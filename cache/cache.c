@@ -177,13 +177,14 @@ static bool bind_meta(Cache *cache, const char *key, const char *value, GError *
 	return false;
 }
 
-static void on_given_up(CacheBlobId id, void *data)
+static bool on_given_up(CacheBlobId id, void *data)
 {
 	Cache *cache = data;
 	g_autoptr(GError) error = NULL;
-	if (!cache_blob_remove(&cache->blobs, id, &error) ||
-	    !cache_store_remove_blob(cache->store, id, &error))
+	bool gone = cache_blob_remove(&cache->blobs, id, &error);
+	if (!gone)
 		g_warning("%s: %s", cache->path, error->message);
+	return gone;
 }
 
 static bool open_store(Cache *cache, const char *path, GError **error)

@@ -37,6 +37,7 @@ struct CacheStore {
 	CacheStoreRoom room; /* NULL: nobody; as the next, constant once it is in use */
 	void *room_data;
 	GArray *given_up;              /* CacheBlobId: in the transaction under way */
+	GArray *gone;                  /* CacheBlobId: their files are; the next forgets them */
 	CacheStoreGivenUp on_given_up; /* NULL: nobody; as the next, constant once it is in use */
 	void *given_up_data;
 };

@@ -142,6 +142,7 @@ static CacheStore *store_new(void)
 	g_rec_mutex_init(&store->lock);
 	g_mutex_init(&store->checkpoint_lock);
 	store->given_up = g_array_new(FALSE, FALSE, sizeof(CacheBlobId));
+	store->gone = g_array_new(FALSE, FALSE, sizeof(CacheBlobId));
 	return store;
 }
 
@@ -186,6 +187,7 @@ void cache_store_close(CacheStore *store)
 	sqlite3_close(store->checkpointer);
 	sqlite3_close(store->db);
 	g_array_unref(store->given_up);
+	g_array_unref(store->gone);
 	g_mutex_clear(&store->checkpoint_lock);
 	g_rec_mutex_clear(&store->lock);
 	g_free(store);
@@ -244,25 +246,50 @@ bool cache_store_begin(CacheStore *store, GError **error)
 	return false;
 }
 
-bool cache_store_end(CacheStore *store, bool commit, GError **error)
+/* The rows of blobs whose files are gone, which need no transaction of their own. */
+static bool forget_gone(CacheStore *store, GError **error)
 {
-	if (commit)
-		CACHE_CRASH_POINT("store.ending");
-	bool ok = !commit ||
-	          cache_sql_run(store, cache_sql_statement(store, CACHE_SQL_COMMIT), error);
-	if (commit && ok)
-		CACHE_CRASH_POINT("store.committed");
-	/* A full disk may have rolled back already; then ROLLBACK has nothing to do. */
-	if ((!commit || !ok) && !sqlite3_get_autocommit(store->db))
-		cache_sql_run(store, cache_sql_statement(store, CACHE_SQL_ROLLBACK), NULL);
+	bool ok = true;
+	for (guint i = 0; ok && i < store->gone->len; i++)
+		ok = cache_sql_run_with(store, CACHE_SQL_REMOVE_BLOB,
+		                        g_array_index(store->gone, CacheBlobId, i), 0, error);
+	return ok;
+}
+
+/* To be called with the lock, which it gives back. */
+static void end_given_up(CacheStore *store, bool committed)
+{
 	g_autoptr(GArray) given_up = NULL;
 	if (store->given_up->len) {
 		given_up = store->given_up;
 		store->given_up = g_array_new(FALSE, FALSE, sizeof(CacheBlobId));
 	}
 	g_rec_mutex_unlock(&store->lock);
-	for (guint i = 0; given_up && commit && ok && store->on_given_up && i < given_up->len; i++)
-		store->on_given_up(g_array_index(given_up, CacheBlobId, i), store->given_up_data);
+	for (guint i = 0; committed && given_up && store->on_given_up && i < given_up->len; i++) {
+		CacheBlobId id = g_array_index(given_up, CacheBlobId, i);
+		if (!store->on_given_up(id, store->given_up_data))
+			continue;
+		g_rec_mutex_lock(&store->lock);
+		g_array_append_val(store->gone, id);
+		g_rec_mutex_unlock(&store->lock);
+	}
+}
+
+bool cache_store_end(CacheStore *store, bool commit, GError **error)
+{
+	if (commit)
+		CACHE_CRASH_POINT("store.ending");
+	bool ok = !commit ||
+	          (forget_gone(store, error) &&
+	           cache_sql_run(store, cache_sql_statement(store, CACHE_SQL_COMMIT), error));
+	if (commit && ok) {
+		CACHE_CRASH_POINT("store.committed");
+		g_array_set_size(store->gone, 0);
+	}
+	/* A full disk may have rolled back already; then ROLLBACK has nothing to do. */
+	if ((!commit || !ok) && !sqlite3_get_autocommit(store->db))
+		cache_sql_run(store, cache_sql_statement(store, CACHE_SQL_ROLLBACK), NULL);
+	end_given_up(store, commit && ok);
 	return ok;
 }
 

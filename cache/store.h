@@ -101,9 +101,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CacheStore, cache_store_close)
  * found to be `full`; true: it has become better. Called with the store's lock, takes no other. */
 typedef bool (*CacheStoreRoom)(void *data, bool full);
 void cache_store_set_room(CacheStore *store, CacheStoreRoom room, void *data);
-/* Who removes the file of a blob that was given up, and then its row. Called when that is
- * committed, without the store's lock. */
-typedef void (*CacheStoreGivenUp)(CacheBlobId id, void *data);
+/* Who removes the file of a blob that was given up; false: not yet. Called when that is committed,
+ * without the store's lock. */
+typedef bool (*CacheStoreGivenUp)(CacheBlobId id, void *data);
 void cache_store_set_given_up(CacheStore *store, CacheStoreGivenUp given_up, void *data);
 /* Brings what was committed to the disk, and folds it in. Slow: for a thread that may wait. */
 bool cache_store_checkpoint(CacheStore *store, GError **error);
