@@ -311,6 +311,8 @@ void cache_node_mark_clean_locked(Cache *cache, CacheNode *node)
 	}
 	if (g_hash_table_remove(cache->dirty, node)) {
 		cache_status_changed_locked(cache);
+		if (cache->drainers)
+			cache_queue_run_locked(cache); /* it may have been the last */
 		cache_node_put_locked(cache, node);
 	}
 }

@@ -185,6 +185,29 @@ static void test_what_arrived(Fixture *f, const void *data)
 	g_assert_cmpuint(clean.size, ==, strlen("second, longer"));
 }
 
+static void on_drained(const GError *error, void *data)
+{
+	g_assert_no_error(error);
+	g_atomic_int_set((gint *)data, 1);
+}
+
+/* Who waits for all is told also when what was left is removed. */
+static void test_drained_by_removal(Fixture *f, const void *data)
+{
+	gint drained = 0;
+	CacheId id = make(f, "f", "content");
+	drain(f);
+	CacheFile *file = open_file(f, id, O_WRONLY); /* nothing is sent until it is closed */
+	put(file, 0, "C");
+	cache_drain(f->cache, on_drained, &drained);
+	g_assert_cmpint(g_atomic_int_get(&drained), ==, 0);
+	delete (f, "f");
+	for (int i = 0; !g_atomic_int_get(&drained) && i < 1000; i++)
+		g_usleep(10000);
+	g_assert_cmpint(g_atomic_int_get(&drained), ==, 1);
+	close_file(file);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -194,5 +217,6 @@ int main(int argc, char **argv)
 	ADD("publish/in-vain", test_in_vain);
 	ADD("publish/fetched-first", test_fetched_first);
 	ADD("publish/what-arrived", test_what_arrived);
+	ADD("publish/drained-by-removal", test_drained_by_removal);
 	return g_test_run();
 }
