@@ -43,7 +43,9 @@ static bool install_locked(Cache *cache, CacheNode *node, CacheBlobId before, Ca
 	if (!cache_store_begin(cache->store, error))
 		return false;
 	node->r.blob = copy->blob;
+	/* If the upload has ended meanwhile nobody has the old one any more. */
 	bool ok = cache_content_save_extents_locked(copy, error) &&
+	          (node->job || cache_blob_let_go_locked(cache, node, before, error)) &&
 	          cache_node_save_locked(cache, node, error);
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	if (!ok) {
@@ -89,11 +91,7 @@ bool cache_clone_locked(Cache *cache, CacheNode *node, GError **error)
 	ok = ok && install_locked(cache, node, before, copy, error);
 	if (ok) {
 		CACHE_CRASH_POINT("queue.cloned_recorded");
-		/* The upload has ended meanwhile: nobody has the old blob any more. */
-		g_autoptr(GError) failure = NULL;
-		if (!node->job && !cache_store_remove_blob(cache->store, before, &failure))
-			g_warning("%s: %s", cache->path, failure->message);
-		else if (!node->job)
+		if (!node->job)
 			cache_content_discard(old);
 	} else {
 		cache_content_discard(copy);
