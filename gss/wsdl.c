@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define SCHEMA_DEPTH_MAX 8 /* of extensions and nested sequences */
+#define BASES_MAX 64       /* that the types of one request extend, all together */
 
 struct GssWsdl {
 	GPtrArray *documents; /* GssXmlNode, the roots */
@@ -138,9 +139,9 @@ static bool add_parameter(GssWsdlRequest *request, const GssXmlNode *schema,
 
 /* Takes the elements of a type in their order, those of the type it extends first. */
 static bool add_type(const GssWsdl *wsdl, const GssXmlNode *schema, const GssXmlNode *type,
-                     guint depth, GssWsdlRequest *request, GError **error)
+                     guint depth, guint *bases, GssWsdlRequest *request, GError **error)
 {
-	if (depth > SCHEMA_DEPTH_MAX)
+	if (depth > SCHEMA_DEPTH_MAX || *bases > BASES_MAX)
 		return gss_fail(error, EPROTO, "its schema is nested too deeply");
 	for (guint i = 0; i < gss_xml_children(type); i++) {
 		const GssXmlNode *child = type->children->pdata[i];
@@ -158,11 +159,12 @@ static bool add_type(const GssWsdl *wsdl, const GssXmlNode *schema, const GssXml
 			const GssXmlNode *base_schema;
 			const GssXmlNode *parent =
 				find_global(wsdl, schema, "complexType", local(base), &base_schema);
+			++*bases;
 			if (parent != NULL &&
-			    !add_type(wsdl, base_schema, parent, depth + 1, request, error))
+			    !add_type(wsdl, base_schema, parent, depth + 1, bases, request, error))
 				return false;
 		}
-		if (!add_type(wsdl, schema, child, depth + 1, request, error))
+		if (!add_type(wsdl, schema, child, depth + 1, bases, request, error))
 			return false;
 	}
 	return true;
@@ -171,6 +173,7 @@ static bool add_type(const GssWsdl *wsdl, const GssXmlNode *schema, const GssXml
 GssWsdlRequest *gss_wsdl_request(const GssWsdl *wsdl, const char *operation, GError **error)
 {
 	const GssXmlNode *schema;
+	guint bases = 0;
 	const GssXmlNode *element = find_global(wsdl, NULL, "element", operation, &schema);
 	if (element == NULL) {
 		gss_fail(error, EPROTO, "the WSDL does not describe %s", operation);
@@ -190,7 +193,7 @@ GssWsdlRequest *gss_wsdl_request(const GssWsdl *wsdl, const char *operation, GEr
 		         operation);
 		return NULL;
 	}
-	if (!add_type(wsdl, schema, type, 0, request, error))
+	if (!add_type(wsdl, schema, type, 0, &bases, request, error))
 		return NULL;
 	return g_steal_pointer(&request);
 }

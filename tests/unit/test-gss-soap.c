@@ -388,6 +388,25 @@ static void test_wsdl_imports(void)
 	g_assert_error(error, GSS_ERROR, EPROTO);
 }
 
+/* Types that extend each other many times over: a few kilobytes, and no end in sight. */
+static void test_wsdl_bounds(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GPtrArray) imports = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GString) text = g_string_new("<schema><element name='op' type='t0'/>");
+	for (guint i = 0; i < 8; i++) {
+		g_string_append_printf(text, "<complexType name='t%u'>", i);
+		for (guint k = 0; k < 50; k++)
+			g_string_append_printf(text, "<extension base='t%u'/>", i + 1);
+		g_string_append(text, "</complexType>");
+	}
+	g_string_append(text, "<complexType name='t8'/></schema>");
+	g_autoptr(GssWsdl) wsdl = read_wsdl(text->str, imports, &error);
+	g_assert_no_error(error);
+	g_assert_null(gss_wsdl_request(wsdl, "op", &error));
+	g_assert_error(error, GSS_ERROR, EPROTO);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -404,6 +423,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/soap/decode-bounds", test_decode_bounds);
 	g_test_add_func("/gss/soap/wsdl", test_wsdl);
 	g_test_add_func("/gss/soap/wsdl-imports", test_wsdl_imports);
+	g_test_add_func("/gss/soap/wsdl-bounds", test_wsdl_bounds);
 	int result = g_test_run();
 	xmlSchemaCleanupTypes();
 	xmlCleanupParser();
