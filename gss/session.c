@@ -32,7 +32,7 @@ struct GssSession {
 	GssExchange *login; /* under way, or NULL */
 	GQueue waiting;     /* GssWait, for a token */
 	char *answer;       /* what the exchange under way has brought */
-	char *candidate;    /* a ready token whose project is being asked for */
+	char *candidate;    /* what the login under way tries: a ready token, or the password */
 
 	GssExchange *check; /* validateSessionToken under way, or NULL */
 	guint check_generation;
@@ -200,6 +200,7 @@ void gss_session_reset(GssSession *session)
 	gss_session_forgive(session);
 	/* Those who wait for it are served by the next. */
 	g_clear_pointer(&session->login, gss_exchange_abort);
+	g_clear_pointer(&session->candidate, gss_wipe);
 	g_clear_pointer(&session->dead_given, gss_wipe);
 	g_clear_pointer(&session->token, gss_wipe);
 }
@@ -294,8 +295,9 @@ static void on_login_done(const GssExchangeResult *result, void *data)
 
 	session->login = NULL;
 	if (result->fault != NULL || result->denied != 0) {
+		const char *secrets[] = {session->candidate, NULL};
 		g_autofree char *shown =
-			gss_quote(result->fault != NULL ? result->fault : "", -1, NULL);
+			gss_quote(result->fault != NULL ? result->fault : "", -1, secrets);
 		error = g_error_new(GSS_ERROR, EKEYREJECTED,
 		                    "the authentication manager (%s) refused user name, password "
 		                    "or project%s%s",
@@ -310,6 +312,7 @@ static void on_login_done(const GssExchangeResult *result, void *data)
 		g_prefix_error(&error, "logging in at %s: ", result->host);
 	}
 	gss_wipe(token);
+	g_clear_pointer(&session->candidate, gss_wipe);
 	if (g_error_matches(error, GSS_ERROR, EKEYREJECTED))
 		refuse_login(session, error);
 	else {
@@ -365,6 +368,8 @@ static void login_with_password(GssSession *session, const GssCredentials *crede
 	}
 	g_free(session->refused);
 	session->refused = g_steal_pointer(&sum);
+	gss_wipe(session->candidate);
+	session->candidate = g_strdup(credentials->password);
 	g_clear_pointer(&session->answer, gss_wipe);
 	session->login = gss_exchange_start(session->client->http,
 	                                    &(GssExchangeRequest){

@@ -292,6 +292,27 @@ static void test_secrets(void)
 	tear_down(&f);
 }
 
+static bool fault_with_password(Peer *peer, PeerRequest *request, int fd)
+{
+	return peer_answer(request, fd, "500 Fault", "",
+	                   "<Envelope><Body><Fault><faultstring>no user with user/pass"
+	                   "</faultstring></Fault></Body></Envelope>");
+}
+
+/* What is refused is not said. */
+static void test_refused_password(void)
+{
+	g_autoptr(GError) error = NULL;
+	GssResource *resource;
+	Fixture f;
+	set_up(&f, hang);
+	f.peer->soap = fault_with_password;
+	g_assert_false(sync_resolve(f.client, "x://file", &resource, &error));
+	g_assert_error(error, GSS_ERROR, EKEYREJECTED);
+	g_assert_nonnull(strstr(error->message, "no user with user/***"));
+	tear_down(&f);
+}
+
 static const char *named;
 
 static bool name_it(Peer *peer, PeerRequest *request, int fd)
@@ -423,6 +444,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/session/cancel-inside", test_cancel_inside);
 	g_test_add_func("/gss/session/unreachable", test_unreachable);
 	g_test_add_func("/gss/session/secrets", test_secrets);
+	g_test_add_func("/gss/session/refused-password", test_refused_password);
 	g_test_add_func("/gss/session/query-for-name", test_query_for_name);
 	g_test_add_func("/gss/session/images-free", test_images_free);
 	g_test_add_func("/gss/session/list", test_list);
