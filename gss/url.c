@@ -45,9 +45,27 @@ static bool has_control(const char *text)
 	return false;
 }
 
+/* For messages: without what may be a secret, before the host and after the path. */
+static char *show(const char *text)
+{
+	const char *query = text + strcspn(text, "?#");
+	const char *authority = g_strstr_len(text, query - text, "://");
+	authority = authority != NULL ? authority + 3 : text;
+	const char *host = g_strrstr_len(authority, query - authority, "@");
+	g_autoptr(GString) shown = g_string_new_len(text, authority - text);
+	if (host != NULL)
+		g_string_append(shown, "…");
+	else
+		host = authority;
+	g_string_append_len(shown, host, query - host);
+	if (*query != '\0')
+		g_string_append_printf(shown, "%c…", *query);
+	return gss_quote(shown->str, (gssize)shown->len, NULL);
+}
+
 static bool refuse(const char *text, int code, const char *why, GError **error)
 {
-	g_autofree char *shown = gss_quote(text, -1, NULL);
+	g_autofree char *shown = show(text);
 	return gss_fail(error, code, "URL “%s” %s", shown, why);
 }
 
@@ -63,7 +81,7 @@ bool gss_url_parse(GssUrl *ret, const char *text, bool allow_http, int code, GEr
 	CURLUcode result = curl_url_set(parsed, CURLUPART_URL, text,
 	                                CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS);
 	if (result != CURLUE_OK) {
-		g_autofree char *shown = gss_quote(text, -1, NULL);
+		g_autofree char *shown = show(text);
 		return gss_fail(error, code, "“%s” is no URL: %s", shown,
 		                curl_url_strerror(result));
 	}

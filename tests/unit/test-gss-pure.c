@@ -130,6 +130,32 @@ static void test_urls(void)
 	g_assert_false(gss_url_same_origin(&a, &b));
 }
 
+/* Neither a password before the host nor a token in the query is said with what is wrong. */
+static void test_url_secrets(void)
+{
+	static const struct {
+		const char *url, *shown;
+	} cases[] = {
+		{"http://host/a?token=hidden", "“http://host/a?…”"},
+		{"http://host/a#hidden", "“http://host/a#…”"},
+		{"ftp://user:hidden@host/a", "“ftp://…@host/a”"},
+		{"https://user:hidden:@host/a", "a user name or password"},
+		{"https://user:hid/hidden@host/a", "“https://…@host/a”"},
+		{"https://user:hidden@host/a\n", "“https://…@host/a”"},
+		{"http://host/a", "“http://host/a”"},
+		{"a?hidden://b", "“a?…”"},
+		{"nonsense", "“nonsense”"},
+	};
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_auto(GssUrl) url = {0};
+		g_autoptr(GError) error = NULL;
+		g_assert_false(gss_url_parse(&url, cases[i].url, false, EPROTO, &error));
+		g_test_message("%s", error->message);
+		g_assert_null(strstr(error->message, "hid"));
+		g_assert_nonnull(strstr(error->message, cases[i].shown));
+	}
+}
+
 static void test_encoding(void)
 {
 	static const struct {
@@ -514,6 +540,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/pure/names", test_names);
 	g_test_add_func("/gss/pure/image-names", test_image_names);
 	g_test_add_func("/gss/pure/urls", test_urls);
+	g_test_add_func("/gss/pure/url-secrets", test_url_secrets);
 	g_test_add_func("/gss/pure/encoding", test_encoding);
 	g_test_add_func("/gss/pure/imports", test_imports);
 	g_test_add_func("/gss/pure/dates", test_dates);
