@@ -47,6 +47,24 @@ static bool fail(GError **error, const char *path, const char *message, const ch
 	return false;
 }
 
+/* *ret stays where the file has no such key; what cannot be read is not taken for that. */
+static bool take(GKeyFile *file, const char *path, const char *group, const char *key, char **ret,
+                 GError **error)
+{
+	g_autoptr(GError) failure = NULL;
+	g_autofree char *value = g_key_file_get_string(file, group, key, &failure);
+
+	if (g_error_matches(failure, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_KEY_NOT_FOUND))
+		return true;
+	/* There may be a value, from which something is missing. */
+	if (failure != NULL)
+		return fail(error, path,
+		            "not in UTF-8, or a backslash that is not written twice:", key);
+	g_free(*ret);
+	*ret = g_steal_pointer(&value);
+	return true;
+}
+
 /* Typing errors are told, not ignored. */
 static bool check_keys(GKeyFile *file, const char *path, const char *group,
                        const char *const *known, GError **error)
@@ -66,17 +84,10 @@ static bool read_platform(GKeyFile *file, const char *path, FsConfig *config, GE
 {
 	static const char *const known[] = {"auth", "gss", "allow_http", NULL};
 	g_autoptr(GError) failure = NULL;
-	char *auth = g_key_file_get_string(file, PLATFORM, "auth", NULL);
-	char *gss = g_key_file_get_string(file, PLATFORM, "gss", NULL);
 
-	if (auth != NULL) {
-		g_free(config->auth);
-		config->auth = auth;
-	}
-	if (gss != NULL) {
-		g_free(config->gss);
-		config->gss = gss;
-	}
+	if (!take(file, path, PLATFORM, "auth", &config->auth, error) ||
+	    !take(file, path, PLATFORM, "gss", &config->gss, error))
+		return false;
 	config->allow_http = g_key_file_get_boolean(file, PLATFORM, "allow_http", &failure);
 	if (g_error_matches(failure, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE))
 		return fail(error, path, "neither true nor false:", "allow_http");
@@ -86,8 +97,10 @@ static bool read_platform(GKeyFile *file, const char *path, FsConfig *config, GE
 static bool read_mount(GKeyFile *file, const char *path, FsConfig *config, GError **error)
 {
 	static const char *const known[] = {"conflict", NULL};
-	g_autofree char *conflict = g_key_file_get_string(file, MOUNT, "conflict", NULL);
+	g_autofree char *conflict = NULL;
 
+	if (!take(file, path, MOUNT, "conflict", &conflict, error))
+		return false;
 	config->conflict_overwrite = g_strcmp0(conflict, "overwrite") == 0;
 	if (conflict != NULL && !config->conflict_overwrite && strcmp(conflict, "copy") != 0)
 		return fail(error, path, "conflict= is neither copy nor overwrite:", conflict);
@@ -99,12 +112,14 @@ static bool read_storage(GKeyFile *file, const char *path, const char *group, Fs
 {
 	static const char *const known[] = {"images", NULL};
 	g_autofree char *name = g_strstrip(g_strdup(group + strlen(STORAGE_PREFIX)));
-	g_autofree char *images = g_key_file_get_string(file, group, "images", NULL);
+	g_autofree char *images = g_strdup("");
 
 	if (*name == '\0' || strchr(name, '/') != NULL || strchr(name, ':') != NULL ||
 	    *name == '.' || g_hash_table_contains(config->storages, name))
 		return fail(error, path, "this is no name for a storage:", group);
-	add_storage(config, name, images != NULL ? images : "");
+	if (!take(file, path, group, "images", &images, error))
+		return false;
+	add_storage(config, name, images);
 	return check_keys(file, path, group, known, error);
 }
 

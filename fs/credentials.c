@@ -90,18 +90,32 @@ static bool read_text(const char *path, bool ours, char **ret, GError **error)
 	return ok;
 }
 
-static char *take(GKeyFile *file, const char *key)
+/* What cannot be read is not taken for missing: nobody would know why the login fails. */
+static bool take(GKeyFile *file, const char *path, const char *key, char **ret, GError **error)
 {
-	char *value = g_key_file_get_string(file, GROUP, key, NULL);
+	g_autoptr(GError) failure = NULL;
+	char *value = g_key_file_get_string(file, GROUP, key, &failure);
+	bool unreadable =
+		g_error_matches(failure, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_INVALID_VALUE) ||
+		g_error_matches(failure, G_KEY_FILE_ERROR, G_KEY_FILE_ERROR_UNKNOWN_ENCODING);
 
+	if (unreadable) {
+		g_autofree char *what = g_strconcat(
+			key, " is not in UTF-8, or has a backslash that is not written twice",
+			NULL);
+		wipe(value); /* there may be one, from which something is missing */
+		return fail(error, EINVAL, path, what);
+	}
 	if (value != NULL && *g_strstrip(value) == '\0')
 		g_clear_pointer(&value, g_free);
-	return value;
+	*ret = value;
+	return true;
 }
 
 static bool load_file(const char *path, bool ours, FsCredentials *ret, GError **error)
 {
 	g_autoptr(GKeyFile) file = g_key_file_new();
+	g_auto(FsCredentials) found = {0};
 	char *text;
 
 	if (!read_text(path, ours, &text, error))
@@ -112,14 +126,13 @@ static bool load_file(const char *path, bool ours, FsCredentials *ret, GError **
 	bool ok = g_key_file_load_from_data(file, text, strlen(text), G_KEY_FILE_NONE, NULL) ||
 	          fail(error, EINVAL, path, "this is no key file with a group [credentials]");
 	wipe(text);
-	if (!ok)
+	if (!ok || !take(file, path, "token", &found.token, error) ||
+	    !take(file, path, "username", &found.username, error) ||
+	    !take(file, path, "project", &found.project, error) ||
+	    !take(file, path, "password", &found.password, error))
 		return false;
-	*ret = (FsCredentials){
-		.token = take(file, "token"),
-		.username = take(file, "username"),
-		.project = take(file, "project"),
-		.password = take(file, "password"),
-	};
+	*ret = found;
+	found = (FsCredentials){0};
 	return true;
 }
 

@@ -96,6 +96,11 @@ static void test_config_wrong(Fixture *fixture, gconstpointer data)
 		{"[storage a/b]\n", "a/b"},
 		{"[storage ]\n", "storage"},
 		{"[storage a]\nimage=x\n", "image"},
+		/* What cannot be read is not the built-in value. */
+		{"[platform]\nauth=https://a\\c\n", "auth"},
+		{"[platform]\ngss=https://a/\xff\n", "gss"},
+		{"[mount]\nconflict=\\overwrite\n", "conflict"},
+		{"[storage a]\nimages=https://a\\c\n", "images"},
 		{"nonsense\n", "gssfs.conf"},
 	};
 
@@ -175,6 +180,11 @@ static void test_unsafe(Fixture *fixture, gconstpointer data)
 	put(fixture->credentials, FILE_TEXT, 0604);
 	refused(fixture->credentials, EPERM);
 	put(fixture->credentials, "password=secret\n", 0600);
+	refused(fixture->credentials, EINVAL);
+	put(fixture->credentials, "[credentials]\nusername=a\nproject=b\npassword=secret\\1\n",
+	    0600);
+	refused(fixture->credentials, EINVAL);
+	put(fixture->credentials, "[credentials]\ntoken=secret\xff\n", 0600);
 	refused(fixture->credentials, EINVAL);
 	g_assert_cmpint(g_unlink(fixture->credentials), ==, 0);
 	put(target, FILE_TEXT, 0600);
