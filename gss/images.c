@@ -186,13 +186,21 @@ static bool on_item(const GssXmlNode *item, guint generation, void *data, GError
 	return true;
 }
 
+/* The returned text, fit to be shown. */
+static char *shown_text(const Verb *verb)
+{
+	guint generation = 0;
+	const char *secrets[] = {gss_session_token(verb->call.client->session, &generation), NULL};
+	return gss_quote(verb->text != NULL ? verb->text : "", -1, secrets);
+}
+
 /* Some versions say in the returned text what others say in a fault. */
 static GError *text_error(const Verb *verb)
 {
 	int number = verb->text != NULL ? stated_number(verb->text) : 0;
 	if (number == 0)
 		return NULL;
-	g_autofree char *shown = gss_quote(verb->text, -1, NULL);
+	g_autofree char *shown = shown_text(verb);
 	bool taken = strcmp(verb->operation, "registerImage") == 0;
 	return g_error_new(GSS_ERROR, number_errno(number, taken), "%s: %s: %s",
 	                   verb->name != NULL ? verb->name : "images", verb->operation, shown);
@@ -492,8 +500,8 @@ void gss_images_info(GssImages *images, const char *name, GCancellable *cancella
 static void text_complete(GssCall *call, const GError *error)
 {
 	Verb *verb = (Verb *)call;
-	const char *text = verb->text != NULL ? verb->text : "";
-	verb->callback.text(error == NULL ? text : NULL, error, verb->data);
+	g_autofree char *shown = error == NULL ? shown_text(verb) : NULL;
+	verb->callback.text(shown, error, verb->data);
 }
 
 static void start_text(GssImages *images, const char *operation, const char *name,

@@ -32,7 +32,7 @@ typedef struct {
 /* `images` are pointers to GssImage, freed after the callback. */
 typedef void (*GssImageListCallback)(const GPtrArray *images, const GError *error, void *data);
 typedef void (*GssImageCallback)(const GssImage *image, const GError *error, void *data);
-/* `text` is what the service answered, never NULL on success. */
+/* `text` is what the service answered, fit to be shown; never NULL on success. */
 typedef void (*GssTextCallback)(const char *text, const GError *error, void *data);
 
 void gss_images_list(GssImages *images, GCancellable *cancellable, GssImageListCallback callback,

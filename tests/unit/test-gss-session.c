@@ -313,6 +313,55 @@ static void test_refused_password(void)
 	tear_down(&f);
 }
 
+static bool register_with_token(Peer *peer, PeerRequest *request, int fd)
+{
+	if (strcmp(request->method, "GET") == 0)
+		return peer_answer(request, fd, "200 OK", "",
+		                   "<schema><element name='registerImage'><complexType>"
+		                   "<element name='token'/><element name='name'/>"
+		                   "<element name='source'/></complexType></element></schema>");
+	if (!peer_read_body(request, fd, G_MAXSIZE))
+		return false;
+	if (strstr(request->body->str, "registerImage") == NULL)
+		return fault_with_token(peer, request, fd);
+	return peer_answer(request, fd, "200 OK", "", canned);
+}
+
+static void on_registered(const char *text, const GError *error, void *data)
+{
+	Many *many = data;
+	g_assert_null(strstr(error != NULL ? error->message : text, "secret-token"));
+	count(many, error);
+}
+
+/* Nor is a text that is an answer, or an error by its words. */
+static void test_answer_secrets(void)
+{
+	static const struct {
+		const char *text;
+		int code;
+	} cases[] = {{"ok: secret-token", 0}, {"405: taken by secret-token", EEXIST}};
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		Many many = {0};
+		Fixture f;
+		set_up(&f, hang);
+		f.peer->soap = register_with_token;
+		g_autofree char *body =
+			g_strdup_printf("<Envelope><Body><registerImageResponse><return>%s</return>"
+		                        "</registerImageResponse></Body></Envelope>",
+		                        cases[i].text);
+		canned = body;
+		g_autofree char *url =
+			g_strdup_printf("http://127.0.0.1:%d/Images?wsdl", f.peer->port);
+		GssImages *images = gss_images_new(f.client, url, NULL);
+		gss_images_register(images, "a.simg", "x://a", NULL, on_registered, &many);
+		wait_for(&many, 1);
+		g_assert_cmpint(many.code, ==, cases[i].code);
+		gss_images_free(images);
+		tear_down(&f);
+	}
+}
+
 static const char *named;
 
 static bool name_it(Peer *peer, PeerRequest *request, int fd)
@@ -445,6 +494,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/session/unreachable", test_unreachable);
 	g_test_add_func("/gss/session/secrets", test_secrets);
 	g_test_add_func("/gss/session/refused-password", test_refused_password);
+	g_test_add_func("/gss/session/answer-secrets", test_answer_secrets);
 	g_test_add_func("/gss/session/query-for-name", test_query_for_name);
 	g_test_add_func("/gss/session/images-free", test_images_free);
 	g_test_add_func("/gss/session/list", test_list);
