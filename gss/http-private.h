@@ -47,6 +47,7 @@ struct GssTransfer {
 	bool begun; /* the first byte of the request was sent */
 	bool final; /* the head of the final answer was seen */
 	bool enough;
+	gint64 head_at;   /* monotonic us: that head was complete */
 	guint64 received; /* body bytes */
 	/* libcurl hands a body over in pieces of 16 KiB, the receiver gets them joined, at the
 	 * latest when libcurl has nothing more at hand. */
@@ -68,7 +69,7 @@ bool gss_transfer_prepare(GssTransfer *transfer, GError **error);
 /* The moment (monotonic us) at which the transfer is dead if no byte moves before. Asked in each
  * turn of the engine: it notices here that the request began. */
 gint64 gss_transfer_deadline(GssTransfer *transfer);
-/* The error of a transfer that missed its deadline. */
+/* The error of a transfer that missed its deadline; NULL: there is all that is wanted of it. */
 GError *gss_transfer_late(GssTransfer *transfer);
 /* What became of it; NULL is success. */
 GError *gss_transfer_outcome(GssTransfer *transfer, CURLcode code);

@@ -86,6 +86,15 @@ static void conclude(GssTransfer *transfer, GError *error)
 	gss_transfer_free(transfer);
 }
 
+/* It is detached: follows a redirect, or ends it. */
+static void settle(GssTransfer *transfer, GError *error)
+{
+	if (error == NULL && transfer->redirect != NULL && gss_transfer_follow(transfer, &error))
+		enqueue(transfer);
+	else
+		conclude(transfer, error);
+}
+
 static void activate(GssTransfer *transfer)
 {
 	GssHttp *http = transfer->http;
@@ -145,13 +154,7 @@ static void finish_transfers(GssHttp *http)
 			g_error("a transfer without its owner");
 		GssTransfer *transfer = (GssTransfer *)private;
 		detach(transfer);
-		GError *error = gss_transfer_outcome(transfer, code);
-		if (error == NULL && transfer->redirect != NULL &&
-		    gss_transfer_follow(transfer, &error)) {
-			enqueue(transfer);
-			continue;
-		}
-		conclude(transfer, error);
+		settle(transfer, gss_transfer_outcome(transfer, code));
 	}
 }
 
@@ -182,7 +185,7 @@ static int check_deadlines(GssHttp *http)
 		gint64 deadline = gss_transfer_deadline(transfer);
 		if (deadline <= now) {
 			detach(transfer);
-			conclude(transfer, gss_transfer_late(transfer));
+			settle(transfer, gss_transfer_late(transfer));
 			/* A callback may have ended others: start again. */
 			link = http->active.head;
 			continue;

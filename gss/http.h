@@ -31,6 +31,7 @@
 #define GSS_HEADER_BYTES_MAX (64 * 1024) /* of an answer, all together */
 #define GSS_DRAIN_MAX \
 	(64 * 1024) /* an unwanted rest of a body up to this is read, to keep the connection */
+#define GSS_DRAIN_TIME G_USEC_PER_SEC /* for that long at most */
 
 typedef enum {
 	GSS_LANE_SMALL,

@@ -139,9 +139,10 @@ static GssHeadVerdict on_head(const GssAnswer *answer, void *data, GError **erro
 {
 	Rest *rest = data;
 	rest->accepted = answer->status >= 200 && answer->status < 300;
+	if (rest->accepted && rest->spec.head != NULL)
+		return rest->spec.head(answer, rest->spec.data, error);
 	if (rest->accepted)
-		return rest->spec.head != NULL ? rest->spec.head(answer, rest->spec.data, error)
-		                               : GSS_HEAD_BODY;
+		return rest->spec.body != NULL ? GSS_HEAD_BODY : GSS_HEAD_ENOUGH;
 	/* Only a plain text is a message for people. */
 	const char *type = gss_answer_header(answer, "content-type");
 	if (type != NULL && g_ascii_strncasecmp(type, "text/plain", 10) == 0 &&

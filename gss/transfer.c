@@ -42,6 +42,14 @@ static void forget_answer(GssTransfer *transfer)
 	transfer->answer.host = transfer->url.host;
 }
 
+/* All is said that is wanted; a success that came before the request was sent whole is no end. */
+static bool is_answered(const GssTransfer *transfer)
+{
+	const GssRequest *request = &transfer->request;
+	bool early = transfer->answer.status < 300 && transfer->sent < request->length;
+	return transfer->enough && !early;
+}
+
 /* Content-Length as it stands there, for HEAD as well; a chunked body has none. */
 static bool read_length(GssTransfer *transfer)
 {
@@ -116,6 +124,7 @@ static bool on_head(GssTransfer *transfer)
 {
 	GssAnswer *answer = &transfer->answer;
 	transfer->final = true;
+	transfer->head_at = g_get_monotonic_time();
 	if (!read_length(transfer))
 		return false;
 	const char *location = gss_answer_header(answer, "location");
@@ -243,7 +252,7 @@ static size_t write_callback(char *bytes, size_t size, size_t count, void *data)
 		/* Reading a short rest is cheaper than a new connection. */
 		bool little = transfer->received <= GSS_DRAIN_MAX &&
 		              transfer->answer.length <= GSS_DRAIN_MAX;
-		return little ? length : CURL_WRITEFUNC_ERROR;
+		return little || !is_answered(transfer) ? length : CURL_WRITEFUNC_ERROR;
 	}
 	return transfer->request.body == NULL || take_body(transfer, bytes, length)
 	               ? length
@@ -430,6 +439,8 @@ gint64 gss_transfer_deadline(GssTransfer *transfer)
 		transfer->begun = true;
 		moved(transfer);
 	}
+	if (is_answered(transfer))
+		return transfer->head_at + GSS_DRAIN_TIME;
 	switch (now) {
 	case CONNECTING: /* libcurl's own time-out comes first */
 		return transfer->moved_at + http->connect_timeout_ms * G_GINT64_CONSTANT(1000) +
@@ -463,6 +474,8 @@ GError *gss_transfer_late(GssTransfer *transfer)
 	const char *host = transfer->url.host;
 	double stall = (double)http->stall_timeout / G_USEC_PER_SEC;
 	bool unknown = transfer->request.modifying && sent_whole(transfer);
+	if (is_answered(transfer))
+		return NULL;
 	switch (phase(transfer)) {
 	case CONNECTING:
 		return g_error_new(GSS_ERROR, ETIMEDOUT, "%s: no connection in time", host);

@@ -267,6 +267,97 @@ static void test_statuses(void)
 	tear_down(&f);
 }
 
+static gint chattered; /* KiB */
+
+/* Says what became of the request, and does not stop talking. */
+static bool chatter(Peer *peer, PeerRequest *request, int fd)
+{
+	g_autofree char *text = g_strnfill(1024, 'x');
+	bool going_on = peer_read_body(request, fd, G_MAXSIZE) &&
+	                peer_write(fd, "HTTP/1.1 201 Created\r\n\r\n");
+	for (guint i = 0; going_on && i < 100 * 1024; i++) {
+		g_atomic_int_inc(&chattered);
+		going_on = peer_write_bytes(fd, text, 1024);
+	}
+	return false;
+}
+
+static bool drip_after(Peer *peer, PeerRequest *request, int fd)
+{
+	bool going_on = peer_read_body(request, fd, G_MAXSIZE) && peer_write(fd, "%s", canned);
+	for (guint i = 0; going_on && i < 40; i++) {
+		g_usleep(STALL_MS * 1000 / 4);
+		going_on = peer_write(fd, "x");
+	}
+	return false;
+}
+
+static bool drip_redirect(Peer *peer, PeerRequest *request, int fd)
+{
+	return strcmp(request->path, "/file") != 0 ? peer_answer(request, fd, "200 OK", "", "ok")
+	                                           : drip_after(peer, request, fd);
+}
+
+static bool say_no_more(Peer *peer, PeerRequest *request, int fd)
+{
+	peer_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n");
+	if (strcmp(request->method, "HEAD") != 0)
+		peer_wait_closed(fd);
+	return true;
+}
+
+/* An answer is one when all of it that is wanted has come. */
+static void test_unwanted(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_auto(GssVersion) version = GSS_VERSION_INIT;
+	Fixture f;
+	set_up(&f, chatter);
+	resolve(&f);
+	assert_update(&f, 1000, 0);
+	g_assert_cmpint(g_atomic_int_get(&chattered), <, 50 * 1024);
+	gint64 started = g_get_monotonic_time();
+	f.peer->file = drip_after;
+	canned = "HTTP/1.1 201 Created\r\nContent-Length: 1000\r\n\r\n";
+	assert_update(&f, 1000, 0);
+	canned = "HTTP/1.1 507 Full\r\nContent-Length: 1000\r\n\r\n";
+	assert_update(&f, 1000, ENOSPC);
+	f.peer->file = drip_redirect;
+	canned = "HTTP/1.1 307 Moved\r\nLocation: /file/x\r\nContent-Length: 1000\r\n\r\n";
+	assert_update(&f, 1000, 0);
+	f.peer->file = say_no_more;
+	sync_stat(f.client, f.resource, &version, &error);
+	g_assert_no_error(error);
+	g_assert_cmpint(version.size, ==, 5000);
+	g_assert_cmpint(g_get_monotonic_time() - started, <, 6 * G_USEC_PER_SEC);
+	tear_down(&f);
+}
+
+static bool answer_early(Peer *peer, PeerRequest *request, int fd)
+{
+	peer_write(fd, "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok");
+	for (gsize wanted = 0; wanted < request->length; wanted += request->length / 8) {
+		g_usleep(STALL_MS * 1000 / 2);
+		peer_read_body(request, fd, wanted);
+	}
+	g_atomic_int_set(&chattered, peer_read_body(request, fd, G_MAXSIZE) ? 1 : -1);
+	return true;
+}
+
+/* A success that comes first ends no upload. */
+static void test_early(void)
+{
+	Fixture f;
+	set_up(&f, answer_early);
+	resolve(&f);
+	g_atomic_int_set(&chattered, 0);
+	assert_update(&f, 4 * LARGE, 0);
+	while (g_atomic_int_get(&chattered) == 0)
+		g_usleep(1000);
+	g_assert_cmpint(g_atomic_int_get(&chattered), ==, 1);
+	tear_down(&f);
+}
+
 static bool redirect_here(Peer *peer, PeerRequest *request, int fd)
 {
 	if (strcmp(request->path, "/file") == 0)
@@ -360,6 +451,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/http/malformed", test_malformed);
 	g_test_add_func("/gss/http/ranges", test_ranges);
 	g_test_add_func("/gss/http/statuses", test_statuses);
+	g_test_add_func("/gss/http/unwanted", test_unwanted);
+	g_test_add_func("/gss/http/early", test_early);
 	g_test_add_func("/gss/http/redirect", test_redirect);
 	g_test_add_func("/gss/http/no-content", test_no_content);
 	g_test_add_func("/gss/http/endless-listing", test_endless_listing);
