@@ -178,8 +178,6 @@ static size_t header_callback(char *line, size_t size, size_t count, void *data)
 	GssTransfer *transfer = data;
 	size_t length = size * count;
 	moved(transfer);
-	if (transfer->final)
-		return length; /* a trailer */
 	if (is_cancelled(transfer))
 		return 0;
 	transfer->header_bytes += length;
@@ -188,6 +186,8 @@ static size_t header_callback(char *line, size_t size, size_t count, void *data)
 		         transfer->answer.host);
 		return 0;
 	}
+	if (transfer->final)
+		return length; /* a trailer */
 	size_t bare = length;
 	while (bare > 0 && (line[bare - 1] == '\n' || line[bare - 1] == '\r'))
 		bare--;

@@ -358,6 +358,25 @@ static void test_early(void)
 	tear_down(&f);
 }
 
+static bool trail(Peer *peer, PeerRequest *request, int fd)
+{
+	bool going_on = peer_write(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	                               "2\r\nab\r\n0\r\n");
+	for (guint i = 0; going_on && i < 100 * 1000; i++)
+		going_on = peer_write(fd, "X-%u: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n", i);
+	peer_write(fd, "\r\n");
+	return false;
+}
+
+static void test_trailers(void)
+{
+	Fixture f;
+	set_up(&f, trail);
+	resolve(&f);
+	assert_read(&f, EPROTO);
+	tear_down(&f);
+}
+
 static bool redirect_here(Peer *peer, PeerRequest *request, int fd)
 {
 	if (strcmp(request->path, "/file") == 0)
@@ -453,6 +472,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/http/statuses", test_statuses);
 	g_test_add_func("/gss/http/unwanted", test_unwanted);
 	g_test_add_func("/gss/http/early", test_early);
+	g_test_add_func("/gss/http/trailers", test_trailers);
 	g_test_add_func("/gss/http/redirect", test_redirect);
 	g_test_add_func("/gss/http/no-content", test_no_content);
 	g_test_add_func("/gss/http/endless-listing", test_endless_listing);
