@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* The same refused credentials are not sent again for this long: services lock accounts. */
+/* The same refused credentials are not sent again for so long, which doubles each time: services
+ * lock accounts, and call it a refusal when they cannot tell. */
 #define REFUSED_PAUSE (30 * G_USEC_PER_SEC)
+#define REFUSED_PAUSE_MAX (15 * 60 * G_USEC_PER_SEC)
 #define TOKEN_LIFE_S (24 * 60 * 60) /* protocol, section 2 */
 
 struct GssWait {
@@ -42,7 +44,7 @@ struct GssSession {
 	GQueue doubting;     /* GssWait, for a check */
 
 	char *refused; /* checksum of credentials that were refused */
-	gint64 refused_at;
+	gint64 refused_until, pause;
 	GError *refusal;
 };
 
@@ -283,8 +285,25 @@ static void refuse_login(GssSession *session, const GError *error)
 {
 	g_clear_error(&session->refusal);
 	session->refusal = g_error_copy(error);
-	session->refused_at = g_get_monotonic_time();
+	session->pause =
+		session->pause == 0 ? REFUSED_PAUSE : MIN(2 * session->pause, REFUSED_PAUSE_MAX);
+	session->refused_until = g_get_monotonic_time() + session->pause;
 	serve_waiting(session, error);
+}
+
+/* These are tried now, and may be refused. Takes `sum`. */
+static void note_trial(GssSession *session, char *sum)
+{
+	if (g_strcmp0(sum, session->refused) != 0)
+		session->pause = 0;
+	g_free(session->refused);
+	session->refused = sum;
+}
+
+static bool is_refused(const GssSession *session, const char *sum)
+{
+	return session->refusal != NULL && g_strcmp0(sum, session->refused) == 0 &&
+	       g_get_monotonic_time() < session->refused_until;
 }
 
 static void on_login_done(const GssExchangeResult *result, void *data)
@@ -349,8 +368,7 @@ static void login_with_password(GssSession *session, const GssCredentials *crede
 		serve_waiting(session, error);
 		return;
 	}
-	if (session->refusal != NULL && g_strcmp0(sum, session->refused) == 0 &&
-	    g_get_monotonic_time() - session->refused_at < REFUSED_PAUSE) {
+	if (is_refused(session, sum)) {
 		g_autoptr(GError) again = g_error_copy(session->refusal);
 		serve_waiting(session, again);
 		return;
@@ -366,8 +384,7 @@ static void login_with_password(GssSession *session, const GssCredentials *crede
 		serve_waiting(session, error);
 		return;
 	}
-	g_free(session->refused);
-	session->refused = g_steal_pointer(&sum);
+	note_trial(session, g_steal_pointer(&sum));
 	gss_wipe(session->candidate);
 	session->candidate = g_strdup(credentials->password);
 	g_clear_pointer(&session->answer, gss_wipe);
@@ -390,15 +407,8 @@ static void login(GssSession *session);
 /* The same token is not asked about again and again. */
 static void refuse_token(GssSession *session, const char *token, const GError *error)
 {
-	g_free(session->refused);
-	session->refused = g_compute_checksum_for_string(G_CHECKSUM_SHA256, token, -1);
+	note_trial(session, g_compute_checksum_for_string(G_CHECKSUM_SHA256, token, -1));
 	refuse_login(session, error);
-}
-
-static bool is_refused(const GssSession *session, const char *sum)
-{
-	return session->refusal != NULL && g_strcmp0(sum, session->refused) == 0 &&
-	       g_get_monotonic_time() - session->refused_at < REFUSED_PAUSE;
 }
 
 static void on_project(const GssExchangeResult *result, void *data)

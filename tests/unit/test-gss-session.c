@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 static bool want_token(Peer *peer, PeerRequest *request, int fd)
 {
@@ -313,6 +314,40 @@ static void test_refused_password(void)
 	tear_down(&f);
 }
 
+static gint skipped; /* s */
+
+/* In place of GLib's: tests need not wait. */
+gint64 g_get_monotonic_time(void)
+{
+	struct timespec now;
+	g_assert_cmpint(clock_gettime(CLOCK_MONOTONIC, &now), ==, 0);
+	return (now.tv_sec + g_atomic_int_get(&skipped)) * G_USEC_PER_SEC + now.tv_nsec / 1000;
+}
+
+static bool refuse(Peer *peer, PeerRequest *request, int fd)
+{
+	g_atomic_int_inc(&peer->logins);
+	return fault_with_password(peer, request, fd);
+}
+
+/* Who asks again and again with a wrong password has his account locked. */
+static void test_refused_again(void)
+{
+	GssResource *resource;
+	Fixture f;
+	set_up(&f, hang);
+	f.peer->soap = refuse;
+	for (guint i = 0; i < 60; i++) {
+		g_autoptr(GError) error = NULL;
+		g_assert_false(sync_resolve(f.client, "x://file", &resource, &error));
+		g_assert_error(error, GSS_ERROR, EKEYREJECTED);
+		g_atomic_int_add(&skipped, 60);
+	}
+	g_assert_cmpint(g_atomic_int_get(&f.peer->logins), >=, 5);
+	g_assert_cmpint(g_atomic_int_get(&f.peer->logins), <=, 10);
+	tear_down(&f);
+}
+
 static bool register_with_token(Peer *peer, PeerRequest *request, int fd)
 {
 	if (strcmp(request->method, "GET") == 0)
@@ -494,6 +529,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/session/unreachable", test_unreachable);
 	g_test_add_func("/gss/session/secrets", test_secrets);
 	g_test_add_func("/gss/session/refused-password", test_refused_password);
+	g_test_add_func("/gss/session/refused-again", test_refused_again);
 	g_test_add_func("/gss/session/answer-secrets", test_answer_secrets);
 	g_test_add_func("/gss/session/query-for-name", test_query_for_name);
 	g_test_add_func("/gss/session/images-free", test_images_free);
