@@ -21,6 +21,7 @@
 #include "fs/fuse.h"
 
 #define EXIT_USAGE 2
+#define EXIT_REFUSED 77 /* as gssctl's; systemd must not try it again and again */
 
 typedef struct {
 	const FsOptions *options;
@@ -65,12 +66,13 @@ static void on_ready(void *data)
 
 static int report(Program *program, const GError *error)
 {
+	int status = error->code == EKEYREJECTED ? EXIT_REFUSED : EXIT_FAILURE;
+
 	if (program->background != NULL)
-		fs_background_fail(g_steal_pointer(&program->background), error->message,
-		                   EXIT_FAILURE);
+		fs_background_fail(g_steal_pointer(&program->background), error->message, status);
 	else
 		g_critical("%s", error->message);
-	return EXIT_FAILURE;
+	return status;
 }
 
 /* The session's end: what is left goes to GSS. */
@@ -78,14 +80,14 @@ static int finish(Program *program, FsMount *mount, FsPlatform *platform, FsSess
                   FsStop *stop, const GError *error)
 {
 	FsDrain *drain = NULL;
-	bool clean = false;
+	bool clean = false, foreign = fs_platform_is_foreign(platform);
 
 	if (error != NULL)
 		g_warning("%s", error->message);
 	fs_stop_session_over(stop);
 	fs_session_close(session);
 	fs_service_notify("STOPPING=1");
-	if (!fs_platform_is_foreign(platform)) {
+	if (!foreign) {
 		drain = fs_drain_start(mount, stop);
 		clean = fs_drain_wait(drain, program->options->drain_timeout);
 	}
@@ -95,6 +97,8 @@ static int finish(Program *program, FsMount *mount, FsPlatform *platform, FsSess
 	if (drain != NULL)
 		fs_drain_free(drain);
 	fs_stop_free(stop);
+	if (foreign)
+		return EXIT_REFUSED;
 	return clean && error == NULL ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

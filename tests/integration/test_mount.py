@@ -56,11 +56,11 @@ def test_wrong_usage(world, arguments):
 # ---- errors before the mount, with what to do about them ----
 
 
-def refused(world, server, *words, source=SOURCE, login=None, at=None, more=(), env=None):
-    """gssfs must say all the words on stderr, end with 1, and leave nothing behind."""
+def refused(world, server, *words, source=SOURCE, login=None, at=None, more=(), env=None, status=1):
+    """gssfs must say all the words on stderr, end with the status, and leave nothing behind."""
     at = at or world.mountpoint()
     result = world.gssfs(*world.options(server, *more), source, at, login=login, env=env or {})
-    assert result.returncode == 1, result.stderr
+    assert result.returncode == status, result.stderr
     assert result.stderr.startswith("gssfs: ") and "\n" not in result.stderr.strip(), result.stderr
     for word in words:
         assert word in result.stderr, result.stderr
@@ -78,7 +78,7 @@ def test_half_credentials(world, platform):
 
 
 def test_wrong_password(world, platform):
-    text = refused(world, platform, "password", login={**LOGIN, "CFG_PASSWORD": "secret-and-wrong"})
+    text = refused(world, platform, "password", login={**LOGIN, "CFG_PASSWORD": "secret-and-wrong"}, status=77)
     assert "secret-and-wrong" not in text
 
 
@@ -295,7 +295,7 @@ def test_a_rejected_password_is_no_reason_to_come_up(world, platform, home):
     (home / "f").write_text("x")
     settled(home / "f")
     assert home.unmount() == 0
-    refused(world, platform, "password", login={**LOGIN, "CFG_PASSWORD": "wrong"})
+    refused(world, platform, "password", login={**LOGIN, "CFG_PASSWORD": "wrong"}, status=77)
 
 
 def test_read_only(world, platform):
@@ -402,7 +402,7 @@ def test_credentials_that_others_may_read(world, platform):
 def test_the_environment_wins(world, platform):
     configure(world, platform, credentials={**LOGIN, "CFG_PASSWORD": "wrong"})
     at = world.mountpoint()
-    assert world.gssfs(SOURCE, at, login={}).returncode == 1
+    assert world.gssfs(SOURCE, at, login={}).returncode == 77
     assert world.gssfs(SOURCE, at, login=LOGIN).returncode == 0
     (at / "f").write_text("x")
     settled(at / "f")
