@@ -66,8 +66,6 @@ FsBackground *fs_background_fork(int *ret_status)
 		return NULL;
 	}
 	close(ends[0]);
-	if (setsid() < 0)
-		g_debug("setsid: %s", g_strerror(errno));
 	FsBackground *background = g_new(FsBackground, 1);
 	background->fd = ends[1];
 	return background;
@@ -95,6 +93,9 @@ void fs_background_ready(FsBackground *background, const char *note)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	/* Until now Ctrl-C is for both. */
+	if (setsid() < 0)
+		g_debug("setsid: %s", g_strerror(errno));
 	if (chdir("/") != 0)
 		g_debug("chdir: %s", g_strerror(errno));
 	for (int fd = 0; null >= 0 && fd < 3; fd++) {

@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 import socket
+import subprocess
 
 import pytest
 
@@ -465,3 +466,15 @@ def test_sigint_in_the_foreground(world, platform, home):
     assert home.process.wait(30 * SLOW) == 0
     assert not is_mounted(home.path)
     assert (platform.home / "f").read_bytes() == random_bytes(100_000)
+
+
+def test_sigint_while_nothing_is_mounted_yet(world):
+    """Ctrl-C at a command that waits for a silent service ends it, and not only its half in the foreground."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        base = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen([GSSFS, *world.options(base), SOURCE, str(world.mountpoint())],
+                                   env=world.environment | LOGIN, start_new_session=True)
+        with silent.accept()[0]:
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(30 * SLOW) != 0
+            until(lambda: not list(world.daemons()), "the end of the process")
