@@ -497,6 +497,11 @@ GError *gss_transfer_late(GssTransfer *transfer)
 
 static int code_errno(const GssTransfer *transfer, CURLcode code)
 {
+	long tunnel = 0;
+	/* A proxy that could not connect: nothing was sent but to itself. */
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel) == CURLE_OK &&
+	    tunnel >= 300)
+		return EHOSTUNREACH;
 	bool unknown = transfer->request.modifying && sent_whole(transfer);
 	switch ((int)code) { /* far more codes than can come here */
 	case CURLE_COULDNT_RESOLVE_HOST:

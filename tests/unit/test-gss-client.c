@@ -11,8 +11,13 @@ static bool load_credentials(GssCredentials *ret, void *data, GError **error)
 
 GssClient *make_client(int port)
 {
-	g_autoptr(GError) error = NULL;
 	g_autofree char *url = g_strdup_printf("http://127.0.0.1:%d/service?wsdl", port);
+	return make_client_at(url);
+}
+
+GssClient *make_client_at(const char *url)
+{
+	g_autoptr(GError) error = NULL;
 	GssClient *client =
 		gss_client_new(&(GssClientOptions){.auth_url = url,
 	                                           .gss_url = url,

@@ -19,6 +19,7 @@ typedef struct {
 void set_up(Fixture *f, PeerHandler file);
 void tear_down(Fixture *f);
 GssClient *make_client(int port);
+GssClient *make_client_at(const char *url);
 /* Resolves x://file anew. */
 void resolve(Fixture *f);
 /* Reads or replaces the file; `code` is the errno that must come, 0: none. */

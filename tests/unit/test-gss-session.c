@@ -263,6 +263,31 @@ static void test_unreachable(void)
 	g_assert_error(error, GSS_ERROR, EINVAL);
 }
 
+static bool let_nothing_through(Peer *peer, PeerRequest *request, int fd)
+{
+	return peer_answer(request, fd, "503 Service Unavailable", "", "");
+}
+
+/* What a proxy could not connect to got nothing. */
+static void test_proxy(void)
+{
+	g_autoptr(GError) error = NULL;
+	GssResource *resource;
+	Peer *peer = peer_new(hang);
+	g_autofree char *proxy = g_strdup_printf("http://127.0.0.1:%d", peer->port);
+	peer->soap = let_nothing_through;
+	g_setenv("https_proxy", proxy, TRUE);
+	g_unsetenv("no_proxy");
+	g_unsetenv("NO_PROXY");
+	GssClient *client = make_client_at("https://gss.invalid/service?wsdl");
+	g_assert_false(sync_resolve(client, "x://file", &resource, &error));
+	g_assert_error(error, GSS_ERROR, EHOSTUNREACH);
+	g_assert_nonnull(strstr(error->message, "503"));
+	gss_client_free(client);
+	peer_free(peer);
+	g_unsetenv("https_proxy");
+}
+
 static bool fault_with_token(Peer *peer, PeerRequest *request, int fd)
 {
 	if (!peer_read_body(request, fd, G_MAXSIZE))
@@ -527,6 +552,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/session/cancel", test_cancel);
 	g_test_add_func("/gss/session/cancel-inside", test_cancel_inside);
 	g_test_add_func("/gss/session/unreachable", test_unreachable);
+	g_test_add_func("/gss/session/proxy", test_proxy);
 	g_test_add_func("/gss/session/secrets", test_secrets);
 	g_test_add_func("/gss/session/refused-password", test_refused_password);
 	g_test_add_func("/gss/session/refused-again", test_refused_again);
