@@ -11,6 +11,8 @@
  * lock accounts, and call it a refusal when they cannot tell. */
 #define REFUSED_PAUSE (30 * G_USEC_PER_SEC)
 #define REFUSED_PAUSE_MAX (15 * 60 * G_USEC_PER_SEC)
+/* Nor is a ready token that was found dead: what cannot be asked says so with the same fault. */
+#define DEAD_PAUSE (5 * 60 * G_USEC_PER_SEC)
 #define TOKEN_LIFE_S (24 * 60 * 60) /* protocol, section 2 */
 
 struct GssWait {
@@ -28,9 +30,10 @@ struct GssSession {
 	char *token;
 	guint generation;
 	gint64 obtained_at;
-	bool given;         /* the token came ready from the credentials */
-	bool has_password;  /* a login is possible */
-	char *dead_given;   /* the ready token that was found dead */
+	bool given;        /* the token came ready from the credentials */
+	bool has_password; /* a login is possible */
+	char *dead_given;  /* the ready token that was found dead */
+	gint64 dead_until;
 	GssExchange *login; /* under way, or NULL */
 	GQueue waiting;     /* GssWait, for a token */
 	char *answer;       /* what the exchange under way has brought */
@@ -233,14 +236,22 @@ static void serve_waiting(GssSession *session, const GError *error)
 	}
 }
 
-/* The token is dead. A ready one is remembered, so that it is not taken up again. */
+/* It is remembered, so that it is not taken up again. Takes `token`. */
+static void note_dead(GssSession *session, char *token)
+{
+	gss_wipe(session->dead_given);
+	session->dead_given = token;
+	session->dead_until = g_get_monotonic_time() + DEAD_PAUSE;
+}
+
+/* The token is dead. */
 static void drop_token(GssSession *session)
 {
-	if (session->token != NULL && session->given) {
-		gss_wipe(session->dead_given);
-		session->dead_given = g_strdup(session->token);
-	}
-	g_clear_pointer(&session->token, gss_wipe);
+	char *token = g_steal_pointer(&session->token);
+	if (token != NULL && session->given)
+		note_dead(session, token);
+	else
+		gss_wipe(token);
 }
 
 static void take_token(GssSession *session, const char *token, bool given)
@@ -422,8 +433,7 @@ static void on_project(const GssExchangeResult *result, void *data)
 	session->login = NULL;
 	if (result->fault != NULL || result->denied != 0) {
 		/* Dead; if there is a password it is used now. */
-		gss_wipe(session->dead_given);
-		session->dead_given = token;
+		note_dead(session, token);
 		login(session);
 		return;
 	}
@@ -490,8 +500,9 @@ static void login(GssSession *session)
 	session->has_password = is_set(credentials.username) && is_set(credentials.project) &&
 	                        is_set(credentials.password);
 	note_user(session->client, credentials.username, credentials.project);
-	bool dead =
-		is_set(credentials.token) && g_strcmp0(credentials.token, session->dead_given) == 0;
+	bool dead = is_set(credentials.token) &&
+	            g_strcmp0(credentials.token, session->dead_given) == 0 &&
+	            g_get_monotonic_time() < session->dead_until;
 	if (is_set(credentials.token) && !dead) {
 		bool fine = token_check(credentials.token, &error);
 		if (fine && session->client->project != NULL) {

@@ -373,6 +373,55 @@ static void test_refused_again(void)
 	tear_down(&f);
 }
 
+static gint ill;
+
+static bool be_ill(Peer *peer, PeerRequest *request, int fd)
+{
+	if (!peer_read_body(request, fd, G_MAXSIZE))
+		return false;
+	if (!g_atomic_int_get(&ill) && strstr(request->body->str, "getProject") != NULL)
+		return peer_answer(request, fd, "200 OK", "",
+		                   "<Envelope><Body><getProjectResponse><return>p</return>"
+		                   "</getProjectResponse></Body></Envelope>");
+	if (g_atomic_int_get(&ill))
+		return peer_answer(request, fd, "500 Fault", "",
+		                   "<Envelope><Body><Fault><faultstring>no database</faultstring>"
+		                   "</Fault></Body></Envelope>");
+	return fault_with_token(peer, request, fd);
+}
+
+static bool load_token(GssCredentials *ret, void *data, GError **error)
+{
+	ret->token = g_strdup("given-token");
+	return true;
+}
+
+/* A fault may be about the token, or about the service: a ready token gets another chance. */
+static void test_given_token(void)
+{
+	static const struct {
+		int ill, wait, code;
+	} steps[] = {{0, 0, EIO}, {1, 0, ENOKEY}, {0, 0, ENOKEY}, {1, 600, ENOKEY}, {0, 600, EIO}};
+	Peer *peer = peer_new(hang);
+	g_autofree char *url = g_strdup_printf("http://127.0.0.1:%d/service?wsdl", peer->port);
+	peer->soap = be_ill;
+	GssClient *client = gss_client_new(&(GssClientOptions){.auth_url = url,
+	                                                       .gss_url = url,
+	                                                       .project = "p",
+	                                                       .load_credentials = load_token},
+	                                   NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(steps); i++) {
+		g_autoptr(GError) error = NULL;
+		GssResource *resource;
+		g_atomic_int_set(&ill, steps[i].ill);
+		g_atomic_int_add(&skipped, steps[i].wait);
+		g_assert_false(sync_resolve(client, "x://file", &resource, &error));
+		g_assert_error(error, GSS_ERROR, steps[i].code);
+	}
+	gss_client_free(client);
+	peer_free(peer);
+}
+
 static bool register_with_token(Peer *peer, PeerRequest *request, int fd)
 {
 	if (strcmp(request->method, "GET") == 0)
@@ -556,6 +605,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/session/secrets", test_secrets);
 	g_test_add_func("/gss/session/refused-password", test_refused_password);
 	g_test_add_func("/gss/session/refused-again", test_refused_again);
+	g_test_add_func("/gss/session/given-token", test_given_token);
 	g_test_add_func("/gss/session/answer-secrets", test_answer_secrets);
 	g_test_add_func("/gss/session/query-for-name", test_query_for_name);
 	g_test_add_func("/gss/session/images-free", test_images_free);
