@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -249,6 +250,25 @@ def test_a_second_mount_is_refused_and_told_who(world, platform, home):
     other = world.mount(platform, "it4i_salomon://home", at="third")
     (other / "f").write_text("x")
     settled(other / "f")
+
+
+def stop_post(at, result):
+    """What systemd runs when the unit has ended, and how."""
+    unit = pathlib.Path(__file__).parents[2] / "systemd" / "gssfs@.service.in"
+    line = re.search(r"^ExecStopPost=-(.*)$", unit.read_text(), re.M).group(1).replace("@fusermount@", "fusermount3")
+    words = [w.replace("${MOUNTPOINT}", str(at)).replace("$$", "$") for w in shlex.split(line)]
+    subprocess.run(words, env=os.environ | {"MOUNTPOINT": str(at), "SERVICE_RESULT": result}, check=False)
+
+
+def test_the_unit_takes_a_dead_mount_away_and_no_other(home):
+    """It could not start, since something is mounted there: that goes on."""
+    (home / "f").write_text("x")
+    stop_post(home.path, "exit-code")
+    assert is_mounted(home.path)
+    home.process.kill()
+    home.process.wait()
+    stop_post(home.path, "signal")
+    assert not is_mounted(home.path)
 
 
 def test_a_mount_takes_over_what_its_predecessor_still_sends(world, platform, home):
