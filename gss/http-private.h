@@ -44,8 +44,8 @@ struct GssTransfer {
 
 	GssAnswer answer;
 	gsize header_bytes;
-	bool begun; /* the first byte of the request was sent */
-	bool final; /* the head of the final answer was seen */
+	gint64 begun_at; /* monotonic us: the first byte of the request was sent; 0: not yet */
+	bool final;      /* the head of the final answer was seen */
 	bool enough;
 	gint64 head_at;   /* monotonic us: that head was complete */
 	guint64 received; /* body bytes */

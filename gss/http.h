@@ -13,8 +13,8 @@
  * libcurl nor this module once its last byte was handed to libcurl. That outcome is EINPROGRESS.
  *
  * Time-outs: connecting; no byte moved while a body does; and from the last byte of the request to
- * the first of the answer, longer where that may be work (`modifying`, `patient`). There is no
- * limit of the total time.
+ * the first of the answer, longer where that may be work (`modifying`, `patient`). A small question
+ * that is none of these is over by that longer time; there is no other limit of the total time.
  *
  * Threads: gss_http_new(), gss_http_free(), gss_http_invoke() and gss_http_counters() from any
  * other thread (invoke also from gss-net); the rest on gss-net, where all callbacks run as well.

@@ -431,27 +431,37 @@ static gint64 response_timeout(const GssTransfer *transfer)
 	return works ? http->response_timeout : MIN(http->stall_timeout, http->response_timeout);
 }
 
+/* However much moves: its answer is a small one, and no work. */
+static bool is_question(const GssTransfer *transfer)
+{
+	const GssRequest *request = &transfer->request;
+	return request->lane == GSS_LANE_SMALL && !request->modifying && !request->patient;
+}
+
 gint64 gss_transfer_deadline(GssTransfer *transfer)
 {
 	const GssHttp *http = transfer->http;
 	Phase now = phase(transfer);
-	if (now != CONNECTING && !transfer->begun) {
-		transfer->begun = true;
+	if (now != CONNECTING && transfer->begun_at == 0) {
 		moved(transfer);
+		transfer->begun_at = transfer->moved_at;
 	}
 	if (is_answered(transfer))
 		return transfer->head_at + GSS_DRAIN_TIME;
+	gint64 end = now != CONNECTING && is_question(transfer)
+	                     ? transfer->begun_at + http->response_timeout
+	                     : G_MAXINT64;
 	switch (now) {
 	case CONNECTING: /* libcurl's own time-out comes first */
 		return transfer->moved_at + http->connect_timeout_ms * G_GINT64_CONSTANT(1000) +
 		       http->stall_timeout;
 	case RESPONDING:
-		return transfer->moved_at + response_timeout(transfer);
+		return MIN(end, transfer->moved_at + response_timeout(transfer));
 	case SENDING:
 	case RECEIVING:
 		break;
 	}
-	return transfer->moved_at + http->stall_timeout;
+	return MIN(end, transfer->moved_at + http->stall_timeout);
 }
 
 static bool sent_whole(const GssTransfer *transfer)
@@ -491,6 +501,8 @@ GError *gss_transfer_late(GssTransfer *transfer)
 	case RECEIVING:
 		break;
 	}
+	if (g_get_monotonic_time() < transfer->moved_at + http->stall_timeout)
+		return g_error_new(GSS_ERROR, ETIMEDOUT, "%s: the answer does not end", host);
 	return g_error_new(GSS_ERROR, unknown ? EINPROGRESS : ETIMEDOUT,
 	                   "%s: the answer stopped: no byte for %g s", host, stall);
 }
@@ -577,7 +589,8 @@ bool gss_transfer_follow(GssTransfer *transfer, GError **error)
 	curl_easy_cleanup(g_steal_pointer(&transfer->easy));
 	*transfer->message = '\0';
 	transfer->header_bytes = 0;
-	transfer->final = transfer->enough = transfer->begun = transfer->refused = false;
+	transfer->final = transfer->enough = transfer->refused = false;
+	transfer->begun_at = 0;
 	transfer->received = transfer->handed = transfer->sent = transfer->seen = 0;
 	return true;
 }

@@ -267,6 +267,39 @@ static void test_statuses(void)
 	tear_down(&f);
 }
 
+static const char *drop;
+
+static bool drip_endlessly(Peer *peer, PeerRequest *request, int fd)
+{
+	bool going_on = peer_read_body(request, fd, G_MAXSIZE) && peer_write(fd, "%s", canned);
+	while (going_on && !peer->closing) {
+		g_usleep(STALL_MS * 1000 / 4);
+		going_on = peer_write(fd, "%s", drop);
+	}
+	return false;
+}
+
+/* What takes a moment anywhere else does not take for ever. */
+static void test_slow_answers(void)
+{
+	static const char *const cases[][2] = {{"HTTP/1.1 200 OK\r\n\r\n", " "},
+	                                       {"", "HTTP/1.1 102 Processing\r\n\r\n"}};
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+		GssResource *resource;
+		Fixture f;
+		set_up(&f, answer_canned);
+		f.peer->soap = drip_endlessly;
+		canned = cases[i][0];
+		drop = cases[i][1];
+		gint64 started = g_get_monotonic_time();
+		g_assert_false(sync_resolve(f.client, "x://file", &resource, &error));
+		g_assert_error(error, GSS_ERROR, ETIMEDOUT);
+		g_assert_cmpint(g_get_monotonic_time() - started, <, 3 * G_USEC_PER_SEC);
+		tear_down(&f);
+	}
+}
+
 static gint chattered; /* KiB */
 
 /* Says what became of the request, and does not stop talking. */
@@ -470,6 +503,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/http/malformed", test_malformed);
 	g_test_add_func("/gss/http/ranges", test_ranges);
 	g_test_add_func("/gss/http/statuses", test_statuses);
+	g_test_add_func("/gss/http/slow-answers", test_slow_answers);
 	g_test_add_func("/gss/http/unwanted", test_unwanted);
 	g_test_add_func("/gss/http/early", test_early);
 	g_test_add_func("/gss/http/trailers", test_trailers);
