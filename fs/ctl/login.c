@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -276,7 +277,11 @@ static int login_run(const char *name, char **words)
 	};
 	g_auto(FsCredentials) given = {0};
 	g_autoptr(GError) error = NULL;
+	const struct rlimit none = {0, 0};
 
+	/* No core file with a password in it. */
+	if (setrlimit(RLIMIT_CORE, &none) != 0)
+		g_debug("setrlimit: %s", g_strerror(errno));
 	if (!ctl_options(&ctl_verb_login, entries, &words))
 		return CTL_USAGE;
 	if (words[1] != NULL) {

@@ -479,6 +479,8 @@ def test_login_at_a_terminal(world, platform):
 def test_ctrl_c_at_the_password(world):
     terminal = Terminal(world, "login", "-u", "demo", "-p", "demo")
     terminal.read_until("Password: ")
+    limits = pathlib.Path(f"/proc/{terminal.process.pid}/limits").read_text()
+    assert re.search(r"core file size +0 +0 ", limits), "no core file may have it"
     until(lambda: not terminal.echoes())
     terminal.type("s3c\x03")
     terminal.read_until("\n")
