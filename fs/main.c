@@ -11,6 +11,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,17 @@ typedef struct {
 	FsBackground *background;       /* NULL: in the foreground, or ready */
 	char *note;                     /* for the user, once the mount is up */
 } Program;
+
+/* Or what is opened first takes the place of one that is closed, and gets what is printed there. */
+static bool open_standard_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	return fd >= 0 && close(fd) == 0;
+}
 
 static void limit_resources(void)
 {
@@ -179,6 +191,8 @@ int main(int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 	int status = EXIT_SUCCESS;
 
+	if (!open_standard_streams())
+		return EXIT_FAILURE;
 	fs_log_start();
 	if (!fs_options_parse(argc, argv, &options, &error)) {
 		fprintf(stderr, "gssfs: %s\nSee: gssfs --help\n", error->message);

@@ -498,3 +498,20 @@ def test_sigint_while_nothing_is_mounted_yet(world):
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(30 * SLOW) != 0
             until(lambda: not list(world.daemons()), "the end of the process")
+
+
+@pytest.mark.parametrize("option", [[], ["-f"]], ids=["background", "foreground"])
+def test_standard_streams_that_are_closed(world, platform, option):
+    """What is opened first must not be taken for one of them: messages would go into files of the cache."""
+    at = world.mountpoint()
+    words = [GSSFS, *option, *world.options(platform), SOURCE, str(at)]
+    process = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words], env=world.environment | LOGIN)
+    until(lambda: is_mounted(at) or process.poll() not in (None, 0), "the mount")
+    assert is_mounted(at)
+    pid = process.pid if option else next(world.daemons())
+    assert option or process.wait(30 * SLOW) == 0
+    assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
+    (at / "f").write_text("x")
+    settled(at / "f")
+    release(at)
+    assert not option or process.wait(30 * SLOW) == 0
