@@ -717,6 +717,12 @@ void cache_conflict_note_base_locked(CacheNode *node);
 
 /* What `from` leaves at its place is known by its sum, too. */
 void cache_rename_note_from(CacheRecord *record);
+/* Each file of a circle (mv a t; mv b a; mv t b) waits until the next has left its place. Is the
+ * one that was at `uri` in a circle with `node`, and will it be here as a whole, so that it may be
+ * replaced there before it has arrived under its new name? NULL: no. */
+CacheNode *cache_rename_circle_locked(Cache *cache, const CacheNode *node, const char *uri);
+/* It is replaced there: nothing of it is to be removed any more. In a transaction. */
+bool cache_rename_give_place_locked(Cache *cache, CacheNode *node, GError **error);
 /* The last close of what was replaced while it was open: its content need not come here any more.
  */
 void cache_rename_keep_no_more_locked(CacheNode *node);

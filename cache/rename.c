@@ -129,6 +129,77 @@ void cache_rename_keep_no_more_locked(CacheNode *node)
 		cache_fetch_forget(keep->cache, node->content, node->keeping);
 }
 
+/* --- names in a circle --- */
+
+/* The file that was renamed from `uri` and has not arrived elsewhere yet. */
+static CacheNode *find_left_locked(Cache *cache, const char *uri)
+{
+	GHashTableIter iter;
+	void *node;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	bool hidden = uri && g_hash_table_contains(cache->hidden, uri);
+	while (hidden && g_hash_table_iter_next(&iter, &node, NULL))
+		if (g_strcmp0(((CacheNode *)node)->r.moved_from, uri) == 0)
+			return node;
+	return NULL;
+}
+
+/* Where it creates something new; NULL: it replaces something, or has no place. */
+static char *find_address_locked(Cache *cache, const CacheNode *node)
+{
+	CacheNode *folder = node->r.uri ? NULL : cache_node_get_locked(cache, node->r.parent, NULL);
+	char *address = folder && folder->r.uri ? gss_uri_child(folder->r.uri, node->r.name) : NULL;
+	if (folder)
+		cache_node_put_locked(cache, folder);
+	return address;
+}
+
+/* Will all of it be here, whatever comes? */
+static bool is_safe_locked(Cache *cache, CacheNode *node)
+{
+	CacheContent *content = node->r.torn || node->changed || !cache_node_whole(node)
+	                                ? NULL
+	                                : cache_content_open_locked(cache, node, NULL);
+	bool safe = content && cache_content_synced_locked(content) &&
+	            cache_content_whole(content, MAX(node->r.size, 0));
+	if (content)
+		cache_content_unref(content);
+	cache_content_idle_locked(node);
+	return safe;
+}
+
+CacheNode *cache_rename_circle_locked(Cache *cache, const CacheNode *node, const char *uri)
+{
+	CacheNode *first = find_left_locked(cache, uri), *next = first;
+	for (guint n = g_hash_table_size(cache->dirty); next && next != node && n > 0; n--) {
+		g_autofree char *address = find_address_locked(cache, next);
+		next = find_left_locked(cache, address);
+	}
+	return first != node && next == node && is_safe_locked(cache, first) ? first : NULL;
+}
+
+bool cache_rename_give_place_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheRecord *r = &node->r, before = *r;
+	r->moved_from = r->from_hash = NULL;
+	r->from = GSS_VERSION_INIT;
+	r->from_attempted = 0;
+	if (!cache_node_save_locked(cache, node, error)) {
+		r->moved_from = before.moved_from;
+		r->from_hash = before.from_hash;
+		r->from = before.from;
+		r->from_attempted = before.from_attempted;
+		return false;
+	}
+	if (node->job)
+		g_clear_pointer(&node->job->moved_from, g_free);
+	g_hash_table_remove(cache->hidden, before.moved_from);
+	g_free(before.moved_from);
+	g_free(before.from_hash);
+	gss_version_clear(&before.from);
+	return true;
+}
+
 /* --- files --- */
 
 /* The journal has the old state; memory is brought back to it. */

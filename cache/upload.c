@@ -336,6 +336,21 @@ static void on_progress(guint64 bytes, void *data)
 	g_mutex_unlock(&job->cache->lock);
 }
 
+/* It may have changed since it was looked at. `ret_left`: whose place it is, if not its own. */
+static bool may_take_back_locked(CacheJob *job, CacheNode **ret_left, GError **error)
+{
+	Cache *cache = job->cache;
+	const char *uri = gss_resource_uri(job->resource);
+	if (!job->back || job->fresh || !g_hash_table_contains(cache->hidden, uri) ||
+	    g_strcmp0(job->node->r.moved_from, uri) == 0)
+		return true;
+	*ret_left = cache_rename_circle_locked(cache, job->node, uri);
+	if (!*ret_left)
+		g_set_error_literal(error, CACHE_ERROR, EAGAIN,
+		                    "it waits until what had its name is removed from GSS");
+	return *ret_left != NULL;
+}
+
 /* Journaled before the request: after a crash what is found there is either what is there now,
  * which was looked at, or what is sent now. */
 static bool note_attempt_locked(CacheJob *job, GError **error)
@@ -343,7 +358,8 @@ static bool note_attempt_locked(CacheJob *job, GError **error)
 	Cache *cache = job->cache;
 	CacheRecord *r = &job->node->r;
 	const char *there = job->theirs ? job->theirs : unchanged(job) ? job->base_hash : NULL;
-	if (!cache_store_begin(cache->store, error))
+	CacheNode *left = NULL;
+	if (!may_take_back_locked(job, &left, error) || !cache_store_begin(cache->store, error))
 		return false;
 	if (!job->fresh) {
 		g_free(r->uri);
@@ -365,6 +381,8 @@ static bool note_attempt_locked(CacheJob *job, GError **error)
 	r->attempted_hash = g_strdup(job->hash);
 	bool ok = cache_removal_give_way_locked(cache, r->uri ? r->uri : job->address, error) &&
 	          cache_node_save_locked(cache, job->node, error);
+	if (ok && left)
+		ok = cache_rename_give_place_locked(cache, left, error);
 	/* What was fetched for it is held from now on: it is replaced there. */
 	if (ok && (job->uri || job->moved_from))
 		ok = cache_content_save_extents_locked(job->content, error);
@@ -459,23 +477,29 @@ static bool has_left(CacheJob *job)
 	return left;
 }
 
-/* Renamed away and back: what is there is what the rename was to remove, and is replaced instead.
- */
+/* Renamed away and back, or in a circle: what is there is what a rename was to remove, and is
+ * replaced instead. */
 static void take_back(CacheJob *job)
 {
-	const CacheRecord *r = &job->node->r;
-	if (job->uri || g_strcmp0(gss_resource_uri(job->resource), job->moved_from) != 0)
+	const char *uri = gss_resource_uri(job->resource);
+	if (job->uri || !uri)
 		return;
 	g_mutex_lock(&job->cache->lock);
-	gss_version_copy(&job->base, &r->from);
-	job->attempted = r->from_attempted;
-	g_free(job->attempted_hash);
-	job->attempted_hash = g_strdup(r->from_attempted ? r->from_hash : NULL);
-	g_free(job->base_hash);
-	job->base_hash = g_strdup(r->from_attempted ? NULL : r->from_hash);
+	bool own = g_strcmp0(uri, job->moved_from) == 0;
+	const CacheNode *left =
+		own ? job->node : cache_rename_circle_locked(job->cache, job->node, uri);
+	if (left) {
+		const CacheRecord *r = &left->r;
+		gss_version_copy(&job->base, &r->from);
+		job->attempted = r->from_attempted;
+		g_free(job->attempted_hash);
+		job->attempted_hash = g_strdup(r->from_attempted ? r->from_hash : NULL);
+		g_free(job->base_hash);
+		job->base_hash = g_strdup(r->from_attempted ? NULL : r->from_hash);
+		job->uri = own ? g_steal_pointer(&job->moved_from) : g_strdup(uri);
+		job->back = true;
+	}
 	g_mutex_unlock(&job->cache->lock);
-	job->uri = g_steal_pointer(&job->moved_from);
-	job->back = true;
 }
 
 static void conflict(CacheJob *job)

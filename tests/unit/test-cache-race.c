@@ -173,6 +173,53 @@ static void test_truncate_in_download(Fixture *f, const void *data)
 	assert_there(f, "f", big);
 }
 
+/* Files that take each other's names before GSS hears of any; also by a cache that is killed
+ * meanwhile. */
+static void test_names_in_a_circle(Fixture *f, const void *data)
+{
+	for (int killed = 0; killed < 2; killed++) {
+		make(f, "a", "was a");
+		make(f, "b", "b it was");
+		make(f, "c", "and this is c");
+		drain(f);
+		control(f, "", "latency=200");
+		move(f, "a", "t");
+		move(f, "c", "a");
+		move(f, "b", "c");
+		move(f, "t", "b");
+		if (killed)
+			kill_cache(f, NULL);
+		control(f, "", "latency=0");
+		drain(f);
+		assert_names(f, "a b c");
+		assert_there(f, "a", "and this is c");
+		assert_there(f, "b", "was a");
+		assert_there(f, "c", "b it was");
+		assert_gone(f, "t");
+		delete (f, "a");
+		delete (f, "b");
+		delete (f, "c");
+	}
+}
+
+/* What a teammate puts there meanwhile keeps its name. */
+static void test_changed_in_a_circle(Fixture *f, const void *data)
+{
+	CacheId a = make(f, "a", "was a");
+	make(f, "b", "b it was");
+	drain(f);
+	control(f, "", "latency=200");
+	move(f, "a", "t");
+	move(f, "b", "a");
+	move(f, "t", "b");
+	put_there(f, "b", "a teammate's");
+	control(f, "", "latency=0");
+	drain(f);
+	assert_there(f, "a", "b it was");
+	assert_there(f, "b", "a teammate's");
+	g_assert_cmpint(cache_state(f->cache, a), ==, CACHE_STATE_CONFLICT);
+}
+
 /* A folder that GSS has, with content that it has never seen. */
 static void test_folder_of_local_content(Fixture *f, const void *data)
 {
@@ -468,6 +515,8 @@ int main(int argc, char **argv)
 	ADD("race/two-writers", test_two_writers);
 	ADD("race/truncate-in-flight", test_truncate_in_flight);
 	ADD("race/truncate-in-download", test_truncate_in_download);
+	ADD("race/names-in-a-circle", test_names_in_a_circle);
+	ADD("race/changed-in-a-circle", test_changed_in_a_circle);
 	ADD("race/folder-of-local-content", test_folder_of_local_content);
 	ADD("race/flush-while-reading", test_flush_while_reading);
 	ADD("race/rewritten-ten-times", test_rewritten_ten_times);
