@@ -48,6 +48,22 @@ void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls)
 		*ret_calls = g_slist_concat(*ret_calls, g_steal_pointer(&cache->drainers));
 }
 
+static void look(void *data)
+{
+	Cache *cache = data;
+	GSList *calls = NULL;
+	g_mutex_lock(&cache->lock);
+	cache_queue_check_drained_locked(cache, &calls);
+	g_mutex_unlock(&cache->lock);
+	cache_calls_run(cache, calls, NULL);
+}
+
+void cache_drain_look_soon_locked(Cache *cache)
+{
+	if (cache->drainers)
+		cache_worker_post(cache, look, cache);
+}
+
 typedef struct {
 	CacheCallback callback;
 	void *data;

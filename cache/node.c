@@ -260,6 +260,8 @@ void cache_node_set_state_locked(Cache *cache, CacheNode *node, CacheState state
 	g_free(node->r.message);
 	node->r.message = error ? g_strdup(error->message) : NULL;
 	cache_status_changed_locked(cache);
+	if (state != CACHE_STATE_DIRTY)
+		cache_drain_look_soon_locked(cache);
 	g_autoptr(GError) failure = NULL;
 	if (!cache_node_save_locked(cache, node, &failure))
 		g_warning("%s: %s: %s", cache->path, node->r.name, failure->message);
@@ -311,8 +313,7 @@ void cache_node_mark_clean_locked(Cache *cache, CacheNode *node)
 	}
 	if (g_hash_table_remove(cache->dirty, node)) {
 		cache_status_changed_locked(cache);
-		if (cache->drainers)
-			cache_queue_run_locked(cache); /* it may have been the last */
+		cache_drain_look_soon_locked(cache);
 		cache_node_put_locked(cache, node);
 	}
 }

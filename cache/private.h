@@ -631,6 +631,8 @@ guint cache_queue_delay(guint tries, double random);
 /* Takes those who wait for the end of all (cache/drain.c), if it has come; to be run without lock.
  */
 void cache_queue_check_drained_locked(Cache *cache, GSList **ret_calls);
+/* The same, from the worker: something that they wait for may have ended without an upload. */
+void cache_drain_look_soon_locked(Cache *cache);
 
 /* --- what an upload leaves in the journal (cache/settle.c) --- */
 

@@ -118,6 +118,45 @@ static void test_rename_over_open_remote(Fixture *f, const void *data)
 	control(f, "/release", "");
 }
 
+static void *release_later(void *data)
+{
+	Fixture *f = data;
+	for (bool waits = false; !waits; g_usleep(1000)) {
+		g_mutex_lock(&f->cache->lock);
+		waits = f->cache->drainers != NULL;
+		g_mutex_unlock(&f->cache->lock);
+	}
+	control(f, "/release", "");
+	return NULL;
+}
+
+static void *remove_f(void *data)
+{
+	delete (data, "f");
+	return NULL;
+}
+
+/* What is waited for is removed meanwhile. */
+static void test_unlink_while_draining(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "one");
+	drain(f);
+	control(f, "/fault?method=HEAD&path=*/f&status=500&times=100", "");
+	control(f, "/fault?method=GET&path=*/f&status=500&times=100", "");
+	rewrite(f, id, "two");
+	await_error(f, id);
+	control(f, "/reset", "");
+	control(f, "/fault?method=DELETE&path=*/f&hold=before", "");
+	GThread *thread = g_thread_new("remove", remove_f, f);
+	await_counter(f, "held", 1);
+	GThread *release = g_thread_new("release", release_later, f);
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sync_drain(f->cache, &error));
+	g_thread_join(thread);
+	g_thread_join(release);
+	assert_gone(f, "f");
+}
+
 static void test_two_writers(Fixture *f, const void *data)
 {
 	CacheId id = make(f, "f", "");
@@ -510,6 +549,7 @@ int main(int argc, char **argv)
 	ADD("race/unlink-open", test_unlink_open);
 	ADD("race/unlink-open-killed", test_unlink_open_killed);
 	ADD("race/unlink-open-in-flight", test_unlink_open_in_flight);
+	ADD("race/unlink-while-draining", test_unlink_while_draining);
 	ADD("race/rename-over-open", test_rename_over_open);
 	ADD("race/rename-over-open-remote", test_rename_over_open_remote);
 	ADD("race/two-writers", test_two_writers);
