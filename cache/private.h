@@ -725,6 +725,10 @@ void cache_rename_note_from(CacheRecord *record);
 CacheNode *cache_rename_circle_locked(Cache *cache, const CacheNode *node, const char *uri);
 /* It is replaced there: nothing of it is to be removed any more. In a transaction. */
 bool cache_rename_give_place_locked(Cache *cache, CacheNode *node, GError **error);
+/* Something new is to go where a file was that was removed while it is open: what is missing of
+ * that is fetched, and then it goes from there before its last close. On the worker, no lock held.
+ */
+void cache_rename_want_place(Cache *cache, const char *uri);
 /* The last close of what was replaced while it was open: its content need not come here any more.
  */
 void cache_rename_keep_no_more_locked(CacheNode *node);

@@ -66,6 +66,54 @@ static bool replace_locked(Cache *cache, CacheNode *node, CacheNode *target, GEr
 
 /* --- what somebody still reads --- */
 
+bool cache_rename_give_place_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	CacheRecord *r = &node->r, before = *r;
+	r->moved_from = r->from_hash = NULL;
+	r->from = GSS_VERSION_INIT;
+	r->from_attempted = 0;
+	if (!cache_node_save_locked(cache, node, error)) {
+		r->moved_from = before.moved_from;
+		r->from_hash = before.from_hash;
+		r->from = before.from;
+		r->from_attempted = before.from_attempted;
+		return false;
+	}
+	if (node->job)
+		g_clear_pointer(&node->job->moved_from, g_free);
+	g_hash_table_remove(cache->hidden, before.moved_from);
+	g_free(before.moved_from);
+	g_free(before.from_hash);
+	gss_version_clear(&before.from);
+	return true;
+}
+
+/* All of it is here, or nobody reads it: what is there can be removed before the last close. */
+static void leave_place_locked(Cache *cache, CacheNode *node)
+{
+	CacheRecord *r = &node->r;
+	g_autoptr(GError) error = NULL;
+	g_auto(CacheRecord) before = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	cache_record_copy(&before, r);
+	bool ok = cache_store_begin(cache->store, &error);
+	if (ok) {
+		ok = cache_store_insert_removal(cache->store, r->moved_from, &r->from,
+		                                r->from_attempted, r->from_hash, 0, &error) &&
+		     cache_rename_give_place_locked(cache, node, &error);
+		ok = cache_store_end(cache->store, ok, ok ? &error : NULL) && ok;
+	}
+	if (!ok) {
+		CacheRecord wrong = *r;
+		*r = before;
+		before = wrong;
+		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
+	}
+	cache->parting -= ok && cache->parting > 0;
+	if (!ok || !cache_removal_load_locked(cache, &error))
+		g_warning("%s: %s", cache->path, error->message);
+	cache_removal_run(cache);
+}
+
 typedef struct {
 	Cache *cache;
 	CacheNode *node; /* pinned; has lost its name to what is to be uploaded */
@@ -75,11 +123,14 @@ typedef struct {
 static void on_kept(Cache *cache, const GError *error, void *data)
 {
 	Keep *keep = data;
-	if (error && error->code != ECANCELED)
-		g_message("%s: was replaced while it is open; what was not read of it is lost: %s",
-		          keep->uri, error->message);
 	g_mutex_lock(&cache->lock);
 	keep->node->keeping = NULL;
+	bool stays = g_strcmp0(keep->node->r.moved_from, keep->uri) == 0;
+	if (error && error->code != ECANCELED && !stays)
+		g_message("%s: was replaced while it is open; what was not read of it is lost: %s",
+		          keep->uri, error->message);
+	if (stays && !error)
+		leave_place_locked(cache, keep->node);
 	g_hash_table_remove(cache->kept, keep->uri);
 	GHashTableIter iter;
 	void *node;
@@ -93,13 +144,18 @@ static void on_kept(Cache *cache, const GError *error, void *data)
 	g_free(keep);
 }
 
+static bool is_read_there_locked(const CacheNode *node)
+{
+	return node->opens &&
+	       !(node->content && cache_content_whole(node->content, MAX(node->r.size, 0)));
+}
+
 /* Is it open, and not wholly held? Then nothing replaces it on GSS for now. */
 static void keep_locked(Cache *cache, CacheNode *node)
 {
 	const char *uri = node->r.moved_from ? node->r.moved_from : node->r.uri;
-	if (!node->opens || node->keeping || !uri || !node->content || node->write_errno ||
-	    cache_content_whole(node->content, MAX(node->r.size, 0)) ||
-	    g_hash_table_contains(cache->kept, uri))
+	if (!is_read_there_locked(node) || node->keeping || !uri || !node->content ||
+	    node->write_errno || g_hash_table_contains(cache->kept, uri))
 		return;
 	Keep *keep = g_new(Keep, 1);
 	*keep = (Keep){cache, cache_node_pin_locked(node), g_strdup(uri)};
@@ -120,6 +176,39 @@ static void keep(Cache *cache, CacheNode *node)
 	} else if (request) {
 		on_kept(cache, NULL, request);
 	}
+}
+
+static CacheNode *find_nameless_locked(Cache *cache, const char *uri)
+{
+	GHashTableIter iter;
+	void *value;
+	g_hash_table_iter_init(&iter, cache->nodes);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		CacheNode *node = value;
+		if (node->r.parent == CACHE_PARENT_UNLINKED &&
+		    g_strcmp0(node->r.moved_from, uri) == 0)
+			return cache_node_pin_locked(node);
+	}
+	return NULL;
+}
+
+void cache_rename_want_place(Cache *cache, const char *uri)
+{
+	g_mutex_lock(&cache->lock);
+	CacheNode *node = find_nameless_locked(cache, uri);
+	bool idle = node && !node->keeping;
+	if (idle)
+		keep_locked(cache, node);
+	bool starts = idle && node->keeping;
+	if (idle && !starts && !is_read_there_locked(node))
+		leave_place_locked(cache, node);
+	g_mutex_unlock(&cache->lock);
+	if (starts)
+		keep(cache, node);
+	g_mutex_lock(&cache->lock);
+	if (node)
+		cache_node_put_locked(cache, node);
+	g_mutex_unlock(&cache->lock);
 }
 
 void cache_rename_keep_no_more_locked(CacheNode *node)
@@ -176,28 +265,6 @@ CacheNode *cache_rename_circle_locked(Cache *cache, const CacheNode *node, const
 		next = find_left_locked(cache, address);
 	}
 	return first != node && next == node && is_safe_locked(cache, first) ? first : NULL;
-}
-
-bool cache_rename_give_place_locked(Cache *cache, CacheNode *node, GError **error)
-{
-	CacheRecord *r = &node->r, before = *r;
-	r->moved_from = r->from_hash = NULL;
-	r->from = GSS_VERSION_INIT;
-	r->from_attempted = 0;
-	if (!cache_node_save_locked(cache, node, error)) {
-		r->moved_from = before.moved_from;
-		r->from_hash = before.from_hash;
-		r->from = before.from;
-		r->from_attempted = before.from_attempted;
-		return false;
-	}
-	if (node->job)
-		g_clear_pointer(&node->job->moved_from, g_free);
-	g_hash_table_remove(cache->hidden, before.moved_from);
-	g_free(before.moved_from);
-	g_free(before.from_hash);
-	gss_version_clear(&before.from);
-	return true;
 }
 
 /* --- files --- */

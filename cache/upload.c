@@ -456,6 +456,8 @@ static bool leaving(CacheJob *job)
 	if (hidden)
 		cache_removal_look_locked(job->cache, uri);
 	g_mutex_unlock(&job->cache->lock);
+	if (hidden)
+		cache_rename_want_place(job->cache, uri);
 	return hidden;
 }
 

@@ -62,6 +62,28 @@ static void test_unlink_open_in_flight(Fixture *f, const void *data)
 	assert_names(f, "");
 }
 
+/* Removed while somebody has it open who does not read it to its end: a new file of its name does
+ * not wait for him. */
+static void test_made_anew_while_open(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
+	put_and_restart(f, "f", big);
+	CacheFile *file = open_file(f, find(f, "f"), O_RDONLY);
+	g_free(sync_read(file, 20 * 1024 * 1024, 10, &error));
+	g_assert_no_error(error);
+	delete (f, "f");
+	f->cache->patience = 10 * G_USEC_PER_SEC;
+	g_free(sync_publish(f->cache, make(f, "f", "new"), &error));
+	g_assert_no_error(error);
+	assert_there(f, "f", "new");
+	g_autofree char *text = sync_read(file, 0, 10, &error);
+	g_assert_cmpstr(text, ==, "xxxxxxxxxx");
+	cache_file_release(file);
+	drain(f);
+	assert_there(f, "f", "new");
+}
+
 static void test_rename_over_open(Fixture *f, const void *data)
 {
 	CacheId id = make(f, "t", "what was there");
@@ -550,6 +572,7 @@ int main(int argc, char **argv)
 	ADD("race/unlink-open-killed", test_unlink_open_killed);
 	ADD("race/unlink-open-in-flight", test_unlink_open_in_flight);
 	ADD("race/unlink-while-draining", test_unlink_while_draining);
+	ADD("race/made-anew-while-open", test_made_anew_while_open);
 	ADD("race/rename-over-open", test_rename_over_open);
 	ADD("race/rename-over-open-remote", test_rename_over_open_remote);
 	ADD("race/two-writers", test_two_writers);
