@@ -443,6 +443,7 @@ bool cache_attr_validate_locked(Cache *cache, CacheNode *node, gint64 lease, Cac
 typedef struct {
 	Cache *cache;
 	CacheNode *node; /* pinned */
+	CacheFile *file; /* through which it comes; NULL: none */
 	CacheSetMask mask;
 	CacheAttr wanted;
 	CacheAttrCallback callback;
@@ -515,15 +516,17 @@ static void on_valid(Cache *cache, const GError *error, void *data)
 	g_mutex_unlock(&cache->lock);
 	if (!error) {
 		g_mutex_lock(&cache->lock);
-		if (!set_locked(cache, request->node, request->mask, &request->wanted, &failure))
+		bool cuts = request->file && (request->mask & CACHE_SET_SIZE);
+		if ((cuts && !cache_file_is_current_locked(request->file, &failure)) ||
+		    !set_locked(cache, request->node, request->mask, &request->wanted, &failure))
 			error = failure;
 		g_mutex_unlock(&cache->lock);
 	}
 	request_end(request, error);
 }
 
-void cache_setattr(Cache *cache, CacheId id, CacheSetMask mask, const CacheAttr *attr,
-                   CacheAttrCallback callback, void *data)
+void cache_attr_set(Cache *cache, CacheId id, CacheFile *file, CacheSetMask mask,
+                    const CacheAttr *attr, CacheAttrCallback callback, void *data)
 {
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
@@ -534,8 +537,12 @@ void cache_setattr(Cache *cache, CacheId id, CacheSetMask mask, const CacheAttr 
 		return;
 	}
 	Request *request = g_new0(Request, 1);
-	*request = (Request){
-		.cache = cache, .node = node, .mask = mask, .callback = callback, .data = data};
+	*request = (Request){.cache = cache,
+	                     .node = node,
+	                     .file = file,
+	                     .mask = mask,
+	                     .callback = callback,
+	                     .data = data};
 	if (attr)
 		request->wanted = *attr;
 	gint64 lease = cache_attr_lease_locked(node, mask & CACHE_SET_SIZE);
@@ -543,6 +550,12 @@ void cache_setattr(Cache *cache, CacheId id, CacheSetMask mask, const CacheAttr 
 	g_mutex_unlock(&cache->lock);
 	if (valid)
 		on_valid(cache, NULL, request);
+}
+
+void cache_setattr(Cache *cache, CacheId id, CacheSetMask mask, const CacheAttr *attr,
+                   CacheAttrCallback callback, void *data)
+{
+	cache_attr_set(cache, id, NULL, mask, attr, callback, data);
 }
 
 void cache_getattr(Cache *cache, CacheId id, CacheAttrCallback callback, void *data)

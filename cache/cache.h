@@ -268,6 +268,11 @@ CacheId cache_file_id(const CacheFile *file);
 /* What is known of it now, without a question. */
 void cache_file_attr(const CacheFile *file, CacheAttr *ret);
 
+/* As cache_setattr(), through an open file: another version than the one it has read or written is
+ * not cut (ESTALE). The file stays open until the callback. */
+void cache_file_setattr(CacheFile *file, CacheSetMask mask, const CacheAttr *attr,
+                        CacheAttrCallback callback, void *data);
+
 /* A piece of a blob, to be read from or written to directly (splice). */
 typedef struct {
 	int fd;

@@ -48,6 +48,12 @@ static CacheFile *file_new_locked(Cache *cache, CacheNode *node, int flags)
 	return file;
 }
 
+void cache_file_setattr(CacheFile *file, CacheSetMask mask, const CacheAttr *attr,
+                        CacheAttrCallback callback, void *data)
+{
+	cache_attr_set(file->cache, file->node->r.id, file, mask, attr, callback, data);
+}
+
 /* --- opening --- */
 
 typedef struct {
@@ -223,7 +229,7 @@ void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mo
 
 /* Who has read the one half of a version gets an error instead of the other half of another one. A
  * file that only grew is still the same. */
-static bool is_current_locked(CacheFile *file, GError **error)
+bool cache_file_is_current_locked(CacheFile *file, GError **error)
 {
 	if (!file->bound && !file->appends) {
 		file->bound = true;
@@ -243,7 +249,7 @@ void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCal
 	Cache *cache = file->cache;
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
-	CacheContent *content = is_current_locked(file, &error)
+	CacheContent *content = cache_file_is_current_locked(file, &error)
 	                                ? cache_content_open_locked(cache, file->node, &error)
 	                                : NULL;
 	guint64 size = MAX(file->node->r.size, 0);
@@ -273,9 +279,9 @@ static bool begin_locked(CacheFile *file, guint64 offset, gsize length, CacheSpa
 	Cache *cache = file->cache;
 	CacheNode *node = file->node;
 	/* Looked at again: the lock may have been dropped for a copy. */
-	bool ok = is_current_locked(file, error) &&
+	bool ok = cache_file_is_current_locked(file, error) &&
 	          cache_queue_unseal_locked(cache, node, false, error) &&
-	          is_current_locked(file, error);
+	          cache_file_is_current_locked(file, error);
 	CacheContent *content = ok ? cache_content_open_locked(cache, node, error) : NULL;
 	if (!content)
 		return false;

@@ -481,6 +481,11 @@ void cache_attr_refine_locked(Cache *cache, CacheNode *node, const GssVersion *v
 /* For how long what is known of an open file is good enough; `changes`: for who is about to change
  * it. */
 gint64 cache_attr_lease_locked(const CacheNode *node, bool changes);
+/* cache_setattr(), through `file` if it is not NULL. */
+void cache_attr_set(Cache *cache, CacheId id, CacheFile *file, CacheSetMask mask,
+                    const CacheAttr *attr, CacheAttrCallback callback, void *data);
+/* Has it read or written another version than the one that is known? ESTALE then. */
+bool cache_file_is_current_locked(CacheFile *file, GError **error);
 /* Journals now what waits for it. */
 void cache_attr_save_locked(Cache *cache);
 /* Journals what was learned of the storage, if it is new. On the worker, no lock held. */

@@ -143,9 +143,12 @@ void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		return;
 	}
 	CacheSetMask mask = set_mask(attr, set, &wanted);
+	CacheFile *file = fi != NULL ? fs_file_hold(reply, fi) : NULL;
 	if (!fs_reply_wait(reply))
 		return;
-	if (mask == 0)
+	if (mask != 0 && file != NULL)
+		cache_file_setattr(file, mask, &wanted, on_attr, reply);
+	else if (mask == 0)
 		cache_getattr(reply->storage->cache, reply->id, on_attr, reply);
 	else
 		cache_setattr(reply->storage->cache, reply->id, mask, &wanted, on_attr, reply);

@@ -40,6 +40,13 @@ static CacheFile *file_of(const struct fuse_file_info *fi)
 	return ((FsFile *)handle_of(fi))->file;
 }
 
+CacheFile *fs_file_hold(FsReply *reply, const struct fuse_file_info *fi)
+{
+	reply->handle = handle_of(fi);
+	fs_handle_ref(reply->handle);
+	return file_of(fi);
+}
+
 /* --- making and opening --- */
 
 /* CREATE, and what it becomes when the name turns out to be taken: a lookup and an open. */

@@ -51,6 +51,8 @@ void fs_op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const cha
 
 /* --- fs/file.c --- */
 
+/* The file of a handle, which stays open until the reply's end. */
+CacheFile *fs_file_hold(FsReply *reply, const struct fuse_file_info *fi);
 void fs_op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
 void fs_op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
                   struct fuse_file_info *fi);

@@ -266,6 +266,23 @@ def test_ranges_that_work_after_all(world):
         assert time.monotonic() - began < 4 * SLOW
 
 
+def test_cut_through_what_was_opened_before(home, platform):
+    """Who has read a version does not cut the one that has replaced it."""
+    put(platform.home, "f", b"what was there", DATE)
+    until(lambda: (home / "f").exists())
+    with opened(home / "f", os.O_RDWR) as fd:
+        assert os.pread(fd, 100, 0) == b"what was there"
+        put(platform.home, "f", b"a teammate's newer one", DATE + 1)
+        time.sleep(1.1)  # for as long an open file is not asked about
+        with fails_with(errno.EIO):
+            os.ftruncate(fd, 0)
+        with fails_with(errno.EIO):
+            os.pwrite(fd, b"mine", 0)
+    settled(home / "f")
+    assert (platform.home / "f").read_bytes() == b"a teammate's newer one"
+    assert (home / "f").read_bytes() == b"a teammate's newer one"
+
+
 def test_open_and_removed(home, platform):
     """fstat of what one has open works, as on any file system."""
     put(platform.home, "a", b"content")
