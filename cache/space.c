@@ -65,7 +65,8 @@ static guint64 used(Cache *cache)
 	return MAX(cache->blobs.used, 0);
 }
 
-/* What is not on GSS, and so cannot be given up. */
+/* What is only here, and so cannot be given up: changes, what is being sent of an older generation,
+ * and files without a name. */
 static guint64 fixed_locked(Cache *cache)
 {
 	guint64 fixed = 0;
@@ -79,6 +80,14 @@ static guint64 fixed_locked(Cache *cache)
 			fixed += node->content->bytes;
 		else if (node->r.blob && cache_blob_stat(&cache->blobs, node->r.blob, &st))
 			fixed += (guint64)st.st_blocks * 512;
+		if (node->job && node->job->content->blob != node->r.blob)
+			fixed += node->job->content->bytes;
+	}
+	g_hash_table_iter_init(&iter, cache->nodes);
+	while (g_hash_table_iter_next(&iter, NULL, &key)) {
+		const CacheNode *node = key;
+		if (node->r.parent == CACHE_PARENT_UNLINKED && node->content)
+			fixed += node->content->bytes;
 	}
 	return fixed;
 }

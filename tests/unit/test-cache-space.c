@@ -460,6 +460,20 @@ static void test_statfs(Fixture *f, const void *data)
 	g_assert_cmpuint(space.free_blocks * space.block_size, ==, 4 * MIB);
 }
 
+/* A temporary file without a name takes room that nothing frees before its last close. */
+static void test_statfs_without_a_name(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheSpace space;
+	CacheFile *file = begin(f, "kept", NULL);
+	delete (f, "kept");
+	fill(file, 0, 3, 'x', &error);
+	g_assert_no_error(error);
+	g_assert_true(cache_space(f->cache, &space, &error));
+	g_assert_cmpuint(space.free_blocks * space.block_size, <=, MIB);
+	end(file);
+}
+
 /* Whoever waits is told when the mount goes. */
 static void test_unmount(Fixture *f, const void *data)
 {
@@ -501,6 +515,7 @@ int main(int argc, char **argv)
 	           test_no_copy_by_the_worker, tear_down);
 	ADD_SMALL("eviction-makes-room", test_eviction_makes_room);
 	ADD_SMALL("statfs", test_statfs);
+	ADD_SMALL("statfs-without-a-name", test_statfs_without_a_name);
 	ADD_SMALL("unmount", test_unmount);
 	return g_test_run();
 }
