@@ -179,6 +179,8 @@ static void on_counted(CacheOp *op)
 		op->whole = false;
 	}
 	g_mutex_unlock(&cache->lock);
+	if (waits && !ended)
+		cache_rename_want_place(cache, op->counted);
 	if (!waits)
 		op->after_count(op);
 	else if (ended)

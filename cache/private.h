@@ -730,9 +730,9 @@ void cache_rename_note_from(CacheRecord *record);
 CacheNode *cache_rename_circle_locked(Cache *cache, const CacheNode *node, const char *uri);
 /* It is replaced there: nothing of it is to be removed any more. In a transaction. */
 bool cache_rename_give_place_locked(Cache *cache, CacheNode *node, GError **error);
-/* Something new is to go where a file was that was removed while it is open: what is missing of
- * that is fetched, and then it goes from there before its last close. On the worker, no lock held.
- */
+/* Something new is to go to `uri`, or it is a folder that is to go. What was removed there while it
+ * is open is fetched as far as it is missing, and goes before its last close. On the worker, no
+ * lock held. */
 void cache_rename_want_place(Cache *cache, const char *uri);
 /* The last close of what was replaced while it was open: its content need not come here any more.
  */

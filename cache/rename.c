@@ -178,25 +178,29 @@ static void keep(Cache *cache, CacheNode *node)
 	}
 }
 
-static CacheNode *find_nameless_locked(Cache *cache, const char *uri)
+/* Of files that were removed while they are open; pinned. */
+static GSList *find_nameless_locked(Cache *cache, const char *uri)
 {
+	g_autofree char *below = g_strconcat(uri, "/", NULL);
+	GSList *found = NULL;
 	GHashTableIter iter;
 	void *value;
 	g_hash_table_iter_init(&iter, cache->nodes);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
 		CacheNode *node = value;
-		if (node->r.parent == CACHE_PARENT_UNLINKED &&
-		    g_strcmp0(node->r.moved_from, uri) == 0)
-			return cache_node_pin_locked(node);
+		const char *from = node->r.moved_from;
+		if (node->r.parent == CACHE_PARENT_UNLINKED && from &&
+		    (g_str_equal(from, uri) || g_str_has_prefix(from, below)))
+			found = g_slist_prepend(found, cache_node_pin_locked(node));
 	}
-	return NULL;
+	return found;
 }
 
-void cache_rename_want_place(Cache *cache, const char *uri)
+static void want_place(Cache *cache, CacheNode *node)
 {
 	g_mutex_lock(&cache->lock);
-	CacheNode *node = find_nameless_locked(cache, uri);
-	bool idle = node && !node->keeping;
+	bool fits = node->r.size <= (gint64)cache->room.limit;
+	bool idle = !node->keeping && node->r.moved_from && fits;
 	if (idle)
 		keep_locked(cache, node);
 	bool starts = idle && node->keeping;
@@ -206,9 +210,18 @@ void cache_rename_want_place(Cache *cache, const char *uri)
 	if (starts)
 		keep(cache, node);
 	g_mutex_lock(&cache->lock);
-	if (node)
-		cache_node_put_locked(cache, node);
+	cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
+}
+
+void cache_rename_want_place(Cache *cache, const char *uri)
+{
+	g_mutex_lock(&cache->lock);
+	GSList *nodes = find_nameless_locked(cache, uri);
+	g_mutex_unlock(&cache->lock);
+	for (GSList *l = nodes; l; l = l->next)
+		want_place(cache, l->data);
+	g_slist_free(nodes);
 }
 
 void cache_rename_keep_no_more_locked(CacheNode *node)

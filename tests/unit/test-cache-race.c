@@ -84,6 +84,27 @@ static void test_made_anew_while_open(Fixture *f, const void *data)
 	assert_there(f, "f", "new");
 }
 
+/* Nor does who removes the folder that it was in. */
+static void test_folder_removed_while_open(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
+	CacheAttr folder, attr;
+	g_assert_true(sync_mkdir(f->cache, f->home, "d", &folder, &error));
+	put_and_restart(f, "d/f", big);
+	CacheId d = find(f, "d");
+	g_assert_true(sync_lookup(f->cache, d, "f", &attr, &error));
+	CacheFile *file = open_file(f, attr.id, O_RDONLY);
+	g_free(sync_read(file, 20 * 1024 * 1024, 10, &error));
+	g_assert_true(sync_unlink(f->cache, d, "f", &error));
+	g_assert_true(sync_rmdir(f->cache, f->home, "d", &error));
+	g_assert_no_error(error);
+	assert_gone(f, "d");
+	g_autofree char *text = sync_read(file, 0, 10, &error);
+	g_assert_cmpstr(text, ==, "xxxxxxxxxx");
+	cache_file_release(file);
+}
+
 static void test_rename_over_open(Fixture *f, const void *data)
 {
 	CacheId id = make(f, "t", "what was there");
@@ -573,6 +594,7 @@ int main(int argc, char **argv)
 	ADD("race/unlink-open-in-flight", test_unlink_open_in_flight);
 	ADD("race/unlink-while-draining", test_unlink_while_draining);
 	ADD("race/made-anew-while-open", test_made_anew_while_open);
+	ADD("race/folder-removed-while-open", test_folder_removed_while_open);
 	ADD("race/rename-over-open", test_rename_over_open);
 	ADD("race/rename-over-open-remote", test_rename_over_open_remote);
 	ADD("race/two-writers", test_two_writers);
