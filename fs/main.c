@@ -159,6 +159,7 @@ static int run(Program *program)
 	};
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* EFBIG is told to whoever writes */
 	FsMount *mount = fs_mount_new(&mount_options);
 	int status = run_session(program, mount);
 	fs_mount_free(mount);

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -235,3 +236,20 @@ def test_statfs_tells_what_can_be_written(world, platform):
     assert space.f_bavail * space.f_frsize <= MIB
     platform.control("/release")
     until(lambda: os.statvfs(home.path).f_bavail * space.f_frsize == 8 * MIB)
+
+
+def test_files_that_are_too_large_for_the_daemon(world):
+    """`ulimit -f` where it was mounted: a write fails, and nobody is killed."""
+    platform = world.server()
+    home = world.mount(platform)
+    resource.prlimit(home.pid, resource.RLIMIT_FSIZE, (8 * MIB, 8 * MIB))
+    fd = os.open(home / "large", os.O_WRONLY | os.O_CREAT)
+    for _ in range(8):
+        assert os.write(fd, b"x" * MIB) == MIB
+    with fails_with(errno.EFBIG):
+        os.write(fd, b"x" * MIB)
+    with fails_with(errno.EFBIG):
+        os.close(fd)
+    (home / "small").write_bytes(b"content")
+    until(lambda: (platform.home / "small").exists())
+    assert not (platform.home / "large").exists()
