@@ -361,12 +361,14 @@ void fs_op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *data, o
 	target.buf[0].fd = span.fd;
 	target.buf[0].pos = (off_t)span.offset;
 	ssize_t written = fuse_buf_copy(&target, data, 0);
-	/* Fewer bytes than asked for are no loss: the writer is told the number. */
-	cache_file_write_end(file, &span, written > 0 ? (gsize)written : 0,
-	                     written < 0 ? (int)-written : 0);
+	/* Fewer bytes than asked for are no loss: the writer is told the number. But of mapped
+	 * pages the kernel takes them for all. */
+	bool less = written >= 0 && (gsize)written < size && fi->writepage;
+	int err = written < 0 ? (int)-written : less ? EIO : 0;
+	cache_file_write_end(file, &span, written > 0 ? (gsize)written : 0, err);
 	tell_moved(reply->mount, ino, (guint64)offset, &span);
-	if (written < 0)
-		fs_reply_err(reply, (int)-written);
+	if (err != 0)
+		fs_reply_err(reply, err);
 	else
 		fs_reply_write(reply, (gsize)written);
 }

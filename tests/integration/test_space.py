@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import errno
 import hashlib
+import mmap
 import os
 import resource
 import signal
@@ -253,3 +254,21 @@ def test_files_that_are_too_large_for_the_daemon(world):
     (home / "small").write_bytes(b"content")
     until(lambda: (platform.home / "small").exists())
     assert not (platform.home / "large").exists()
+
+
+def test_a_mapping_of_which_a_part_is_lost(world):
+    """The kernel takes a short write of mapped pages for a whole one."""
+    platform = world.server()
+    home = world.mount(platform)
+    fd = os.open(home / "mapped", os.O_RDWR | os.O_CREAT)
+    os.ftruncate(fd, MIB)
+    resource.prlimit(home.pid, resource.RLIMIT_FSIZE, (MIB // 2, MIB // 2))
+    with mmap.mmap(fd, MIB) as mapping:
+        mapping[:] = b"x" * MIB
+        with contextlib.suppress(OSError):
+            mapping.flush()
+    with contextlib.suppress(OSError):
+        os.close(fd)
+    until(lambda: state(home / "mapped") in ("failed", "clean"))
+    assert state(home / "mapped") == "failed"
+    assert not (platform.home / "mapped").exists()
