@@ -270,7 +270,7 @@ static void run(void *data)
 	for (int lane = 0; lane < 2; lane++) {
 		for (;;) {
 			g_autoptr(GError) error = NULL;
-			GSList *failed = NULL;
+			GSList *failed = NULL, *drained = NULL;
 			CacheJob *job = NULL;
 			g_mutex_lock(&cache->lock);
 			CacheNode *node = has_room_locked(cache, lane)
@@ -280,20 +280,17 @@ static void run(void *data)
 				node->queued = false;
 				job = start_locked(cache, node, &failed, &error);
 				cache_node_put_locked(cache, node);
+				cache_queue_check_drained_locked(cache, &drained);
 			}
 			g_mutex_unlock(&cache->lock);
 			cache_publishers_run(failed, NULL, error);
+			cache_calls_run(cache, drained, NULL);
 			if (job)
 				cache_upload_start(job);
 			if (!node)
 				break;
 		}
 	}
-	GSList *drained = NULL;
-	g_mutex_lock(&cache->lock);
-	cache_queue_check_drained_locked(cache, &drained);
-	g_mutex_unlock(&cache->lock);
-	cache_calls_run(cache, drained, NULL);
 }
 
 /* --- changing what is on its way --- */
