@@ -26,6 +26,35 @@ static CacheNode *get_folder_locked(Cache *cache, CacheId id, GError **error)
 /* --- mkdir --- */
 
 static void mkdir_made(CacheOp *op);
+static void mkdir_begin(CacheOp *op);
+
+static void on_left(Cache *cache, const GError *error, void *data)
+{
+	CacheOp *op = data;
+	if (op->answered)
+		cache_op_end(op, NULL, NULL);
+	else
+		mkdir_begin(op);
+}
+
+/* What is there is a file that is still to be removed: that is waited for. */
+static bool waits_for_removal(CacheOp *op)
+{
+	Cache *cache = op->cache;
+	g_autofree char *uri = g_strdup(gss_resource_uri(op->resource));
+	g_mutex_lock(&cache->lock);
+	bool waits = uri && g_hash_table_contains(cache->hidden, uri) && !op->answered &&
+	             !cache->stopping;
+	if (waits) {
+		cache_removal_look_locked(cache, uri);
+		cache->removal_waiters = cache_calls_add(cache->removal_waiters, on_left, op);
+		op->whole = false;
+	}
+	g_mutex_unlock(&cache->lock);
+	if (waits)
+		cache_rename_want_place(cache, uri);
+	return waits;
+}
 
 /* The answer was lost, or a refusal without a reason: what is there now? */
 static void mkdir_asked(CacheOp *op)
@@ -35,6 +64,8 @@ static void mkdir_asked(CacheOp *op)
 		cache_op_end_error(op);
 	else if (type == GSS_TYPE_FOLDER && op->tries)
 		mkdir_made(op);
+	else if (type == GSS_TYPE_FILE && waits_for_removal(op))
+		return;
 	else if (type != GSS_TYPE_NOTEXIST) {
 		g_mutex_lock(&op->cache->lock);
 		op->parent->list_until = 0;

@@ -170,6 +170,7 @@ static void on_counted(CacheOp *op)
 	g_mutex_lock(&cache->lock);
 	bool waits = !op->error && !op->entries && (op->hidden || op->left) && !op->answered;
 	bool ended = op->left || cache->removals_ended != op->removals_ended;
+	g_autofree char *uri = g_strdup(op->counted);
 	cache_folder_asked_locked(cache);
 	if (waits && cache->stopping) {
 		op->error = g_error_new_literal(CACHE_ERROR, ECANCELED, "unmounting");
@@ -179,12 +180,12 @@ static void on_counted(CacheOp *op)
 		op->whole = false;
 	}
 	g_mutex_unlock(&cache->lock);
-	if (waits && !ended)
-		cache_rename_want_place(cache, op->counted);
 	if (!waits)
 		op->after_count(op);
 	else if (ended)
 		count(op);
+	else
+		cache_rename_want_place(cache, uri);
 }
 
 static void count(CacheOp *op)

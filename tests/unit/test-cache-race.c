@@ -302,6 +302,22 @@ static void test_changed_in_a_circle(Fixture *f, const void *data)
 	g_assert_cmpint(cache_state(f->cache, a), ==, CACHE_STATE_CONFLICT);
 }
 
+/* What a rename leaves behind on GSS is waited for by a folder that takes its name. */
+static void test_folder_in_the_place_of_a_file(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	make(f, "f", "content");
+	drain(f);
+	control(f, "", "latency=100");
+	move(f, "f", "g");
+	g_assert_true(sync_mkdir(f->cache, f->home, "f", &attr, &error));
+	g_assert_no_error(error);
+	drain(f);
+	assert_names(f, "f/ g");
+	assert_there(f, "g", "content");
+}
+
 /* A folder that GSS has, with content that it has never seen. */
 static void test_folder_of_local_content(Fixture *f, const void *data)
 {
@@ -602,6 +618,7 @@ int main(int argc, char **argv)
 	ADD("race/truncate-in-download", test_truncate_in_download);
 	ADD("race/names-in-a-circle", test_names_in_a_circle);
 	ADD("race/changed-in-a-circle", test_changed_in_a_circle);
+	ADD("race/folder-in-the-place-of-a-file", test_folder_in_the_place_of_a_file);
 	ADD("race/folder-of-local-content", test_folder_of_local_content);
 	ADD("race/flush-while-reading", test_flush_while_reading);
 	ADD("race/rewritten-ten-times", test_rewritten_ten_times);
