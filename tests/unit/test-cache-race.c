@@ -256,10 +256,10 @@ static void test_truncate_in_download(Fixture *f, const void *data)
 }
 
 /* Files that take each other's names before GSS hears of any; also by a cache that is killed
- * meanwhile. */
+ * before the first is sent, or while it is. */
 static void test_names_in_a_circle(Fixture *f, const void *data)
 {
-	for (int killed = 0; killed < 2; killed++) {
+	for (int killed = 0; killed < 3; killed++) {
 		make(f, "a", "was a");
 		make(f, "b", "b it was");
 		make(f, "c", "and this is c");
@@ -269,9 +269,15 @@ static void test_names_in_a_circle(Fixture *f, const void *data)
 		move(f, "c", "a");
 		move(f, "b", "c");
 		move(f, "t", "b");
+		control(f, "", "latency=0");
+		if (killed == 2) {
+			control(f, "/fault?method=PUT&path=*&hold=before", "");
+			await_counter(f, "held", 1);
+		}
 		if (killed)
 			kill_cache(f, NULL);
-		control(f, "", "latency=0");
+		control(f, "/reset", "");
+		control(f, "/release", "");
 		drain(f);
 		assert_names(f, "a b c");
 		assert_there(f, "a", "and this is c");
