@@ -379,8 +379,7 @@ static const char help[] =
 	"  password=...\n"
 	"\n"
 	"Exit status: 0 mounted, or (with -f) ended with everything uploaded; 1 not mounted, or\n"
-	"something is left to upload; 2 wrong usage; 77 not mounted, since the login was "
-        "refused.\n";
+	"something is left to upload; 2 wrong usage; 77 the login was refused.\n";
 
 void fs_options_print_help(void)
 {

@@ -508,8 +508,8 @@ def test_standard_streams_that_are_closed(world, platform, option):
     process = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words], env=world.environment | LOGIN)
     until(lambda: is_mounted(at) or process.poll() not in (None, 0), "the mount")
     assert is_mounted(at)
-    pid = process.pid if option else next(world.daemons())
     assert option or process.wait(30 * SLOW) == 0
+    pid = process.pid if option else next(world.daemons())
     assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
     (at / "f").write_text("x")
     settled(at / "f")
