@@ -30,7 +30,7 @@ build=$top/build-test
 results=$build/results
 stages=
 # The tests wait more than they work.
-jobs=$(($(nproc) * 2))
+jobs=$(($(nproc) * 3))
 
 for argument in "$@"; do
 	case $argument in
