@@ -151,31 +151,38 @@ void cache_node_free(CacheNode *node)
 	g_free(node);
 }
 
-/* The end of a node without a name: the journal forgets it and its blob, and what a rename or an
- * unlink while it was open left on GSS is to be removed. */
+/* The journal forgets it and its blob, and what a rename or an unlink while it was open left on GSS
+ * is to be removed. */
+static bool forget_locked(Cache *cache, CacheNode *node, GError **error)
+{
+	const CacheRecord *r = &node->r;
+	if (!cache_store_begin(cache->store, error))
+		return false;
+	bool ok = (!r->moved_from ||
+	           cache_store_insert_removal(cache->store, r->moved_from, &r->from,
+	                                      r->from_attempted, r->from_hash, 0, error)) &&
+	          cache_queue_drop_generations_locked(cache, node, G_MAXINT64, error) &&
+	          (!r->blob || cache_store_give_up_blob(cache->store, r->blob, error)) &&
+	          cache_store_remove(cache->store, r->id, error);
+	return cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
+}
+
+/* The end of a node without a name. */
 static void bury_locked(Cache *cache, CacheNode *node)
 {
 	g_autoptr(GError) error = NULL;
-	bool ok = cache_store_begin(cache->store, &error);
-	if (ok) {
-		ok = (!node->r.moved_from ||
-		      cache_store_insert_removal(cache->store, node->r.moved_from, &node->r.from,
-		                                 node->r.from_attempted, node->r.from_hash, 0,
-		                                 &error)) &&
-		     cache_queue_drop_generations_locked(cache, node, G_MAXINT64, &error) &&
-		     (!node->r.blob ||
-		      cache_store_give_up_blob(cache->store, node->r.blob, &error)) &&
-		     cache_store_remove(cache->store, node->r.id, &error);
-		ok = cache_store_end(cache->store, ok, ok ? &error : NULL) && ok;
-	}
-	if (!ok) {
+	cache->parting -= node->r.moved_from && cache->parting > 0;
+	/* The ballast may have gone for it. */
+	if (!forget_locked(cache, node, &error) &&
+	    (error->code != ENOSPC || !forget_locked(cache, node, NULL))) {
 		/* Recovery removes what is left at the next mount. */
 		g_warning("%s: %s", cache->path, error->message);
+		cache_drain_look_soon_locked(cache);
 		return;
 	}
+	g_clear_error(&error);
 	CACHE_CRASH_POINT("node.buried");
 	if (node->r.moved_from) {
-		cache->parting -= cache->parting > 0;
 		if (!cache_removal_load_locked(cache, &error))
 			g_warning("%s: %s", cache->path, error->message);
 		cache_removal_run(cache);
