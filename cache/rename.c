@@ -129,7 +129,8 @@ static void on_kept(Cache *cache, const GError *error, void *data)
 	if (error && error->code != ECANCELED && !stays)
 		g_message("%s: was replaced while it is open; what was not read of it is lost: %s",
 		          keep->uri, error->message);
-	if (stays && !error)
+	/* What is not there any more cannot be fetched later either. */
+	if (stays && (!error || error->code == ESTALE))
 		leave_place_locked(cache, keep->node);
 	g_hash_table_remove(cache->kept, keep->uri);
 	GHashTableIter iter;

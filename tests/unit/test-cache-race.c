@@ -3,6 +3,7 @@
 #include "test-cache-world.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
 
@@ -82,6 +83,27 @@ static void test_made_anew_while_open(Fixture *f, const void *data)
 	cache_file_release(file);
 	drain(f);
 	assert_there(f, "f", "new");
+}
+
+/* A teammate has put another there since: the rest of what was removed is gone for good. */
+static void test_made_anew_while_replaced(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
+	put_and_restart(f, "f", big);
+	CacheFile *file = open_file(f, find(f, "f"), O_RDONLY);
+	g_free(sync_read(file, 20 * 1024 * 1024, 10, &error));
+	g_assert_no_error(error);
+	delete (f, "f");
+	put_there(f, "f", "a teammate's");
+	f->cache->patience = 10 * G_USEC_PER_SEC;
+	CacheId id = make(f, "f", "new");
+	g_free(sync_publish(f->cache, id, &error));
+	g_assert_error(error, CACHE_ERROR, ESTALE);
+	drain(f);
+	assert_there(f, "f", "a teammate's");
+	g_assert_cmpint(cache_state(f->cache, id), ==, CACHE_STATE_CONFLICT);
+	cache_file_release(file);
 }
 
 /* Nor does who removes the folder that it was in. */
@@ -616,6 +638,7 @@ int main(int argc, char **argv)
 	ADD("race/unlink-open-in-flight", test_unlink_open_in_flight);
 	ADD("race/unlink-while-draining", test_unlink_while_draining);
 	ADD("race/made-anew-while-open", test_made_anew_while_open);
+	ADD("race/made-anew-while-replaced", test_made_anew_while_replaced);
 	ADD("race/folder-removed-while-open", test_folder_removed_while_open);
 	ADD("race/rename-over-open", test_rename_over_open);
 	ADD("race/rename-over-open-remote", test_rename_over_open_remote);
