@@ -142,7 +142,8 @@ run_as_user()
 		done | awk '!seen[$0]++'
 	) | xargs -P "$jobs" -I NAME sh -c '
 		stage=$1 log=$2 name=$3
-		if runuser -u nobody -- env -C "$stage/home" HOME="$stage/home" TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 \
+		# gssctl finds all mounts there are: each file sees its own only.
+		if unshare -m --propagation private runuser -u nobody -- env -C "$stage/home" HOME="$stage/home" TMPDIR=/tmp PYTHONDONTWRITEBYTECODE=1 \
 			GSSFS_QUICK=1 GSSFS_BIG_MIB=64 GSSFS_JUNIT_DIR="$stage/results" \
 			GSSFS="$stage/gssfs" GSSCTL="$stage/gssctl" GSSCTL_BASH="$stage/gssctl.bash" \
 			GSS_LOCAL="$stage/gss-local" \
