@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "cache/upload.h"
+
 #define SAVE_MS 500
 #define SAVE_MAX 1024 /* nodes that wait to be journaled */
 

@@ -1,6 +1,7 @@
 /* Bursts: while many small files are written one after the other, as by cp -r, whoever writes them
  * is not to share processors and journal with their uploads, which begin in the first pause. */
 #include "cache/private.h"
+#include "cache/upload.h"
 
 #define FEW 4 /* files that are no burst: they are never held up */
 #define PAUSE_MS 30

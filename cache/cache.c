@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cache/upload.h"
+
 #define TAKE_OVER_MS 30000
 #define WORD_MS 5000
 

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "cache/upload.h"
+
 #define FLUSH_AGAIN_MS 1000
 
 bool cache_change_begin_locked(Cache *cache, CacheNode *node, guint64 offset, GError **error)

@@ -8,6 +8,7 @@
 #include "cache/crash.h"
 #include "cache/private.h"
 #include "cache/sum.h"
+#include "cache/upload.h"
 #include "gss/uri.h"
 
 #define MARK ".conflict-"

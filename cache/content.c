@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "cache/upload.h"
+
 #define SAVE_MS 2000 /* one transaction for all that comes meanwhile */
 
 CacheContent *cache_content_new(Cache *cache, CacheId node, CacheBlobId blob, int fd)

@@ -1,5 +1,6 @@
 /* What is still to be done, and who waits for its end. */
 #include "cache/private.h"
+#include "cache/upload.h"
 
 void cache_pending(Cache *cache, CachePending *ret)
 {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "cache/upload.h"
 #include "gss/uri.h"
 
 #define WRITE_OUT_BYTES                                                          \

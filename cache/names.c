@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "cache/upload.h"
 #include "gss/uri.h"
 
 static bool may_change(Cache *cache, GError **error)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "cache/upload.h"
+
 gint64 cache_now_ns(void)
 {
 	struct timespec now;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "cache/upload.h"
+
 #define ASK_MIN_MS 100
 #define ASK_MAX_MS 1000
 #define ASKS_OF_NOTHING 5

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "cache/upload.h"
+
 /* What always fails gets as far each time: from then on that is no progress any more. */
 #define TRIES_THAT_COUNT 6
 /* Without a login nothing moves, however long one waits; for so long one may be on its way. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "cache/upload.h"
 #include "gss/uri.h"
 
 #define LARGE_BYTES (1024 * 1024) /* from here on a file takes the lane for large bodies */

@@ -11,6 +11,7 @@
 
 #include "cache/crash.h"
 #include "cache/sum.h"
+#include "cache/upload.h"
 #include "gss/uri.h"
 
 #define AT_ONCE 8

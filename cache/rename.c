@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "cache/upload.h"
 #include "gss/uri.h"
 
 void cache_rename_note_from(CacheRecord *r)

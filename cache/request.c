@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cache/upload.h"
+
 #define CLOSING_LOOKS 40
 #define CLOSING_LOOK_MS 25
 

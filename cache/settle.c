@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "cache/upload.h"
+
 /* It lost its name to another file while it was sent: that one replaces what came of it. Pinned. */
 static CacheNode *find_heir_locked(const CacheJob *job)
 {

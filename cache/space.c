@@ -18,6 +18,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "cache/upload.h"
+
 #define PIECE_BYTES (16 * 1024 * 1024)  /* written between two measurings */
 #define TICK_MS 1000                    /* other programs free room, too, and nobody tells */
 #define WAITING_MAX (256 * 1024 * 1024) /* bytes of requests that are held in memory */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cache/upload.h"
 #include "gss/uri.h"
 
 #define TELL_MS 100 /* changes that come together are told once */

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "cache/upload.h"
+
 #define BATCH_MAX 64
 #define GATHER_US (50 * G_TIME_SPAN_MILLISECOND)
 

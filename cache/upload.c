@@ -7,6 +7,7 @@
 
 #include "cache/conflict.h"
 #include "cache/sum.h"
+#include "cache/upload.h"
 
 static void run_step(void *data)
 {

@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cache/upload.h"
+
 static gint full;     /* atomic */
 static char *ballast; /* atomic: while this is there the disk is full; NULL: never */
 

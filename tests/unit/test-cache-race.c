@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include "cache/private.h"
+#include "cache/upload.h"
 
 /* --- open files --- */
 
