@@ -12,7 +12,7 @@ void cache_pending(Cache *cache, CachePending *ret)
 	while (g_hash_table_iter_next(&iter, &key, NULL)) {
 		CacheNode *node = key;
 		ret->files++;
-		if (node->r.state != CACHE_STATE_DIRTY || node->write_errno) {
+		if (cache_node_parked(node)) {
 			ret->parked++;
 			continue;
 		}
@@ -36,8 +36,7 @@ static bool drained_locked(Cache *cache)
 	void *key;
 	g_hash_table_iter_init(&iter, cache->dirty);
 	while (g_hash_table_iter_next(&iter, &key, NULL)) {
-		CacheNode *node = key;
-		if (node->r.state == CACHE_STATE_DIRTY && !node->write_errno)
+		if (!cache_node_parked(key))
 			return false;
 	}
 	return true;
@@ -76,6 +75,22 @@ static void on_drained(Cache *cache, const GError *error, void *data)
 	drain->callback(error, drain->data);
 }
 
+/* What they wait for may have gone meanwhile. */
+static void try_blocked_locked(Cache *cache)
+{
+	GHashTableIter iter;
+	void *key;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheNode *node = key;
+		if (!node->blocked || node->job)
+			continue;
+		node->blocked = false;
+		cache_worker_cancel(&node->retry);
+		cache_queue_consider_locked(cache, node);
+	}
+}
+
 void cache_drain(Cache *cache, CacheCallback callback, void *data)
 {
 	Drain *drain = g_new(Drain, 1);
@@ -83,6 +98,7 @@ void cache_drain(Cache *cache, CacheCallback callback, void *data)
 	GSList *calls = NULL;
 	g_mutex_lock(&cache->lock);
 	cache->drainers = cache_calls_add(cache->drainers, on_drained, drain);
+	try_blocked_locked(cache);
 	cache_burst_end_locked(cache);
 	cache_queue_run_locked(cache);
 	cache_queue_check_drained_locked(cache, &calls);

@@ -259,6 +259,7 @@ struct CacheNode {
 	guint64 sealed; /* newest generation that is complete: the next write begins another */
 	guint64 summed; /* newest generation of which a try left the sum */
 	char *sum;
+	bool blocked; /* its last try found its place on GSS taken by what is parked */
 	guint aborts, tries;
 	guint failures; /* since somebody began to wait for it */
 	GSList *idle;   /* CacheCall: wait for the job's end */
@@ -273,6 +274,12 @@ struct CacheNode {
 static inline bool cache_node_dirty(const CacheNode *node)
 {
 	return !node->r.folder && node->r.generation != node->r.published;
+}
+
+/* Nothing comes of it before somebody does something: nobody waits for that. */
+static inline bool cache_node_parked(const CacheNode *node)
+{
+	return node->r.state != CACHE_STATE_DIRTY || node->write_errno || node->blocked;
 }
 
 static inline bool cache_node_whole(const CacheNode *node)
@@ -624,6 +631,8 @@ void cache_rename_note_from(CacheRecord *record);
  * one that was at `uri` in a circle with `node`, and will it be here as a whole, so that it may be
  * replaced there before it has arrived under its new name? NULL: no. */
 CacheNode *cache_rename_circle_locked(Cache *cache, const CacheNode *node, const char *uri);
+/* Is what was renamed from `uri` parked, so that it does not go from there? */
+bool cache_rename_stuck_locked(Cache *cache, const char *uri);
 /* It is replaced there: nothing of it is to be removed any more. In a transaction. */
 bool cache_rename_give_place_locked(Cache *cache, CacheNode *node, GError **error);
 /* Something new is to go to `uri`, or it is a folder that is to go. What was removed there while it

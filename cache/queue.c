@@ -239,6 +239,7 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 		return NULL;
 	}
 	node->job = job;
+	node->blocked = false;
 	/* What came before its turn was its progress, too. */
 	node->progress_at = MAX(node->progress_at, cache->moved_at);
 	cache->calls++;
@@ -582,6 +583,7 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	bool parted = false;
 	g_mutex_lock(&cache->lock);
 	node->job = NULL;
+	node->blocked = job->blocked;
 	if (job->sending)
 		g_hash_table_remove(cache->sending, job->address);
 	cache_job_look_end_locked(job);

@@ -248,6 +248,12 @@ static CacheNode *find_left_locked(Cache *cache, const char *uri)
 	return NULL;
 }
 
+bool cache_rename_stuck_locked(Cache *cache, const char *uri)
+{
+	const CacheNode *left = find_left_locked(cache, uri);
+	return left && cache_node_parked(left);
+}
+
 /* Where it creates something new; NULL: it replaces something, or has no place. */
 static char *find_address_locked(Cache *cache, const CacheNode *node)
 {

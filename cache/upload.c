@@ -456,6 +456,7 @@ static bool leaving(CacheJob *job)
 	bool hidden = uri && g_hash_table_contains(job->cache->hidden, uri);
 	if (hidden)
 		cache_removal_look_locked(job->cache, uri);
+	job->blocked = hidden && cache_rename_stuck_locked(job->cache, uri);
 	g_mutex_unlock(&job->cache->lock);
 	if (hidden)
 		cache_rename_want_place(job->cache, uri);
@@ -574,7 +575,10 @@ static void judge(CacheJob *job)
 		fail(job, EAGAIN, "it waits until an older version has arrived");
 	} else if (!job->back && leaving(job)) {
 		job->untouched = true;
-		fail(job, EAGAIN, "it waits until what had its name is removed from GSS");
+		fail(job, EAGAIN,
+		     job->blocked ? "what had its name is still there on GSS, for it is not "
+		                    "uploaded under its new one"
+		                  : "it waits until what had its name is removed from GSS");
 	} else if (same_as_ours(job)) {
 		is_there(job); /* somebody else has put the same there */
 	} else {

@@ -40,6 +40,7 @@ struct CacheJob {
 	bool partial;   /* it failed since what is not held here is gone */
 	bool cut_short; /* it failed since GSS has less than was sent, as `result` */
 	bool untouched; /* it failed before GSS can have changed anything */
+	bool blocked;   /* it failed since what had its name is parked */
 	GssResource *resource;
 	GssVersion result;
 	GssVersion looked; /* what was there when it was sent */

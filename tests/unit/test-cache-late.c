@@ -368,6 +368,34 @@ static void test_cut_off_and_moved(Fixture *f, const void *data)
 	assert_there(f, "g", "whole");
 }
 
+/* What was renamed is parked and stays where it was on GSS: a new file there is not waited for, and
+ * does not replace it. */
+static void test_blocked(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	make(f, "f", "old");
+	drain(f);
+	control(f, "/fault?method=POST&path=*/g&status=405&times=1000", "");
+	move(f, "f", "g");
+	make(f, "f", "new");
+	for (int round = 0; round < 2; round++) {
+		g_assert_true(sync_drain(f->cache, &error));
+		CachePending pending;
+		cache_pending(f->cache, &pending);
+		g_assert_cmpint(pending.files, ==, 2);
+		g_assert_cmpint(pending.parked, ==, 2);
+		assert_there(f, "f", "old");
+		stop_cache(f);
+		start_cache(f);
+	}
+	control(f, "/reset", "");
+	rewrite(f, find(f, "g"), "renamed");
+	drain(f);
+	drain(f); /* it may have been looked at too early */
+	assert_there(f, "f", "new");
+	assert_there(f, "g", "renamed");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -393,5 +421,6 @@ int main(int argc, char **argv)
 	ADD("late/removal-refused", test_removal_refused);
 	ADD("late/rename-not-journaled", test_rename_not_journaled);
 	ADD("late/cut-off-and-moved", test_cut_off_and_moved);
+	ADD("late/blocked", test_blocked);
 	return g_test_run();
 }
