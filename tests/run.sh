@@ -127,7 +127,7 @@ run_as_user()
 	fi
 	mkdir "$stage/home" "$stage/results" "$stage/tests"
 	cp -r "$top/tests/integration" "$top/tests/waiter" "$stage/tests" &&
-		cp -r "$top/README.md" "$top/man" "$build/gcc/fs/gssfs" "$build/gcc/fs/ctl/gssctl" \
+		cp -r "$top/README.md" "$top/man" "$top/systemd" "$build/gcc/fs/gssfs" "$build/gcc/fs/ctl/gssctl" \
 			"$top/fs/ctl/gssctl.bash" "$build/gcc/tests/gss-local/gss-local" "$stage" &&
 		chmod -R a+rX "$stage" && chown nobody "$stage/home" "$stage/results" || exit 1
 	mkdir -p "$results/user"
