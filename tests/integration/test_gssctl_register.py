@@ -187,7 +187,7 @@ def test_what_joins_a_command_is_told_of_its_end(world, home, platform, removes,
         words = ["images", "rm", "-y", "a.simg", "-m", home.path] if removes else ["register", home / "a.simg"]
         waiting = Waiting(world, *words)
         until(lambda: writes_to(waiting.process, home / ".register"))
-        time.sleep(0.3 * SLOW)
+        time.sleep(0.3 * SLOW)  # nothing tells that its write, which follows the open, has joined
         platform.control("/release")
         out, err = waiting.end(FAILED if fails else OK)
         process.wait(20 * SLOW)

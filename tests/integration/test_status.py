@@ -493,7 +493,7 @@ def test_waiting_for_an_upload_without_a_login(world, platform, by_file):
     waiters(errno.EKEYREJECTED)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiter = pool.submit((by_file / ".register").write_text, "f f.simg\n")
-        time.sleep(1)
+        time.sleep(1)  # well within the 5 s for which a login may be on its way
         write_credentials(world, LOGIN)
         assert waiter.result(30 * SLOW)
 
