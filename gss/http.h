@@ -47,6 +47,7 @@ typedef struct GssTransfer GssTransfer;
 /* The head of an answer; belongs to the transfer. */
 typedef struct {
 	long status;         /* 0: there is no answer */
+	bool early;          /* a success, said before the request was sent whole */
 	gint64 length;       /* Content-Length, -1 unknown */
 	const char *host;    /* that gave it, for messages */
 	GHashTable *headers; /* lower-case name → value; the first of several */

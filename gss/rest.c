@@ -205,7 +205,7 @@ static void on_done(const GssAnswer *answer, const GError *error, void *data)
 	bool denied = answer->status == 401 || answer->status == 403;
 	rest->transfer = NULL;
 	/* The status says what became of a change, whatever happens to the rest of the answer. */
-	bool told = rest->spec.modifying && rest->accepted;
+	bool told = rest->spec.modifying && rest->accepted && !answer->early;
 	bool cancelled = g_error_matches(error, GSS_ERROR, ECANCELED);
 	/* A service that refuses an upload early may close before its 401 could be read. */
 	bool cut = answer->status == 0 && rest->spec.has_body &&

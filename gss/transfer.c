@@ -42,12 +42,17 @@ static void forget_answer(GssTransfer *transfer)
 	transfer->answer.host = transfer->url.host;
 }
 
-/* All is said that is wanted; a success that came before the request was sent whole is no end. */
+/* A success of what has not arrived is none: the rest must follow. */
+static bool is_early(const GssTransfer *transfer)
+{
+	return transfer->final && transfer->answer.status < 300 &&
+	       transfer->sent < transfer->request.length;
+}
+
+/* All is said that is wanted. */
 static bool is_answered(const GssTransfer *transfer)
 {
-	const GssRequest *request = &transfer->request;
-	bool early = transfer->answer.status < 300 && transfer->sent < request->length;
-	return transfer->enough && !early;
+	return transfer->enough && !is_early(transfer);
 }
 
 /* Content-Length as it stands there, for HEAD as well; a chunked body has none. */
@@ -414,7 +419,7 @@ static Phase phase(GssTransfer *transfer)
 {
 	long request_bytes = 0;
 	if (transfer->final)
-		return RECEIVING;
+		return is_early(transfer) ? SENDING : RECEIVING;
 	if (curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &request_bytes) != CURLE_OK ||
 	    request_bytes == 0)
 		return CONNECTING;
@@ -486,6 +491,7 @@ GError *gss_transfer_late(GssTransfer *transfer)
 	bool unknown = transfer->request.modifying && sent_whole(transfer);
 	if (is_answered(transfer))
 		return NULL;
+	transfer->answer.early = is_early(transfer);
 	switch (phase(transfer)) {
 	case CONNECTING:
 		return g_error_new(GSS_ERROR, ETIMEDOUT, "%s: no connection in time", host);
@@ -547,11 +553,16 @@ GError *gss_transfer_outcome(GssTransfer *transfer, CURLcode code)
 {
 	if (transfer->error != NULL)
 		return g_steal_pointer(&transfer->error);
-	if (transfer->enough && transfer->final)
-		return NULL;
-	if (code == CURLE_OK && transfer->final)
+	transfer->answer.early = is_early(transfer);
+	if (transfer->final && !transfer->answer.early && (transfer->enough || code == CURLE_OK))
 		return NULL;
 	const char *host = transfer->url.host;
+	if (code == CURLE_OK && transfer->final) /* “Connection: close” ends the sending as well */
+		return g_error_new(GSS_ERROR, EIO,
+		                   "%s: answered with status %ld when %" G_GUINT64_FORMAT
+		                   " of %" G_GUINT64_FORMAT " bytes were sent",
+		                   host, transfer->answer.status, transfer->sent,
+		                   transfer->request.length);
 	if (code == CURLE_OK)
 		return g_error_new(GSS_ERROR, EPROTO, "%s: the answer has no head", host);
 	int number = code_errno(transfer, code);

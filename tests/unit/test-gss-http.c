@@ -366,28 +366,62 @@ static void test_unwanted(void)
 	tear_down(&f);
 }
 
+static gint taken; /* bytes of a body; -1: not yet */
+
+/* Says yes at once; takes the body slowly, for longer in all than it may stop in between. */
 static bool answer_early(Peer *peer, PeerRequest *request, int fd)
 {
 	peer_write(fd, "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok");
-	for (gsize wanted = 0; wanted < request->length; wanted += request->length / 8) {
-		g_usleep(STALL_MS * 1000 / 2);
-		peer_read_body(request, fd, wanted);
+	for (gsize wanted = 1; wanted <= 16; wanted++) {
+		g_usleep(STALL_MS * 1000 / 8);
+		peer_read_body(request, fd, request->length / 16 * wanted);
 	}
-	g_atomic_int_set(&chattered, peer_read_body(request, fd, G_MAXSIZE) ? 1 : -1);
+	peer_read_body(request, fd, G_MAXSIZE);
+	g_atomic_int_set(&taken, (int)request->body->len);
 	return true;
 }
 
-/* A success that comes first ends no upload. */
+static bool answer_and_stop(Peer *peer, PeerRequest *request, int fd)
+{
+	peer_write(fd, "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok");
+	peer_read_body(request, fd, 1000);
+	g_usleep(4 * STALL_MS * 1000);
+	return false;
+}
+
+static bool answer_and_cut(Peer *peer, PeerRequest *request, int fd)
+{
+	peer_write(fd, "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok");
+	peer_read_body(request, fd, 1000);
+	g_usleep(STALL_MS * 1000 / 4); /* the answer is read before the cut is */
+	peer_reset(fd);
+	return false;
+}
+
+static bool answer_and_close(Peer *peer, PeerRequest *request, int fd)
+{
+	peer_write(fd, "HTTP/1.1 201 Created\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+	peer_read_body(request, fd, G_MAXSIZE);
+	return false;
+}
+
+/* A success that comes first ends no upload, and is none when the rest could not be sent. */
 static void test_early(void)
 {
 	Fixture f;
 	set_up(&f, answer_early);
 	resolve(&f);
-	g_atomic_int_set(&chattered, 0);
+	g_atomic_int_set(&taken, -1);
 	assert_update(&f, 4 * LARGE, 0);
-	while (g_atomic_int_get(&chattered) == 0)
+	while (g_atomic_int_get(&taken) < 0)
 		g_usleep(1000);
-	g_assert_cmpint(g_atomic_int_get(&chattered), ==, 1);
+	g_assert_cmpint(g_atomic_int_get(&taken), ==, 4 * LARGE);
+	f.peer->file = answer_and_stop;
+	assert_update(&f, 4 * LARGE, ETIMEDOUT);
+	f.peer->file = answer_and_cut;
+	assert_update(&f, 4 * LARGE, EIO);
+	f.peer->file = answer_and_close;
+	assert_update(&f, 4 * LARGE, EIO);
 	tear_down(&f);
 }
 
