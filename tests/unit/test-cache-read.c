@@ -108,6 +108,15 @@ static guint64 received(Fixture *f)
 	return counters.bytes_received;
 }
 
+/* A body counts when its request is over, a moment after its bytes are there. */
+static void await_received(Fixture *f, guint64 least)
+{
+	gint64 deadline = g_get_monotonic_time() + 30 * G_USEC_PER_SEC;
+	while (received(f) < least && g_get_monotonic_time() < deadline)
+		g_usleep(1000);
+	g_assert_cmpuint(received(f), >=, least);
+}
+
 static guint64 requests(Fixture *f)
 {
 	GssCounters counters;
@@ -397,9 +406,11 @@ static void grow(Fixture *f, const char *switches, guint64 most)
 	make_there(f, "log", 8 * MIB, 0);
 	CacheAttr attr;
 	CacheFile *file = open_there(f, "log", &attr);
+	guint64 before = received(f);
 	for (guint64 at = 0; at < 8 * MIB; at += 128 * KIB)
 		assert_reads(file, at, 128 * KIB, 0);
-	guint64 before = received(f);
+	await_received(f, before + 8 * MIB);
+	before = received(f);
 	append_there(f, "log", 8 * MIB, 8 * MIB + 100, 0);
 	await_size(f, attr.id, 8 * MIB + 100);
 	assert_reads(file, 8 * MIB, 100, 0);
