@@ -60,6 +60,12 @@ say()
 	printf '\n== %s\n' "$*"
 }
 
+# took START WHAT
+took()
+{
+	echo "($2 took $(($(date +%s) - $1)) s)"
+}
+
 # A stage that could not run at all counts as one failure.
 broken()
 {
@@ -86,7 +92,7 @@ build()
 		return 1
 	fi
 	grep -A 8 'warning:' "$results/$stage.build.log" >&2
-	return 0
+	took "$start" "building"
 }
 
 # run STAGE NAME OPTION... : runs the tests of build-test/STAGE, results under NAME
@@ -162,6 +168,7 @@ run_as_user()
 }
 
 for stage in $stages; do
+	start=$(date +%s)
 	case $stage in
 	gcc)
 		say "gcc: all tests"
@@ -210,6 +217,7 @@ for stage in $stages; do
 		fi
 		;;
 	esac
+	took "$start" "all of it"
 done
 
 echo

@@ -4,7 +4,9 @@ What a test starts or mounts ends with its world. Works as root and as anybody w
 """
 
 import contextlib
+import ctypes
 import errno
+import functools
 import hashlib
 import os
 import pathlib
@@ -180,10 +182,26 @@ def settled(path, timeout=20):
     until(lambda: state(path) == "clean", f"the end of the upload of {path}", timeout)
 
 
+@functools.cache
+def see_no_other_mounts():
+    """gssctl finds all mounts there are: those of a test that runs beside this one are no business of this process.
+    A copy of another's mount that stayed in our namespace would keep its daemon from learning that it was unmounted."""
+    clone_newns, ms_rec, ms_private, mnt_detach = 0x20000, 0x4000, 0x40000, 2
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.getuid() != 0 or libc.unshare(clone_newns) != 0:
+        return
+    assert libc.mount(b"none", b"/", None, ms_rec | ms_private, None) == 0, os.strerror(ctypes.get_errno())
+    with open("/proc/self/mounts", "rb") as mounts:
+        ours = [line.split()[1] for line in mounts if line.split()[2] == b"fuse.gssfs"]
+    for path in ours:
+        libc.umount2(path.decode("unicode_escape").encode("latin-1"), mnt_detach)
+
+
 class World:
     """All that one test has."""
 
     def __init__(self):
+        see_no_other_mounts()
         self.path = pathlib.Path(tempfile.mkdtemp(prefix="gssfs-test-"))
         self.servers = []
         self.mounts = []
