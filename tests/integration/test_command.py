@@ -264,6 +264,7 @@ def test_a_failure_after_the_unmount(world, platform, home):
     writer.send_signal(signal.SIGINT)
     writer.wait(20 * SLOW)
     release(home.path)
+    until(lambda: "unmounted; 1 registration under way" in home.text(), "that it drains")
     platform.control("/release")
     home.process.wait(30 * SLOW)
     took = time.monotonic() - began
