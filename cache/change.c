@@ -148,8 +148,23 @@ void cache_change_found_locked(Cache *cache, CacheNode *node, guint64 start, gui
 		cache_node_set_state_locked(cache, node, CACHE_STATE_DIRTY, NULL);
 }
 
-/* The part of the blob from `size` on is no longer the file's. */
-static bool cut(CacheContent *content, guint64 old_size, guint64 size, GError **error)
+/* What there may be behind the old end is none of the file's: what is added is a hole. */
+static bool resize(CacheContent *content, guint64 old_size, guint64 size, GError **error)
+{
+	g_mutex_lock(&content->io);
+	bool ok = ftruncate(content->fd, MIN(old_size, size)) == 0 &&
+	          ftruncate(content->fd, size) == 0;
+	int errnum = errno;
+	g_mutex_unlock(&content->io);
+	if (!ok)
+		g_set_error(error, CACHE_ERROR, errnum, "cannot change the size of a blob: %s",
+		            g_strerror(errnum));
+	return ok;
+}
+
+/* The part of the blob from `size` on is no longer the file's; or what was added to it is: zeros,
+ * and as good as written. */
+static void note_size(CacheContent *content, guint64 old_size, guint64 size)
 {
 	g_mutex_lock(&content->io);
 	content->written = true;
@@ -159,17 +174,9 @@ static bool cut(CacheContent *content, guint64 old_size, guint64 size, GError **
 		content->limit = MIN(content->limit, size);
 		cache_fetch_cut_io(content, size);
 	} else {
-		/* What was added is zeros, a hole of the blob, and as good as written. */
 		cache_content_add_io(content, old_size, size);
 	}
-	bool ok = ftruncate(content->fd, MIN(old_size, size)) == 0 &&
-	          ftruncate(content->fd, size) == 0;
-	int errnum = errno;
 	g_mutex_unlock(&content->io);
-	if (!ok)
-		g_set_error(error, CACHE_ERROR, errnum, "cannot change the size of a blob: %s",
-		            g_strerror(errnum));
-	return ok;
 }
 
 bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, bool opening,
@@ -225,30 +232,45 @@ bool cache_change_truncate_locked(Cache *cache, CacheNode *node, guint64 size, b
 			node->r.conflict = before.conflict;
 		}
 	} else {
-		/* Growing tears nothing; shrinking is journaled before the bytes go. */
-		ok = cache_change_begin_locked(cache, node, G_MAXINT64, error) &&
+		/* Growing tears nothing, but may not be possible; shrinking is journaled before the
+		 * bytes go. */
+		guint64 flushed = node->flushed_size;
+		ok = (size < old_size || resize(content, old_size, size, error)) &&
+		     cache_change_begin_locked(cache, node, G_MAXINT64, error) &&
 		     (size >= content->believed || cache_store_sync(cache->store, error));
 		if (ok && size < old_size) {
 			node->r.size = size;
-			node->flushed_size = MIN(node->flushed_size, size);
+			node->flushed_size = MIN(flushed, size);
 			ok = cache_node_save_locked(cache, node, error);
+			if (!ok) {
+				node->r.size = (gint64)old_size;
+				node->flushed_size = flushed;
+			}
 		}
 		CACHE_CRASH_POINT("change.shrunk");
-		ok = ok && cut(content, old_size, size, error);
+		if (ok)
+			note_size(content, old_size, size);
+		ok = ok && (size >= old_size || resize(content, old_size, size, error));
 		CACHE_CRASH_POINT("change.cut");
 		if (ok)
 			cache_change_found_locked(cache, node, size, G_MAXUINT64);
 		if (ok && opening && !node->r.torn) {
 			node->r.torn = CACHE_TORN_WRITING;
 			ok = cache_node_save_locked(cache, node, error);
+			if (!ok)
+				node->r.torn = CACHE_TORN_NO;
 		}
 	}
 	if (content) {
 		cache_fetch_look_again(cache, content);
 		cache_content_unref(content);
 	}
-	if (!ok)
+	if (!ok) {
+		/* It may have become dirty all the same: who waits for it is not to wait for ever.
+		 */
+		cache_queue_consider_locked(cache, node);
 		return false;
+	}
 	CACHE_CRASH_POINT("change.truncated");
 	node->r.size = size;
 	node->r.mtime = node->r.ctime = cache_now_ns();

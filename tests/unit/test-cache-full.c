@@ -6,8 +6,10 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -283,9 +285,45 @@ static void test_buried_in_vain(Fixture *f, const void *data)
 	assert_gone(f, "f");
 }
 
+static void limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+	g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+	limit.rlim_cur = MIN(bytes, limit.rlim_max);
+	g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
+}
+
+/* The local file system cannot make it so long: nothing has become of that. */
+static void test_too_long(Fixture *f, const void *data)
+{
+	static const guint64 mib = 1024 * 1024;
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	CacheId id = make(f, "f", "content");
+	drain(f);
+	limit_files(64 * mib);
+	g_assert_false(sync_truncate(f->cache, id, 128 * mib, &error));
+	limit_files(RLIM_INFINITY);
+	g_assert_error(error, CACHE_ERROR, EFBIG);
+	g_clear_error(&error);
+	g_assert_cmpint(cache_state(f->cache, id), ==, CACHE_STATE_CLEAN);
+	g_assert_true(sync_getattr(f->cache, id, &attr, &error));
+	g_assert_cmpint(attr.size, ==, 7);
+	g_assert_true(sync_truncate(f->cache, id, 8, &error));
+	CacheFile *file = open_file(f, id, O_RDWR);
+	put(file, 8, "!");
+	close_file(file);
+	drain(f);
+	g_autofree char *path = place(f, "f"), *bytes = NULL;
+	gsize length;
+	g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+	g_assert_cmpmem(bytes, length, "content\0!", 9);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	signal(SIGXFSZ, SIG_IGN); /* as gssfs does */
 	g_log_set_always_fatal(G_LOG_FATAL_MASK);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	intercept_journal(write_journal);
@@ -298,5 +336,6 @@ int main(int argc, char **argv)
 	ADD("full/renamed-in-vain", test_renamed_in_vain);
 	ADD("full/superseded-in-vain", test_superseded_in_vain);
 	ADD("full/buried-in-vain", test_buried_in_vain);
+	ADD("full/too-long", test_too_long);
 	return g_test_run();
 }
