@@ -62,6 +62,13 @@ static bool bequeath_locked(CacheJob *job, GError **error)
 	return ok;
 }
 
+/* What was watched for where it was sent has come. Also where it has another URI. */
+static bool drop_watch_locked(const CacheJob *job, GError **error)
+{
+	return cache_removal_drop_locked(job->cache, job->uri, error) &&
+	       cache_removal_drop_locked(job->cache, job->address, error);
+}
+
 static void note_sum(char **hash, guint64 attempted, const CacheJob *job)
 {
 	if (!*hash && attempted == job->size + 1)
@@ -115,7 +122,7 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
 			                                r->from_attempted, hash, 0, error);
 		/* Renamed away and back while it was sent. */
-		ok = ok && cache_removal_drop_locked(cache, job->uri, error);
+		ok = ok && drop_watch_locked(job, error);
 		g_clear_pointer(&r->moved_from, g_free);
 		gss_version_clear(&r->from);
 		r->from_attempted = 0;
@@ -135,7 +142,7 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 			                                r->from_attempted, r->from_hash, 0, error);
 		g_free(r->moved_from);
 		r->moved_from = g_strdup(job->uri);
-		ok = ok && cache_removal_drop_locked(cache, job->uri, error);
+		ok = ok && drop_watch_locked(job, error);
 		gss_version_copy(&r->from, &job->result);
 		r->from_attempted = 0;
 		g_clear_pointer(&r->from_hash, g_free);

@@ -448,19 +448,23 @@ static void send(CacheJob *job)
 
 /* --- before sending --- */
 
-/* Is it something that a rename or an unlink here is still to remove? */
+/* Is it something that a rename or an unlink here is still to remove? What arrived late is known by
+ * where it was sent. */
 static bool leaving(CacheJob *job)
 {
 	const char *uri = gss_resource_uri(job->resource);
 	g_mutex_lock(&job->cache->lock);
-	bool hidden = uri && g_hash_table_contains(job->cache->hidden, uri);
-	if (hidden)
-		cache_removal_look_locked(job->cache, uri);
-	job->blocked = hidden && cache_rename_stuck_locked(job->cache, uri);
+	GHashTable *hidden = job->cache->hidden;
+	const char *place = uri && g_hash_table_contains(hidden, uri)     ? uri
+	                    : g_hash_table_contains(hidden, job->address) ? job->address
+	                                                                  : NULL;
+	if (place)
+		cache_removal_look_locked(job->cache, place);
+	job->blocked = place && cache_rename_stuck_locked(job->cache, place);
 	g_mutex_unlock(&job->cache->lock);
-	if (hidden)
-		cache_rename_want_place(job->cache, uri);
-	return hidden;
+	if (place)
+		cache_rename_want_place(job->cache, place);
+	return place != NULL;
 }
 
 /* Does an upload of what was replaced here still go there? */

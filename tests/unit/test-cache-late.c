@@ -286,6 +286,54 @@ static void test_moved_over_and_on_replacing(Fixture *f, const void *data)
 	moved_over_and_on(f, "PUT");
 }
 
+static void mount_opaque(Fixture *f)
+{
+	g_autoptr(GError) error = NULL;
+	g_assert_true(sync_root(f->cache, "plm://demo/model/1", &f->home, &error));
+	g_assert_no_error(error);
+}
+
+/* Renamed away and back while it is sent to a storage whose URIs say nothing of the place: it is
+ * not taken for what was to be removed there, by the next mount neither. */
+static void moved_to_and_fro(Fixture *f, bool killed)
+{
+	g_autofree char *path =
+		g_build_filename(test_server_root(f->server), "plm", "demo", "model", "f", NULL);
+	mount_opaque(f);
+	control(f, "/fault?method=POST&path=/plm*&hold=after", "");
+	make(f, "f", "content");
+	await_counter(f, "held", 1);
+	move(f, "f", "g");
+	move(f, "g", "f");
+	if (killed) {
+		control(f, "/fault?path=/plm*&method=DELETE&status=503&times=100000", "");
+		control(f, "/fault?path=/plm*&method=P*&status=503&times=100000", "");
+		kill_cache(f, NULL);
+		mount_opaque(f);
+	}
+	control(f, "/release", "");
+	for (int mount = 0; mount < 2; mount++) {
+		drain(f);
+		g_autofree char *text = NULL;
+		g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+		g_assert_cmpstr(text, ==, "content");
+		assert_names(f, "f");
+		stop_cache(f);
+		start_cache(f);
+		mount_opaque(f);
+	}
+}
+
+static void test_moved_to_and_fro(Fixture *f, const void *data)
+{
+	moved_to_and_fro(f, false);
+}
+
+static void test_moved_to_and_fro_killed(Fixture *f, const void *data)
+{
+	moved_to_and_fro(f, true);
+}
+
 /* GSS refuses to remove the old name: told, shown, and tried again at the next mount. */
 static void test_removal_refused(Fixture *f, const void *data)
 {
@@ -418,6 +466,8 @@ int main(int argc, char **argv)
 	ADD("late/moved-in-flight", test_moved_in_flight);
 	ADD("late/moved-over-and-on", test_moved_over_and_on);
 	ADD("late/moved-over-and-on-replacing", test_moved_over_and_on_replacing);
+	ADD("late/moved-to-and-fro", test_moved_to_and_fro);
+	ADD("late/moved-to-and-fro-killed", test_moved_to_and_fro_killed);
 	ADD("late/removal-refused", test_removal_refused);
 	ADD("late/rename-not-journaled", test_rename_not_journaled);
 	ADD("late/cut-off-and-moved", test_cut_off_and_moved);
