@@ -149,6 +149,7 @@ void cache_node_free(CacheNode *node)
 	g_cond_clear(&node->settled);
 	cache_extents_clear(&node->lost);
 	g_free(node->sum);
+	g_free(node->awaits);
 	cache_record_clear(&node->r);
 	g_free(node);
 }
@@ -320,6 +321,7 @@ void cache_node_mark_clean_locked(Cache *cache, CacheNode *node)
 		node->content->written = false;
 		g_mutex_unlock(&node->content->io);
 	}
+	cache_queue_await_locked(cache, node, NULL);
 	if (g_hash_table_remove(cache->dirty, node)) {
 		cache_status_changed_locked(cache);
 		cache_drain_look_soon_locked(cache);

@@ -144,13 +144,14 @@ struct Cache {
 	guint active[2]; /* jobs under way */
 	CacheBurst burst;
 	GHashTable
-		*sending,  /* creation addresses to which something is being sent: one at a time */
-		*looking;  /* set of CacheJob that look at what is there */
-	GHashTable *kept;  /* URIs at which nothing may be replaced yet: cache/rename.c */
-	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
-	GSList *drainers;  /* CacheCall */
-	gint64 moved_at;   /* monotonic us of the last byte or step of any upload */
-	gint64 patience;   /* us, of those who wait for an upload; constant, tests are in a hurry */
+		*sending, /* creation addresses to which something is being sent: one at a time */
+		*looking; /* set of CacheJob that look at what is there */
+	GHashTable *awaited; /* URI -> CacheNode: its turn comes when what is there has gone */
+	GHashTable *kept;    /* URIs at which nothing may be replaced yet: cache/rename.c */
+	GHashTable *dirty;   /* set of CacheNode, pinned: not clean, and with a name */
+	GSList *drainers;    /* CacheCall */
+	gint64 moved_at;     /* monotonic us of the last byte or step of any upload */
+	gint64 patience; /* us, of those who wait for an upload; constant, tests are in a hurry */
 	/* The queue waits as a whole: for credentials, or for a service out of reach. */
 	struct {
 		int code; /* of the error that was reported, 0: it does not */
@@ -260,6 +261,7 @@ struct CacheNode {
 	guint64 summed; /* newest generation of which a try left the sum */
 	char *sum;
 	bool blocked; /* its last try found its place on GSS taken by what is parked */
+	char *awaits; /* URI of what its last try found in its place; the key in Cache.awaited */
 	guint aborts, tries;
 	guint failures; /* since somebody began to wait for it */
 	GSList *idle;   /* CacheCall: wait for the job's end */

@@ -39,6 +39,7 @@ static void job_free_locked(CacheJob *job)
 	g_free(job->hash);
 	g_free(job->sum);
 	g_free(job->theirs);
+	g_free(job->awaits);
 	g_clear_error(&job->error);
 	g_free(job);
 }
@@ -59,6 +60,22 @@ void cache_queue_left_locked(Cache *cache, const char *uri)
 		CacheJob *job = key;
 		job->left |= g_strcmp0(job->looks_at, uri) == 0 || g_strcmp0(job->saw, uri) == 0;
 	}
+	CacheNode *next = g_hash_table_lookup(cache->awaited, uri);
+	if (next) {
+		cache_queue_await_locked(cache, next, NULL);
+		cache_worker_cancel(&next->retry);
+		cache_queue_consider_locked(cache, next);
+	}
+}
+
+void cache_queue_await_locked(Cache *cache, CacheNode *node, const char *uri)
+{
+	if (node->awaits && g_hash_table_lookup(cache->awaited, node->awaits) == node)
+		g_hash_table_remove(cache->awaited, node->awaits);
+	g_free(node->awaits);
+	node->awaits = g_strdup(uri);
+	if (uri)
+		g_hash_table_replace(cache->awaited, node->awaits, node);
 }
 
 static bool due_locked(Cache *cache, const CacheNode *node)
@@ -240,6 +257,7 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 	}
 	node->job = job;
 	node->blocked = false;
+	cache_queue_await_locked(cache, node, NULL);
 	/* What came before its turn was its progress, too. */
 	node->progress_at = MAX(node->progress_at, cache->moved_at);
 	cache->calls++;
@@ -602,6 +620,8 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	g_autofree char *new_name = g_strdup(node->r.name);
 	CacheId parent = job->parent;
 	GSList *idle = g_steal_pointer(&node->idle);
+	if (job->awaits && g_hash_table_contains(cache->dirty, node))
+		cache_queue_await_locked(cache, node, job->awaits);
 	cache_queue_consider_locked(cache, node);
 	/* Room in a lane: the next. */
 	cache_queue_run_locked(cache);

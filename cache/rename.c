@@ -278,12 +278,31 @@ static bool is_safe_locked(Cache *cache, CacheNode *node)
 	return safe;
 }
 
+static GHashTable *map_left_locked(Cache *cache)
+{
+	GHashTable *left = g_hash_table_new(g_str_hash, g_str_equal);
+	GHashTableIter iter;
+	void *key;
+	g_hash_table_iter_init(&iter, cache->dirty);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheNode *node = key;
+		if (node->r.moved_from)
+			g_hash_table_insert(left, node->r.moved_from, node);
+	}
+	return left;
+}
+
 CacheNode *cache_rename_circle_locked(Cache *cache, const CacheNode *node, const char *uri)
 {
 	CacheNode *first = find_left_locked(cache, uri), *next = first;
+	g_autoptr(GHashTable) left = NULL; /* URI -> CacheNode, for a chain may be long */
 	for (guint n = g_hash_table_size(cache->dirty); next && next != node && n > 0; n--) {
 		g_autofree char *address = find_address_locked(cache, next);
-		next = find_left_locked(cache, address);
+		if (!address || !g_hash_table_contains(cache->hidden, address))
+			return NULL;
+		if (!left)
+			left = map_left_locked(cache);
+		next = g_hash_table_lookup(left, address);
 	}
 	return first != node && next == node && is_safe_locked(cache, first) ? first : NULL;
 }

@@ -337,6 +337,12 @@ static void on_progress(guint64 bytes, void *data)
 	g_mutex_unlock(&job->cache->lock);
 }
 
+static void await(CacheJob *job, const char *uri)
+{
+	g_free(job->awaits);
+	job->awaits = g_strdup(uri);
+}
+
 /* It may have changed since it was looked at. `ret_left`: whose place it is, if not its own. */
 static bool may_take_back_locked(CacheJob *job, CacheNode **ret_left, GError **error)
 {
@@ -346,10 +352,12 @@ static bool may_take_back_locked(CacheJob *job, CacheNode **ret_left, GError **e
 	    g_strcmp0(job->node->r.moved_from, uri) == 0)
 		return true;
 	*ret_left = cache_rename_circle_locked(cache, job->node, uri);
-	if (!*ret_left)
-		g_set_error_literal(error, CACHE_ERROR, EAGAIN,
-		                    "it waits until what had its name is removed from GSS");
-	return *ret_left != NULL;
+	if (*ret_left)
+		return true;
+	await(job, uri);
+	g_set_error_literal(error, CACHE_ERROR, EAGAIN,
+	                    "it waits until what had its name is removed from GSS");
+	return false;
 }
 
 /* Journaled before the request: after a crash what is found there is either what is there now,
@@ -458,8 +466,10 @@ static bool leaving(CacheJob *job)
 	const char *place = uri && g_hash_table_contains(hidden, uri)     ? uri
 	                    : g_hash_table_contains(hidden, job->address) ? job->address
 	                                                                  : NULL;
-	if (place)
+	if (place) {
 		cache_removal_look_locked(job->cache, place);
+		await(job, place);
+	}
 	job->blocked = place && cache_rename_stuck_locked(job->cache, place);
 	g_mutex_unlock(&job->cache->lock);
 	if (place)

@@ -41,6 +41,7 @@ struct CacheJob {
 	bool cut_short; /* it failed since GSS has less than was sent, as `result` */
 	bool untouched; /* it failed before GSS can have changed anything */
 	bool blocked;   /* it failed since what had its name is parked */
+	char *awaits;   /* it failed since what is at this URI is still to go */
 	GssResource *resource;
 	GssVersion result;
 	GssVersion looked; /* what was there when it was sent */
@@ -75,8 +76,12 @@ void cache_queue_cancel_locked(Cache *cache, CacheNode *node);
 void cache_queue_run_locked(Cache *cache);
 /* It looks at nothing on GSS (any more). */
 void cache_job_look_end_locked(CacheJob *job);
-/* What is at `uri` was removed: who looks at it must look again. */
+/* What is at `uri` was removed, or stays: who looks at it must look again, and whose place it had
+ * does so now. */
 void cache_queue_left_locked(Cache *cache, const char *uri);
+/* Its place is taken by what is at `uri`, and is its own when that has gone; NULL: it is looked at
+ * anew. A dirty node. */
+void cache_queue_await_locked(Cache *cache, CacheNode *node, const char *uri);
 /* Somebody waits for it: it goes before those that nobody waits for. */
 void cache_queue_prefer_locked(Cache *cache, CacheNode *node);
 /* The job's end, on the worker. `error` NULL: its generation is on GSS at job->uri, as job->result.

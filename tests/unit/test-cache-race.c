@@ -331,6 +331,33 @@ static void test_changed_in_a_circle(Fixture *f, const void *data)
 	g_assert_cmpint(cache_state(f->cache, a), ==, CACHE_STATE_CONFLICT);
 }
 
+/* Each takes the name of the next, as logs do: its turn comes as soon as that has left, and not
+ * with one of its tries, which are a minute apart in the end. */
+static void test_names_in_a_row(Fixture *f, const void *data)
+{
+	enum { ROW = 12 };
+	char *names[ROW + 1];
+	for (int i = 0; i < ROW; i++) {
+		names[i] = g_strdup_printf("f%d", i);
+		make(f, names[i], names[i]);
+	}
+	names[ROW] = g_strdup_printf("f%d", ROW);
+	drain(f);
+	control(f, "/fault?method=POST&path=*/f12&hold=before", "");
+	for (int i = ROW; i > 0; i--)
+		move(f, names[i - 1], names[i]);
+	await_counter(f, "held", 1);
+	gint64 began = g_get_monotonic_time();
+	control(f, "/release", "");
+	drain(f);
+	g_assert_cmpint(g_get_monotonic_time() - began, <, 60 * G_USEC_PER_SEC);
+	assert_gone(f, names[0]);
+	for (int i = ROW; i > 0; i--)
+		assert_there(f, names[i], names[i - 1]);
+	for (int i = 0; i <= ROW; i++)
+		g_free(names[i]);
+}
+
 /* What a rename leaves behind on GSS is waited for by a folder that takes its name. */
 static void test_folder_in_the_place_of_a_file(Fixture *f, const void *data)
 {
@@ -647,6 +674,7 @@ int main(int argc, char **argv)
 	ADD("race/truncate-in-flight", test_truncate_in_flight);
 	ADD("race/truncate-in-download", test_truncate_in_download);
 	ADD("race/names-in-a-circle", test_names_in_a_circle);
+	ADD("race/names-in-a-row", test_names_in_a_row);
 	ADD("race/changed-in-a-circle", test_changed_in_a_circle);
 	ADD("race/folder-in-the-place-of-a-file", test_folder_in_the_place_of_a_file);
 	ADD("race/folder-of-local-content", test_folder_of_local_content);
