@@ -6,6 +6,7 @@
 
 #include "cache/upload.h"
 
+#define NS_PER_S G_GINT64_CONSTANT(1000000000)
 #define SAVE_MS 500
 #define SAVE_MAX 1024 /* nodes that wait to be journaled */
 
@@ -464,9 +465,11 @@ static void request_end(Request *request, const GError *error)
 	g_free(request);
 }
 
+/* The nearest date that can be held: from 1677 to 2262. */
 static gint64 to_ns(struct timespec time)
 {
-	return (gint64)time.tv_sec * 1000000000 + time.tv_nsec;
+	gint64 seconds = CLAMP(time.tv_sec, G_MININT64 / NS_PER_S, G_MAXINT64 / NS_PER_S - 1);
+	return seconds * NS_PER_S + time.tv_nsec;
 }
 
 static bool set_locked(Cache *cache, CacheNode *node, CacheSetMask mask, const CacheAttr *wanted,

@@ -79,6 +79,14 @@ def test_mode_and_times_are_kept(home, mount, platform):
     assert (status.st_atime_ns, status.st_mtime_ns) == (1_111_111_111_000_000_001, 1_222_222_222_000_000_002)
 
 
+@pytest.mark.parametrize("seconds", [1 << 40, -(1 << 40)])
+def test_a_date_that_cannot_be_held_is_the_nearest(home, seconds):
+    (home / "f").touch()
+    os.utime(home / "f", (seconds, seconds))
+    year = time.gmtime((home / "f").stat().st_mtime).tm_year
+    assert year == (2262 if seconds > 0 else 1677)
+
+
 def test_a_date_set_locally_ends_with_the_version_it_belonged_to(home, platform):
     (home / "f").write_text("ours")
     os.utime(home / "f", (1_000_000_000, 1_000_000_000))
