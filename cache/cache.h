@@ -324,6 +324,6 @@ void cache_publish(Cache *cache, CacheId id, CachePublishCallback callback, void
 
 typedef struct {
 	guint64 block_size, blocks, free_blocks; /* what can be written now */
-	guint64 nodes;
+	guint64 nodes, free_nodes;
 } CacheSpace;
 bool cache_space(Cache *cache, CacheSpace *ret, GError **error);

@@ -532,6 +532,7 @@ bool cache_space(Cache *cache, CacheSpace *ret, GError **error)
 	*ret = (CacheSpace){.block_size = st.f_frsize,
 	                    .blocks = total / st.f_frsize,
 	                    .free_blocks = free_bytes / st.f_frsize,
-	                    .nodes = st.f_files};
+	                    .nodes = st.f_files,
+	                    .free_nodes = st.f_favail};
 	return true;
 }

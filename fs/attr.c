@@ -272,6 +272,8 @@ void fs_op_statfs(fuse_req_t req, fuse_ino_t ino)
 				       .f_bfree = space.free_blocks,
 				       .f_bavail = space.free_blocks,
 				       .f_files = space.nodes,
+				       .f_ffree = space.free_nodes,
+				       .f_favail = space.free_nodes,
 				       .f_namemax = NAME_BYTES_MAX,
 			       });
 }

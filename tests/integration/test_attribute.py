@@ -170,6 +170,9 @@ def test_statfs(home):
     assert space.f_namemax == 255
     assert 0 < space.f_bavail <= space.f_blocks
     assert space.f_bsize * space.f_blocks > 1 << 20
+    cache = os.statvfs(home.world.path)
+    assert space.f_files == cache.f_files
+    assert (space.f_ffree > 0, space.f_favail > 0) == (cache.f_favail > 0, cache.f_favail > 0)
 
 
 def test_umask_uid_gid(world, platform):
