@@ -358,8 +358,7 @@ static void on_version(const GssVersion *version, const GError *error, void *dat
 		return;
 	}
 	bool attempt = r->attempted && version->size == (gint64)(r->attempted - 1);
-	bool dated = (r->version.mtime >= 0 && version->mtime >= 0) ||
-	             (r->version.etag && version->etag);
+	bool dated = gss_version_validated(&r->version, version);
 	bool any = r->version.size < 0;
 	bool same = gss_version_equal(&r->version, version);
 	removal->unsure = (same || attempt) && !r->hash;

@@ -37,11 +37,6 @@ static bool same_version(const GssVersion *a, const GssVersion *b)
 	       (!a->etag || !b->etag || g_str_equal(a->etag, b->etag));
 }
 
-static bool has_validator(const GssVersion *a, const GssVersion *b)
-{
-	return (a->mtime >= 0 && b->mtime >= 0) || (a->etag && b->etag);
-}
-
 static GssVersion *wanted_version_locked(CacheNode *node)
 {
 	return node->r.moved_from ? &node->r.from : &node->r.remote;
@@ -103,7 +98,7 @@ static bool accept_locked(CacheTransfer *transfer, const GssVersion *version, bo
 	if (current && same_version(version, wanted)) {
 		if (!given_up)
 			cache_attr_refine_locked(transfer->cache, transfer->node, version);
-		transfer->validated = has_validator(version, wanted);
+		transfer->validated = gss_version_validated(version, wanted);
 		return true;
 	}
 	*ret_adopted = current && !given_up && adopt_locked(transfer, version);

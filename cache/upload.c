@@ -632,8 +632,7 @@ static bool worth_comparing(CacheJob *job, bool *ret_ours)
 {
 	const GssVersion *there = &job->result;
 	bool small = there->size <= CACHE_COMPARE_BYTES;
-	bool validated =
-		(there->mtime >= 0 && job->base.mtime >= 0) || (there->etag && job->base.etag);
+	bool validated = gss_version_validated(there, &job->base);
 	bool base = unchanged(job);
 	bool doubtful = small && job->base.size == there->size && job->base_hash && !validated;
 	bool ours = job->unknown ? small || !(base && validated)

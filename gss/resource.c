@@ -284,3 +284,8 @@ bool gss_version_equal(const GssVersion *a, const GssVersion *b)
 		return false;
 	return a->etag == NULL || b->etag == NULL || strcmp(a->etag, b->etag) == 0;
 }
+
+bool gss_version_validated(const GssVersion *a, const GssVersion *b)
+{
+	return (a->mtime >= 0 && b->mtime >= 0) || (a->etag != NULL && b->etag != NULL);
+}

@@ -49,4 +49,6 @@ void gss_version_copy(GssVersion *to, const GssVersion *from); /* clears `to` fi
 void gss_version_add(GssVersion *known, const GssVersion *version);
 /* Do all fields that both sides know agree (and both know the size)? */
 bool gss_version_equal(const GssVersion *a, const GssVersion *b);
+/* Is there more than their sizes to compare: have both a date, or both an ETag? */
+bool gss_version_validated(const GssVersion *a, const GssVersion *b);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GssVersion, gss_version_clear)

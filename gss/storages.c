@@ -138,8 +138,7 @@ GssHeadKind gss_storages_kind(GssStorages *storages, const GssResource *resource
 /* Do they agree in all that both have, and have both a date or both an ETag? */
 static bool same_version(const GssVersion *a, const GssVersion *b)
 {
-	bool validated = (a->mtime >= 0 && b->mtime >= 0) || (a->etag != NULL && b->etag != NULL);
-	return validated && gss_version_equal(a, b);
+	return gss_version_validated(a, b) && gss_version_equal(a, b);
 }
 
 bool gss_storages_believable(GssStorages *storages, const GssResource *resource,
