@@ -63,7 +63,7 @@ static void mkdir_asked(CacheOp *op)
 	GssType type = op->error ? GSS_TYPE_NOTEXIST : gss_resource_type(op->resource);
 	if (op->error)
 		cache_op_end_error(op);
-	else if (type == GSS_TYPE_FOLDER && op->tries)
+	else if (type == GSS_TYPE_FOLDER && op->lost)
 		mkdir_made(op);
 	else if (type == GSS_TYPE_FILE && waits_for_removal(op))
 		return;
@@ -72,7 +72,9 @@ static void mkdir_asked(CacheOp *op)
 		op->parent->list_until = 0;
 		g_mutex_unlock(&op->cache->lock);
 		cache_op_fail(op, EEXIST, "%s: is there already", op->name);
-	} else
+	} else if (cache_op_again(op))
+		mkdir_begin(op);
+	else
 		cache_op_fail(op, EIO, "%s: GSS did not make the folder", op->name);
 }
 
@@ -80,10 +82,10 @@ static void mkdir_made(CacheOp *op)
 {
 	Cache *cache = op->cache;
 	if (op->error) {
-		/* tries: the folder that may be found is our own. */
-		op->tries = op->error->code == EINPROGRESS;
-		bool ask = op->tries || op->error->code == EEXIST || op->error->code == EIO;
-		if (!ask) {
+		int code = op->error->code;
+		/* lost: the folder that may be found is our own. */
+		op->lost |= code == EINPROGRESS;
+		if (code != EINPROGRESS && code != EEXIST && code != EIO) {
 			cache_op_end_error(op);
 			return;
 		}
@@ -192,12 +194,16 @@ static void rmdir_gone(CacheOp *op)
 	gss_storage_create_folder(cache->client, op->uri, cache->stop, cache_op_on_resource, op);
 }
 
+static void rmdir_look(CacheOp *op);
+
 static void rmdir_checked(CacheOp *op)
 {
 	if (op->error)
 		cache_op_end_error(op);
 	else if (gss_resource_type(op->resource) == GSS_TYPE_NOTEXIST)
 		rmdir_gone(op);
+	else if (cache_op_again(op))
+		rmdir_look(op);
 	else
 		cache_op_fail(op, EIO, "%s: GSS did not remove the folder", op->name);
 }
@@ -208,10 +214,12 @@ static void rmdir_done(CacheOp *op)
 		rmdir_gone(op);
 		return;
 	}
-	if (op->error->code != EINPROGRESS && op->error->code != EIO && op->error->code != ENOENT) {
+	int code = op->error->code;
+	if (code != EINPROGRESS && code != EIO && code != ENOENT) {
 		cache_op_end_error(op);
 		return;
 	}
+	op->lost = code == EINPROGRESS;
 	cache_op_ask(op, rmdir_checked);
 }
 
@@ -388,14 +396,52 @@ static void unlink_gone(CacheOp *op)
 	cache_op_end(op, NULL, error);
 }
 
-static void unlink_checked(CacheOp *op)
+static void unlink_make(CacheOp *op);
+
+static void unlink_stays(CacheOp *op)
 {
-	if (op->error)
-		cache_op_end_error(op);
-	else if (gss_resource_type(op->resource) == GSS_TYPE_NOTEXIST)
+	if (op->error && op->error->code == ENOENT)
 		unlink_gone(op);
+	else if (op->error)
+		cache_op_end_error(op);
 	else
 		cache_op_fail(op, EIO, "%s: GSS did not remove the file", op->name);
+}
+
+static void unlink_again(CacheOp *op)
+{
+	if (cache_op_again(op))
+		unlink_make(op);
+	else
+		unlink_stays(op);
+}
+
+/* Is it still what was to go? Somebody else may have put something there since. */
+static void on_left_version(const GssVersion *version, const GError *error, void *data)
+{
+	CacheOp *op = data;
+	g_autoptr(GssResource) resource = gss_resource_ref(op->resource);
+	g_mutex_lock(&op->cache->lock);
+	const GssVersion *known = &op->node->r.remote;
+	bool same = !error && gss_version_validated(known, version) &&
+	            gss_version_equal(known, version);
+	g_mutex_unlock(&op->cache->lock);
+	op->step = same ? unlink_again : unlink_stays;
+	cache_op_on_resource(resource, error, op);
+}
+
+static void unlink_checked(CacheOp *op)
+{
+	GssType type = op->error ? GSS_TYPE_NOTEXIST : gss_resource_type(op->resource);
+	if (op->error)
+		cache_op_end_error(op);
+	else if (type == GSS_TYPE_NOTEXIST)
+		unlink_gone(op);
+	else if (type == GSS_TYPE_FILE)
+		gss_storage_stat(op->cache->client, op->resource, op->cache->stop, on_left_version,
+		                 op);
+	else
+		unlink_stays(op);
 }
 
 static void unlink_removed(CacheOp *op)
@@ -403,10 +449,19 @@ static void unlink_removed(CacheOp *op)
 	if (!op->error) {
 		unlink_gone(op);
 	} else if (op->error->code == EINPROGRESS) {
+		op->lost = true;
 		cache_op_ask(op, unlink_checked);
 	} else {
 		cache_op_end_error(op);
 	}
+}
+
+static void unlink_make(CacheOp *op)
+{
+	CACHE_CRASH_POINT("unlink.removing");
+	op->step = unlink_removed;
+	g_autoptr(GssResource) resource = gss_resource_ref(op->resource);
+	gss_storage_remove(op->cache->client, resource, op->cache->stop, cache_op_on_done, op);
 }
 
 static void unlink_found(CacheOp *op)
@@ -426,11 +481,7 @@ static void unlink_found(CacheOp *op)
 	} else if (op->answered) {
 		cache_op_end(op, NULL, NULL); /* told ETIMEDOUT: nothing is deleted behind that */
 	} else {
-		CACHE_CRASH_POINT("unlink.removing");
-		op->step = unlink_removed;
-		g_autoptr(GssResource) resource = gss_resource_ref(op->resource);
-		gss_storage_remove(op->cache->client, resource, op->cache->stop, cache_op_on_done,
-		                   op);
+		unlink_make(op);
 	}
 }
 

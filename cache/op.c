@@ -141,6 +141,13 @@ void cache_op_ask(CacheOp *op, void (*step)(CacheOp *op))
 	ask(op);
 }
 
+bool cache_op_again(CacheOp *op)
+{
+	bool again = op->lost && !op->again && !op->answered;
+	op->again |= again;
+	return again;
+}
+
 /* --- folders --- */
 
 static void on_entry(GssResource *resource, void *data)

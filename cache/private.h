@@ -567,7 +567,8 @@ struct CacheOp {
 	guint64 generation; /* of a file about to be removed: whoever writes it meanwhile wants it
 	                       to stay */
 	mode_t mode;
-	guint tries;
+	bool lost;   /* the answer to the change */
+	bool again;  /* the change has been asked for twice */
 	bool closes; /* it may delete the folder `uri` (and `made`), with all that is in there then:
 	              * nothing is sent into it meanwhile */
 	bool makes;  /* a folder, in its (new) parent */
@@ -601,6 +602,9 @@ void cache_op_on_done(const GError *error, void *op);
  * answered or the deadline is over. Then `step` runs; if it has op->error, nothing is believed of
  * op->name any more. */
 void cache_op_ask(CacheOp *op, void (*step)(CacheOp *op));
+/* It was asked, and nothing came of the change: may the change be asked for once more? What a kept
+ * connection lost that had died unnoticed has reached nobody. */
+bool cache_op_again(CacheOp *op);
 /* GSS deletes folders recursively: counts in op->entries what it names in the folder `uri`, shown
  * or not. What a rename is still to remove there is waited for. */
 void cache_op_count(CacheOp *op, const char *uri, void (*step)(CacheOp *op));

@@ -59,6 +59,7 @@ struct GssTransfer {
 	guint64 handed;  /* body bytes given to libcurl */
 	guint64 sent;    /* body bytes that libcurl wrote, as far as it told */
 	guint64 seen;    /* bytes that arrived, as far as it told */
+	bool requested;  /* libcurl has begun to send it */
 	bool refused;    /* libcurl wanted to send again what had been handed over whole */
 	gint64 moved_at; /* monotonic us: a byte moved last */
 	GError *error;   /* set by a callback or a time-out */

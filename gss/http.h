@@ -10,7 +10,8 @@
  * host and port, at most GSS_REDIRECTS_MAX times, since requests carry credentials.
  *
  * Nothing is sent twice: a request that changes something (`modifying`) is repeated by neither
- * libcurl nor this module once its last byte was handed to libcurl. That outcome is EINPROGRESS.
+ * libcurl nor this module once its last byte (without a body: its head) was handed to libcurl. That
+ * outcome is EINPROGRESS.
  *
  * Time-outs: connecting; no byte moved while a body does; and from the last byte of the request to
  * the first of the answer, longer where that may be work (`modifying`, `patient`). A small question

@@ -291,20 +291,35 @@ static size_t read_callback(char *buffer, size_t size, size_t count, void *data)
 	return (size_t)got;
 }
 
-/* libcurl is about to send the body again, on a new connection, because a kept one turned out dead.
- * Whether the service has worked on what it got whole, nobody knows. */
+/* libcurl is about to send the request again, on another connection, because a kept one turned out
+ * dead. Whether the service has worked on what it got whole, nobody knows. */
+static bool may_send_again(GssTransfer *transfer)
+{
+	const GssRequest *request = &transfer->request;
+	if (request->modifying && transfer->handed >= request->length)
+		transfer->refused = true;
+	return !transfer->refused;
+}
+
 static int seek_callback(void *data, curl_off_t offset, int origin)
 {
 	GssTransfer *transfer = data;
 	const GssRequest *request = &transfer->request;
-	if (request->modifying && transfer->handed >= request->length) {
-		transfer->refused = true;
+	if (!may_send_again(transfer))
 		return CURL_SEEKFUNC_FAIL;
-	}
 	if (origin != SEEK_SET || offset < 0 || (guint64)offset > request->length)
 		return CURL_SEEKFUNC_FAIL;
 	transfer->handed = (guint64)offset;
 	return CURL_SEEKFUNC_OK;
+}
+
+/* Before each request, also one whose missing body needs no seeking. */
+static int request_callback(void *data, char *peer, char *own, int peer_port, int own_port)
+{
+	GssTransfer *transfer = data;
+	bool again = transfer->requested;
+	transfer->requested = true;
+	return !again || may_send_again(transfer) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 static int progress_callback(void *data, curl_off_t download_total, curl_off_t downloaded,
@@ -338,10 +353,6 @@ static void set_method(GssTransfer *transfer)
 		if (strcmp(request->method, "GET") != 0)
 			SET(easy, CURLOPT_CUSTOMREQUEST, request->method);
 	}
-	/* With no body there is nothing whose sending could be counted: only a fresh connection is
-	 * never tried again behind our back. */
-	if (request->modifying && request->has_body && request->length == 0)
-		SET(easy, CURLOPT_FRESH_CONNECT, 1L);
 	bool large = request->large;
 	SET(easy, CURLOPT_BUFFERSIZE, large ? LARGE_BUFFER : SMALL_BUFFER);
 	if (large)
@@ -394,6 +405,8 @@ bool gss_transfer_prepare(GssTransfer *transfer, GError **error)
 	SET(easy, CURLOPT_PRIVATE, transfer);
 	SET(easy, CURLOPT_ERRORBUFFER, transfer->message);
 	SET(easy, CURLOPT_HTTPHEADER, transfer->headers);
+	SET(easy, CURLOPT_PREREQFUNCTION, request_callback);
+	SET(easy, CURLOPT_PREREQDATA, transfer);
 	SET(easy, CURLOPT_HEADERFUNCTION, header_callback);
 	SET(easy, CURLOPT_HEADERDATA, transfer);
 	SET(easy, CURLOPT_WRITEFUNCTION, write_callback);
@@ -417,11 +430,9 @@ typedef enum {
 
 static Phase phase(GssTransfer *transfer)
 {
-	long request_bytes = 0;
 	if (transfer->final)
 		return is_early(transfer) ? SENDING : RECEIVING;
-	if (curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &request_bytes) != CURLE_OK ||
-	    request_bytes == 0)
+	if (!transfer->requested)
 		return CONNECTING;
 	if (transfer->request.has_body && transfer->sent < transfer->request.length)
 		return SENDING;
@@ -472,8 +483,8 @@ gint64 gss_transfer_deadline(GssTransfer *transfer)
 static bool sent_whole(const GssTransfer *transfer)
 {
 	const GssRequest *request = &transfer->request;
-	if (transfer->refused)
-		return true;
+	if (!transfer->requested) /* only to a proxy, if at all */
+		return false;
 	if (request->has_body && request->length > 0)
 		return transfer->handed >= request->length && transfer->sent >= request->length;
 	long request_bytes = 0;
@@ -516,11 +527,13 @@ GError *gss_transfer_late(GssTransfer *transfer)
 static int code_errno(const GssTransfer *transfer, CURLcode code)
 {
 	long tunnel = 0;
+	bool unknown = transfer->request.modifying && sent_whole(transfer);
+	if (transfer->refused)
+		return EINPROGRESS;
 	/* A proxy that could not connect: nothing was sent but to itself. */
 	if (curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &tunnel) == CURLE_OK &&
 	    tunnel >= 300)
-		return EHOSTUNREACH;
-	bool unknown = transfer->request.modifying && sent_whole(transfer);
+		return unknown ? EINPROGRESS : EHOSTUNREACH;
 	switch ((int)code) { /* far more codes than can come here */
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:
@@ -534,12 +547,12 @@ static int code_errno(const GssTransfer *transfer, CURLcode code)
 	case CURLE_SSL_ISSUER_ERROR:
 	case CURLE_SSL_INVALIDCERTSTATUS:
 	case CURLE_PROXY:
-		return EHOSTUNREACH;
+		return unknown ? EINPROGRESS : EHOSTUNREACH;
 	case CURLE_URL_MALFORMAT:
 	case CURLE_UNSUPPORTED_PROTOCOL: /* also: an answer that is no HTTP */
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_BAD_CONTENT_ENCODING:
-		return EPROTO;
+		return unknown ? EINPROGRESS : EPROTO;
 	case CURLE_ABORTED_BY_CALLBACK:
 		return ECANCELED;
 	case CURLE_OPERATION_TIMEDOUT:
@@ -566,8 +579,9 @@ GError *gss_transfer_outcome(GssTransfer *transfer, CURLcode code)
 	if (code == CURLE_OK)
 		return g_error_new(GSS_ERROR, EPROTO, "%s: the answer has no head", host);
 	int number = code_errno(transfer, code);
-	const char *text =
-		*transfer->message != '\0' ? transfer->message : curl_easy_strerror(code);
+	const char *text = transfer->refused            ? "a kept connection was closed"
+	                   : *transfer->message != '\0' ? transfer->message
+	                                                : curl_easy_strerror(code);
 	g_autofree char *shown = gss_quote(text, -1, NULL);
 	return g_error_new(
 		GSS_ERROR, number, "%s: %s%s", host,
@@ -600,7 +614,7 @@ bool gss_transfer_follow(GssTransfer *transfer, GError **error)
 	curl_easy_cleanup(g_steal_pointer(&transfer->easy));
 	*transfer->message = '\0';
 	transfer->header_bytes = 0;
-	transfer->final = transfer->enough = transfer->refused = false;
+	transfer->final = transfer->enough = transfer->refused = transfer->requested = false;
 	transfer->begun_at = 0;
 	transfer->received = transfer->handed = transfer->sent = transfer->seen = 0;
 	return true;

@@ -525,6 +525,47 @@ def test_what_became_of_it_is_asked_until_it_is_known(mount, platform, what):
     assert names(home.path) == sorted(os.listdir(platform.home))
 
 
+@pytest.mark.parametrize("what", ["mkdir", "rmdir", "unlink"])
+def test_what_reached_nobody_is_asked_for_again(mount, platform, what):
+    """As on a kept connection that has died unnoticed, during a suspend, say."""
+    (platform.home / "d").mkdir()
+    (platform.home / "f").write_bytes(b"content")
+    home = mount()
+    change, request = {
+        "mkdir": ((home / "new").mkdir, {"operation": "createFolder"}),
+        "rmdir": ((home / "d").rmdir, {"operation": "deleteFolder"}),
+        "unlink": ((home / "f").unlink, {"method": "DELETE"}),
+    }[what]
+    platform.fault(cut="before", **request)
+    change()
+    assert platform.counters()["faults"] == 1
+    assert sorted(os.listdir(platform.home)) == sorted({"mkdir": ["d", "f", "new"], "rmdir": ["f"], "unlink": ["d"]}[what])
+
+
+@pytest.mark.parametrize("what", ["rmdir", "unlink"])
+def test_what_a_teammate_put_there_meanwhile_stays(mount, platform, what):
+    """The answer is lost; asked, the service names something again."""
+    (platform.home / "d").mkdir()
+    (platform.home / "f").write_bytes(b"content")
+    home = mount()
+    change, request, code = {
+        "rmdir": ((home / "d").rmdir, {"operation": "deleteFolder"}, errno.ENOTEMPTY),
+        "unlink": ((home / "f").unlink, {"method": "DELETE"}, errno.EIO),
+    }[what]
+    platform.fault(hold="after", cut="after", **request)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        changed = pool.submit(change)
+        platform.wait("held")
+        (platform.home / "d").mkdir(exist_ok=True)
+        (platform.home / "d" / "theirs").write_bytes(b"theirs")
+        (platform.home / "f").write_bytes(b"theirs, too")
+        platform.control("/release")
+        with pytest.raises(OSError) as caught:
+            changed.result()
+    assert caught.value.errno == code
+    assert (platform.home / "d" / "theirs").exists() and (platform.home / "f").read_bytes() == b"theirs, too"
+
+
 @pytest.mark.parametrize("source", ["it4i_anselm://home", "plm://demo/model/1"])
 def test_rmdir_after_what_arrived_late(world, source):
     """The upload of what was removed is received afterwards: it goes, whatever its URI is, and then the folder."""

@@ -73,6 +73,15 @@ void assert_update(Fixture *f, gsize length, int code)
 		g_assert_error(error, GSS_ERROR, code);
 }
 
+void assert_remove(Fixture *f, int code)
+{
+	g_autoptr(GError) error = NULL;
+	if (sync_remove(f->client, f->resource, &error))
+		g_assert_cmpint(code, ==, 0);
+	else
+		g_assert_error(error, GSS_ERROR, code);
+}
+
 const char *canned;
 
 bool answer_canned(Peer *peer, PeerRequest *request, int fd)

@@ -22,9 +22,10 @@ GssClient *make_client(int port);
 GssClient *make_client_at(const char *url);
 /* Resolves x://file anew. */
 void resolve(Fixture *f);
-/* Reads or replaces the file; `code` is the errno that must come, 0: none. */
+/* Reads, replaces or removes the file; `code` is the errno that must come, 0: none. */
 void assert_read(Fixture *f, int code);
 void assert_update(Fixture *f, gsize length, int code);
+void assert_remove(Fixture *f, int code);
 
 /* Writes `canned` whatever was asked, and closes. */
 extern const char *canned;
