@@ -136,8 +136,8 @@ static bool is_lost(const GssAnswer *answer)
 	case 500:
 	case 502:
 		return true;
-	default:
-		return answer->status >= 200 && answer->status < 300;
+	default: /* a success that cannot be read, or a head that has no end */
+		return answer->headers != NULL && answer->status < 300;
 	}
 }
 
@@ -157,6 +157,8 @@ static void on_done(const GssAnswer *answer, const GError *error, void *data)
 		/* told below */
 	} else if (answer->status == 401 || answer->status == 403) {
 		result.denied = answer->status;
+	} else if (g_error_matches(error, GSS_ERROR, EPROTO)) {
+		made = g_error_copy(error);
 	} else if (error != NULL) {
 		result.error = error;
 	} else if (!ok) {

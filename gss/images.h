@@ -7,7 +7,7 @@
  *
  * Errors: EINVAL illegal name or source path; ENOENT no such image, or no such source; EEXIST the
  * name is taken; EINPROGRESS the answer is lost, cannot be read, or is a proxy's (408, 500, 502,
- * 503, 504 without SOAP); EKEYEXPIRED the token is dead, and was perhaps not when the request came:
+ * 504 without SOAP); EKEYEXPIRED the token is dead, and was perhaps not when the request came:
  * ask gss_images_info() before anything is sent again.
  */
 #pragma once

@@ -329,6 +329,14 @@ def test_an_answer_that_cannot_be_read(home, platform, size):
     assert platform.counters()["images.registerImage"] == 1
 
 
+def test_an_answer_whose_head_cannot_be_read(home, platform):
+    (home / "a.simg").write_bytes(b"image")
+    headers = "\n".join(f"X-{i}: y" for i in range(1000))
+    platform.fault(operation="registerImage", headers=headers, process=1)
+    write(home / ".register", "a.simg\n")
+    assert platform.counters()["images.registerImage"] == 1
+
+
 def test_an_answer_that_is_cut(home, platform):
     (home / "a.simg").write_bytes(b"image")
     platform.fault(operation="registerImage", cut="during")

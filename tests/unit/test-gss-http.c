@@ -58,6 +58,10 @@ static void test_cuts(void)
 	g_assert_cmpint(g_atomic_int_get(&f.peer->files), ==, 1);
 	f.peer->file = cut_in_upload;
 	assert_update(&f, LARGE, EIO);
+	f.peer->file = answer_canned; /* what is no HTTP says nothing of what was sent, either */
+	canned = "garbage\r\n\r\n";
+	assert_update(&f, 1000, EINPROGRESS);
+	assert_remove(&f, EINPROGRESS);
 	f.peer->file = cut_in_download;
 	assert_read(&f, EIO);
 	tear_down(&f);
