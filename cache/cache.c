@@ -37,19 +37,29 @@ static char *folder_name(const CacheOptions *options)
 
 /* --- the lock --- */
 
-static bool lock_file(int fd, short type)
+/* What a lock on a byte of the file means. */
+#define HELD 0   /* its owner has the cache */
+#define WANTED 1 /* its owner waits until the holder hands the cache over */
+
+static bool lock_byte(int fd, off_t byte, short type)
 {
-	struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+	struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
 	return fcntl(fd, F_SETLK, &lock) == 0;
+}
+
+/* Of another process; 0: none. */
+static pid_t owner(int fd, off_t byte)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+	return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
 }
 
 /* The lock is the kernel's, so that its holder's pid is true; the file's text only explains. */
 static pid_t holder(int fd, char *text, gsize size)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	gssize n = pread(fd, text, size - 1, 0);
 	text[MAX(n, 0)] = '\0';
-	return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+	return owner(fd, HELD);
 }
 
 static void describe(int fd, const char *text)
@@ -59,18 +69,38 @@ static void describe(int fd, const char *text)
 		g_debug("cannot describe the lock: %s", g_strerror(errno));
 }
 
-/* Asks a holder that only drains to leave the rest to us, and waits for its end. */
-static void take_over(pid_t pid)
+/* Until `pid` has ended, or has closed its file. */
+static void wait_for_release(int fd, pid_t pid, struct pollfd *pidfd, struct pollfd *watch)
 {
-	int pidfd = syscall(SYS_pidfd_open, pid, 0);
-	if (pidfd < 0)
-		return;
-	if (syscall(SYS_pidfd_send_signal, pidfd, SIGUSR1, NULL, 0) == 0) {
-		struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
-		while (poll(&poll_fd, 1, TAKE_OVER_MS) < 0 && errno == EINTR)
-			;
+	gint64 end = g_get_monotonic_time() + TAKE_OVER_MS * G_GINT64_CONSTANT(1000);
+	for (gint64 left; owner(fd, HELD) == pid && (left = end - g_get_monotonic_time()) > 0;) {
+		char events[1024];
+		struct pollfd fds[] = {*pidfd, *watch};
+		if (poll(fds, G_N_ELEMENTS(fds), (int)(left / 1000 + 1)) > 0 && fds[1].revents &&
+		    read(watch->fd, events, sizeof(events)) < 0)
+			break;
 	}
-	close(pidfd);
+}
+
+/* Asks a holder that only drains to leave the rest to us: of its caches those that are wanted. */
+static void take_over(const char *path, int fd, pid_t pid)
+{
+	struct pollfd pidfd = {.fd = syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+	struct pollfd watch = {.fd = inotify_init1(IN_CLOEXEC), .events = POLLIN};
+	if (watch.fd >= 0 && inotify_add_watch(watch.fd, path, IN_CLOSE_WRITE) >= 0 &&
+	    lock_byte(fd, WANTED, F_WRLCK) && pidfd.fd >= 0 &&
+	    syscall(SYS_pidfd_send_signal, pidfd.fd, SIGUSR1, NULL, 0) == 0)
+		wait_for_release(fd, pid, &pidfd, &watch);
+	lock_byte(fd, WANTED, F_UNLCK);
+	if (watch.fd >= 0)
+		close(watch.fd);
+	if (pidfd.fd >= 0)
+		close(pidfd.fd);
+}
+
+bool cache_is_wanted(const Cache *cache)
+{
+	return owner(cache->lock_fd, WANTED) != 0;
 }
 
 static bool is_mounted(const char *path)
@@ -115,7 +145,7 @@ static bool acquire(Cache *cache, const char *mountpoint, GError **error)
 	cache->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (cache->lock_fd < 0)
 		return fail_errno(error, path, "cannot open the lock");
-	for (int tries = 0; !lock_file(cache->lock_fd, F_WRLCK); tries++) {
+	for (int tries = 0; !lock_byte(cache->lock_fd, HELD, F_WRLCK); tries++) {
 		char text[512];
 		if (errno != EACCES && errno != EAGAIN)
 			return fail_errno(error, path, "cannot lock the cache");
@@ -125,7 +155,7 @@ static bool acquire(Cache *cache, const char *mountpoint, GError **error)
 		if (pid && g_str_has_prefix(text, "draining") && tries == 0) {
 			g_message("%s: taking over from the draining process %d", cache->path,
 			          (int)pid);
-			take_over(pid);
+			take_over(path, cache->lock_fd, pid);
 			continue;
 		}
 		if (!pid && tries < 3)

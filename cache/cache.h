@@ -104,8 +104,11 @@ Cache *cache_open(const CacheOptions *options, GError **error);
  * stop. */
 void cache_start(Cache *cache, GssClient *client, const CacheNotify *notify);
 /* From now on (unmounted, every file released) the holder only drains: the kernel's references are
- * over, and on SIGUSR1 it must cache_stop() and cache_close(). */
+ * over, and on SIGUSR1 it must cache_stop() and cache_close(), if this is the only cache that it
+ * has left, or is wanted. */
 void cache_set_draining(Cache *cache);
+/* Does another process wait for it to be handed over? */
+bool cache_is_wanted(const Cache *cache);
 /* Ends every transfer (what is unfinished stays journaled), answers every waiter with ECANCELED,
  * joins the threads. After it no callback and no notification runs. The client must still be there.
  */

@@ -50,6 +50,7 @@ struct FsCommands {
 	FsMount *mount;
 	GMutex lock;    /* the journal's own may be taken in it, nothing else */
 	GQueue pending; /* Command, by their links, in the order they came */
+	GQueue left;    /* those of storages that have left: timers may still know them */
 	FsCommandLog *log;
 	FsCommandKept *kept;
 	guint64 last_key;

@@ -17,7 +17,7 @@
 /* Then whatever comes is no outcome: the command was cut off, and stays pending. */
 static bool is_stopping(const Command *command)
 {
-	return fs_mount_is_stopping(command->commands->mount);
+	return fs_storage_is_stopping(command->storage);
 }
 
 /* --- the platform is out of reach, and nobody waits --- */

@@ -94,7 +94,8 @@ void fs_commands_free(FsCommands *commands)
 	GList *link;
 
 	/* Those that were cut off. */
-	while ((link = g_queue_pop_head_link(&commands->pending)) != NULL) {
+	while ((link = g_queue_pop_head_link(&commands->pending)) != NULL ||
+	       (link = g_queue_pop_head_link(&commands->left)) != NULL) {
 		Command *command = link->data;
 		tell(g_steal_pointer(&command->waiters), error);
 		command_free(command);
@@ -125,6 +126,35 @@ void fs_commands_drain(FsCommands *commands, void (*func)(void *data), void *dat
 	g_mutex_unlock(&commands->lock);
 	if (idle)
 		func(data);
+}
+
+/* What is to be called now that nothing is pending any more, if that is so. */
+static void take_idle_locked(FsCommands *commands, void (**ret)(void *data))
+{
+	*ret = commands->pending.length == 0 ? commands->idle : NULL;
+	if (*ret != NULL)
+		commands->idle = NULL;
+}
+
+bool fs_commands_leave(FsCommands *commands, const FsStorage *storage)
+{
+	void (*idle)(void *data);
+	bool any = false;
+
+	g_mutex_lock(&commands->lock);
+	for (GList *link = commands->pending.head, *next; link != NULL; link = next) {
+		next = link->next;
+		if (((Command *)link->data)->storage != storage)
+			continue;
+		g_queue_unlink(&commands->pending, link);
+		g_queue_push_tail_link(&commands->left, link);
+		any = true;
+	}
+	take_idle_locked(commands, &idle);
+	g_mutex_unlock(&commands->lock);
+	if (idle != NULL)
+		idle(commands->idle_data);
+	return any;
 }
 
 /* Those that are in `step` are to go on at once. */
@@ -268,8 +298,8 @@ void fs_command_finish(Command *command, const GError *error)
 {
 	FsCommands *commands = command->commands;
 	FsMount *mount = commands->mount;
-	bool stopping = fs_mount_is_stopping(mount);
-	void (*idle)(void *data) = NULL;
+	bool stopping = fs_storage_is_stopping(command->storage);
+	void (*idle)(void *data);
 
 	if (stopping && error != NULL)
 		return;
@@ -286,10 +316,7 @@ void fs_command_finish(Command *command, const GError *error)
 	/* A failure may be mended by now: that is tried again. */
 	if (next == NULL && waiters != NULL && error == NULL)
 		fs_command_kept_add(commands->kept, command->storage, &command->memo);
-	if (commands->pending.length == 0) {
-		idle = commands->idle;
-		commands->idle = NULL;
-	}
+	take_idle_locked(commands, &idle);
 	void *idle_data = commands->idle_data;
 	g_mutex_unlock(&commands->lock);
 	log_end(command, error);

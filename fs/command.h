@@ -61,6 +61,9 @@ void fs_commands_resume(FsCommands *commands, FsStorage *storage);
 guint fs_commands_pending(FsCommands *commands);
 /* The session is over. Calls `func` once when none is pending, or at once. */
 void fs_commands_drain(FsCommands *commands, void (*func)(void *data), void *data);
+/* On the mount's loop: the storage is leaving, its cache and its Images service have stopped. What
+ * is pending of it is in its journal. Was anything? */
+bool fs_commands_leave(FsCommands *commands, const FsStorage *storage);
 /* The platform may be there again, or the login work: those that pause for it try now. */
 void fs_commands_wake(FsCommands *commands);
 /* A file that was open for writing has been closed. */

@@ -16,7 +16,9 @@
 struct FsDrain {
 	FsMount *mount;
 	FsStop *stop;
-	guint waiting; /* caches and commands not through; guarded by the lock of `stop` */
+	/* Guarded by the lock of `stop`, as is the cache of a storage that may leave. */
+	guint waiting; /* caches and commands not through */
+	bool left;     /* something was, to another mount */
 	guint64 total; /* bytes that were left at its begin */
 	gint64 begun;  /* monotonic us */
 };
@@ -36,12 +38,17 @@ static void on_cache(const GError *error, void *data)
 	on_part(data);
 }
 
-static void count(const FsMount *mount, CachePending *ret)
+static void count(const FsDrain *drain, CachePending *ret)
 {
+	const FsMount *mount = drain->mount;
+
 	*ret = (CachePending){0};
+	fs_stop_lock(drain->stop);
 	for (guint i = 0; i < mount->storages->len; i++) {
 		const FsStorage *storage = mount->storages->pdata[i];
 		CachePending one;
+		if (storage->cache == NULL)
+			continue;
 		cache_pending(storage->cache, &one);
 		ret->files += one.files;
 		ret->parked += one.parked;
@@ -50,13 +57,14 @@ static void count(const FsMount *mount, CachePending *ret)
 		ret->removals += one.removals;
 		ret->refused += one.refused;
 	}
+	fs_stop_unlock(drain->stop);
 }
 
-static guint64 bytes_left(const FsMount *mount)
+static guint64 bytes_left(const FsDrain *drain)
 {
 	CachePending pending;
 
-	count(mount, &pending);
+	count(drain, &pending);
 	return pending.bytes_total - MIN(pending.bytes_done, pending.bytes_total);
 }
 
@@ -68,9 +76,9 @@ FsDrain *fs_drain_start(FsMount *mount, FsStop *stop)
 		.mount = mount,
 		.stop = stop,
 		.waiting = mount->storages->len + 1,
-		.total = bytes_left(mount),
 		.begun = g_get_monotonic_time(),
 	};
+	drain->total = bytes_left(drain);
 	for (guint i = 0; i < mount->storages->len; i++) {
 		FsStorage *storage = mount->storages->pdata[i];
 		cache_set_draining(storage->cache);
@@ -80,13 +88,26 @@ FsDrain *fs_drain_start(FsMount *mount, FsStop *stop)
 	return drain;
 }
 
-static char *describe(const FsMount *mount)
+void fs_drain_leave(FsDrain *drain, FsStorage *storage)
 {
-	GString *text = g_string_new(NULL);
-	guint commands = fs_commands_pending(mount->commands);
+	bool any = fs_commands_leave(drain->mount->commands, storage);
 	CachePending pending;
 
-	count(mount, &pending);
+	fs_stop_lock(drain->stop);
+	cache_pending(storage->cache, &pending);
+	drain->left = drain->left || any || pending.files > 0 || pending.removals > 0 ||
+	              pending.refused > 0;
+	storage->cache = NULL;
+	fs_stop_unlock(drain->stop);
+}
+
+static char *describe(const FsDrain *drain)
+{
+	GString *text = g_string_new(NULL);
+	guint commands = fs_commands_pending(drain->mount->commands);
+	CachePending pending;
+
+	count(drain, &pending);
 	guint64 files = pending.files - pending.parked;
 	if (files > 0) {
 		g_autofree char *done = g_format_size(pending.bytes_done);
@@ -117,7 +138,7 @@ static guint columns(void)
 /* A line on the terminal over the last one: how far it is, how fast, and how to leave. */
 static void draw(const FsDrain *drain, const char *text)
 {
-	guint64 left = bytes_left(drain->mount), done = drain->total - MIN(left, drain->total);
+	guint64 left = bytes_left(drain), done = drain->total - MIN(left, drain->total);
 	double part = drain->total > 0 ? (double)done / (double)drain->total : 0;
 	double seconds = (double)(g_get_monotonic_time() - drain->begun) / G_USEC_PER_SEC;
 	guint full = (guint)(part * BAR_WIDTH);
@@ -148,7 +169,7 @@ static void draw(const FsDrain *drain, const char *text)
 
 static void show(const FsDrain *drain, bool terminal)
 {
-	g_autofree char *text = describe(drain->mount);
+	g_autofree char *text = describe(drain);
 	g_autofree char *status = g_strdup_printf("STATUS=Unmounted; %s", text);
 
 	if (*text == '\0')
@@ -160,12 +181,12 @@ static void show(const FsDrain *drain, bool terminal)
 		g_message("unmounted; %s", text);
 }
 
-static bool report(const FsMount *mount)
+static bool report(const FsDrain *drain)
 {
-	g_autofree char *left = describe(mount);
+	g_autofree char *left = describe(drain);
 	CachePending pending;
 
-	count(mount, &pending);
+	count(drain, &pending);
 	if (*left != '\0')
 		g_message("left for the next mount: %s", left);
 	if (pending.parked > 0)
@@ -180,7 +201,7 @@ static bool report(const FsMount *mount)
 		          "removed from GSS; the next mount tries again",
 		          pending.refused, pending.refused == 1 ? "" : "s",
 		          pending.refused == 1 ? "was" : "were");
-	return *left == '\0' && pending.parked == 0 && pending.refused == 0;
+	return *left == '\0' && pending.parked == 0 && pending.refused == 0 && !drain->left;
 }
 
 bool fs_drain_wait(FsDrain *drain, guint timeout)
@@ -205,7 +226,7 @@ bool fs_drain_wait(FsDrain *drain, guint timeout)
 	fs_stop_unlock(drain->stop);
 	if (shown && terminal)
 		fputc('\n', stderr);
-	return report(drain->mount);
+	return report(drain);
 }
 
 void fs_drain_free(FsDrain *drain)

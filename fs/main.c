@@ -87,11 +87,27 @@ static int report(Program *program, const GError *error)
 	return status;
 }
 
+/* The storages of a drain that another mount wants leave it. */
+typedef struct {
+	FsPlatform *platform;
+	FsDrain *drain;
+} Leaving;
+
+static void on_leave(FsStorage *storage, void *data)
+{
+	fs_drain_leave(((Leaving *)data)->drain, storage);
+}
+
+static bool on_successor(void *data)
+{
+	return fs_platform_hand_over(((Leaving *)data)->platform, on_leave, data);
+}
+
 /* The session's end: what is left goes to GSS. */
 static int finish(Program *program, FsMount *mount, FsPlatform *platform, FsSession *session,
                   FsStop *stop, const GError *error)
 {
-	FsDrain *drain = NULL;
+	Leaving leaving = {.platform = platform};
 	bool clean = false, foreign = fs_platform_is_foreign(platform);
 
 	if (error != NULL)
@@ -100,14 +116,15 @@ static int finish(Program *program, FsMount *mount, FsPlatform *platform, FsSess
 	fs_session_close(session);
 	fs_service_notify("STOPPING=1");
 	if (!foreign) {
-		drain = fs_drain_start(mount, stop);
-		clean = fs_drain_wait(drain, program->options->drain_timeout);
+		leaving.drain = fs_drain_start(mount, stop);
+		fs_stop_on_successor(stop, on_successor, &leaving);
+		clean = fs_drain_wait(leaving.drain, program->options->drain_timeout);
 	}
 	fs_mount_stop(mount);
 	fs_platform_close(platform);
 	fs_session_free(session);
-	if (drain != NULL)
-		fs_drain_free(drain);
+	if (leaving.drain != NULL)
+		fs_drain_free(leaving.drain);
 	fs_stop_free(stop);
 	if (foreign)
 		return EXIT_REFUSED;

@@ -59,9 +59,9 @@ FsStorage *fs_mount_add(FsMount *mount, const char *name, Cache *cache, const Fs
 	return storage;
 }
 
-bool fs_mount_is_stopping(const FsMount *mount)
+bool fs_storage_is_stopping(const FsStorage *storage)
 {
-	return g_atomic_int_get(&mount->stopping);
+	return g_atomic_int_get(&storage->leaving) || g_atomic_int_get(&storage->mount->stopping);
 }
 
 void fs_mount_stop(FsMount *mount)

@@ -44,10 +44,11 @@ struct FsStorage {
 	FsMount *mount;
 	guint index; /* in mount->storages */
 	char *name;
-	Cache *cache;           /* the caller's */
+	Cache *cache;           /* the caller's; after the session also NULL, see fs/drain.h */
 	CacheId root;           /* the folder that is shown; 0: none could be found */
 	const FsImages *images; /* the caller's; NULL: the storage has no Images service */
 	FsImageList *image_list;
+	gint leaving; /* atomic: its cache goes to another mount */
 };
 
 typedef struct {
@@ -84,8 +85,8 @@ FsStorage *fs_mount_add(FsMount *mount, const char *name, Cache *cache, const Fs
 /* Ends timers and the notifier. After it the mount starts nothing any more; called before the
  * caches and the Images services end. */
 void fs_mount_stop(FsMount *mount);
-/* It was called: what ends now is cut off. */
-bool fs_mount_is_stopping(const FsMount *mount);
+/* It was called, or the storage is leaving: what ends now is cut off. */
+bool fs_storage_is_stopping(const FsStorage *storage);
 /* After they have ended: no callback comes any more. */
 void fs_mount_free(FsMount *mount);
 

@@ -160,7 +160,8 @@ static void on_session(void *data)
 	gss_client_session(platform->client, &status);
 	for (guint i = 0; status.state == GSS_SESSION_OK && i < platform->stores->len; i++) {
 		const Store *store = platform->stores->pdata[i];
-		cache_resume(store->cache);
+		if (store->cache != NULL)
+			cache_resume(store->cache);
 	}
 	if (status.state == GSS_SESSION_OK)
 		fs_commands_wake(platform->mount->commands);
@@ -644,12 +645,46 @@ bool fs_platform_is_foreign(FsPlatform *platform)
 	return g_atomic_int_get(&platform->foreign);
 }
 
+static bool is_wanted(const Store *store)
+{
+	return store->cache != NULL && cache_is_wanted(store->cache);
+}
+
+static void hand_over(Store *store, FsPlatformLeave leave, void *data)
+{
+	FsStorage *storage = store->storage;
+
+	g_message("%s: another mount goes on with it", storage->name);
+	g_atomic_int_set(&storage->leaving, 1);
+	cache_stop(store->cache);
+	g_clear_pointer(&store->images, fs_images_wire_free);
+	leave(storage, data);
+	g_clear_pointer(&store->cache, cache_close);
+}
+
+bool fs_platform_hand_over(FsPlatform *platform, FsPlatformLeave leave, void *data)
+{
+	guint wanted = 0, rest = 0;
+
+	for (guint i = 0; i < platform->stores->len; i++) {
+		const Store *store = platform->stores->pdata[i];
+		wanted += is_wanted(store);
+		rest += store->cache != NULL && !is_wanted(store);
+	}
+	for (guint i = 0; wanted > 0 && rest > 0 && i < platform->stores->len; i++) {
+		Store *store = platform->stores->pdata[i];
+		if (is_wanted(store))
+			hand_over(store, leave, data);
+	}
+	return wanted > 0 && rest > 0;
+}
+
 void fs_platform_close(FsPlatform *platform)
 {
 	/* Commands go from the one to the other: none may begin anything after its end. */
 	for (guint i = 0; i < platform->stores->len; i++) {
 		const Store *store = platform->stores->pdata[i];
-		if (store->started)
+		if (store->started && store->cache != NULL)
 			cache_stop(store->cache);
 	}
 	for (guint i = 0; i < platform->stores->len; i++) {

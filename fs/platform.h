@@ -1,7 +1,7 @@
 /* fs/platform.h - puts the parts together: configuration and credentials, the client (gss/), a
  * cache a storage, the Images services; and takes them apart.
  *
- * Threads: one (main); the client and the caches have their own.
+ * Threads: one (main), and the mount's loop; the client and the caches have their own.
  */
 #pragma once
 
@@ -19,6 +19,11 @@ FsPlatform *fs_platform_open(const FsOptions *options, const char *config_path, 
                              char **ret_note, GError **error);
 /* The login came too late to stop the mount and is of another project: nothing may be uploaded. */
 bool fs_platform_is_foreign(FsPlatform *platform);
+/* On the mount's loop, after the session: another mount wants some of the caches. They are closed,
+ * and `leave` called for their storages, once they and the Images services have stopped. False: it
+ * wants them all. */
+typedef void (*FsPlatformLeave)(FsStorage *storage, void *data);
+bool fs_platform_hand_over(FsPlatform *platform, FsPlatformLeave leave, void *data);
 /* Ends all that is under way. The mount must have been stopped (fs_mount_stop). */
 void fs_platform_close(FsPlatform *platform);
 

@@ -7,9 +7,13 @@
 struct FsStop {
 	GMutex lock;
 	GCond changed;
+	FsMount *mount;
 	FsSession *session; /* NULL: over */
 	bool ending;
+	bool wanted; /* by a successor */
 	guint count;
+	bool (*successor)(void *data); /* NULL: none yet */
+	void *successor_data;
 };
 
 static void told(FsStop *stop, bool hangup)
@@ -37,16 +41,32 @@ static void on_hangup(void *data)
 	told(data, true);
 }
 
-/* The next mount of the same cache wants what is left (cache_open). */
+/* The next mount of a cache wants what is left of it (cache_open). */
 static void on_successor(void *data)
 {
 	FsStop *stop = data;
 
 	g_mutex_lock(&stop->lock);
-	if (stop->session == NULL)
-		stop->count = FS_STOP_LEAVE;
+	stop->wanted = stop->session == NULL;
+	bool (*successor)(void *data) = stop->wanted ? stop->successor : NULL;
+	g_mutex_unlock(&stop->lock);
+	if (successor == NULL || successor(stop->successor_data))
+		return;
+	g_mutex_lock(&stop->lock);
+	stop->count = FS_STOP_LEAVE;
 	g_cond_broadcast(&stop->changed);
 	g_mutex_unlock(&stop->lock);
+}
+
+void fs_stop_on_successor(FsStop *stop, bool (*func)(void *data), void *data)
+{
+	g_mutex_lock(&stop->lock);
+	stop->successor = func;
+	stop->successor_data = data;
+	bool wanted = stop->wanted;
+	g_mutex_unlock(&stop->lock);
+	if (wanted)
+		fs_loop_after(stop->mount->loop, 0, on_successor, stop);
 }
 
 FsStop *fs_stop_new(FsMount *mount, FsSession *session)
@@ -55,6 +75,7 @@ FsStop *fs_stop_new(FsMount *mount, FsSession *session)
 
 	g_mutex_init(&stop->lock);
 	g_cond_init(&stop->changed);
+	stop->mount = mount;
 	stop->session = session;
 	fs_loop_signal(mount->loop, SIGTERM, on_terminate, stop);
 	fs_loop_signal(mount->loop, SIGINT, on_terminate, stop);

@@ -1,8 +1,8 @@
 /* fs/stop.h - being told to end: SIGTERM, SIGINT and SIGHUP.
  *
  * The first ends the session, and gssfs goes on to upload what is left. A second SIGTERM or SIGINT
- * gives that up, and so does SIGUSR1, by which the next mount of the same cache takes the queue
- * over. A SIGHUP while uploading changes nothing: the terminal may go.
+ * gives that up, and so does SIGUSR1, by which the next mount of a cache takes its queue over,
+ * unless somebody sees to that. A SIGHUP while uploading changes nothing: the terminal may go.
  *
  * Threads: any. Signals are handled on the mount's loop.
  */
@@ -18,6 +18,9 @@ typedef struct FsStop FsStop;
 FsStop *fs_stop_new(FsMount *mount, FsSession *session);
 /* The session is about to be closed. */
 void fs_stop_session_over(FsStop *stop);
+/* `func` sees to SIGUSR1, also to one that has come since the session's end: on the mount's loop;
+ * false: it gives all up. */
+void fs_stop_on_successor(FsStop *stop, bool (*func)(void *data), void *data);
 /* After the mount's loop has been stopped. */
 void fs_stop_free(FsStop *stop);
 

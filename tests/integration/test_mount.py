@@ -12,8 +12,8 @@ import subprocess
 
 import pytest
 
-from world import (CONTROL, GSSFS, LOGIN, SLOW, attribute, fails_with, images, is_mounted, random_bytes, release, settled,
-                   state, until)
+from world import (CONTROL, GSSFS, LOGIN, SLOW, Mount, attribute, fails_with, images, is_mounted, random_bytes, release,
+                   settled, state, until)
 
 SOURCE = "it4i_anselm://home"
 
@@ -283,6 +283,33 @@ def test_a_mount_takes_over_what_its_predecessor_still_sends(world, platform, ho
     platform.control("/release")
     settled(again / "f")
     assert (platform.home / "f").read_text() == "x"
+
+
+def test_a_mount_takes_over_its_storage_alone(world, platform):
+    """What its predecessor still sends to others goes on, registrations too."""
+    configure(world, platform, storages=("it4i_anselm", "it4i_salomon"))
+    both = Mount(world, "all", world.mountpoint(), ["-o", f"cache_dir={world.path / 'cache'}"], world.environment)
+    world.mounts.append(both)
+    names = ("anselm", "salomon")
+    platform.fault(method="POST", path="*.simg", hold="before", times=2)
+    for name in names:
+        home = both / f"it4i_{name}" / "home"
+        (home / f"{name}.simg").write_text(name)
+        writer = subprocess.Popen(["sh", "-c", f"echo {name}.simg > .register"], cwd=home)
+        until(lambda: f"{name}.simg" in (both / ".status").read_text().partition("command\t")[2])
+        writer.terminate()
+        writer.wait()
+    platform.wait("held", 2)
+    release(both.path)
+    one = world.mount(platform, SOURCE, at="one")
+    assert both.process.poll() is None, "it has something left to send"
+    assert (one / "anselm.simg").read_text() == "anselm"
+    platform.control("/release")
+    assert both.process.wait(30 * SLOW) == 1, "not everything is there"
+    assert images(platform, "salomon") == {"salomon.simg": 7}
+    settled(one / "anselm.simg")
+    until(lambda: images(platform, "anselm") == {"anselm.simg": 6})
+    assert one.unmount() == 0
 
 
 def test_the_mount_comes_up_offline(world, platform, home):
