@@ -16,6 +16,7 @@ struct GssHttp {
 	guint connect_timeout_ms;
 	gint64 stall_timeout;    /* us */
 	gint64 response_timeout; /* us */
+	gint64 wary_until;       /* monotonic us: changes go on fresh connections */
 	GssHttpLane lanes[GSS_LANES];
 	GQueue active; /* GssTransfer, by their `link` */
 

@@ -12,6 +12,8 @@
 #define LARGE_GATHER ((gsize)256 * 1024)
 #define SMALL_GATHER ((gsize)64 * 1024)
 #define IDLE_CONNECTION_MAX_S 30L /* older ones are likelier closed by the peer than useful */
+/* When one turned out dead, the others may be, too: after a suspend, say. */
+#define WARY_TIME (IDLE_CONNECTION_MAX_S * G_USEC_PER_SEC)
 
 #define SET(easy, option, value)                                                                  \
 	do {                                                                                      \
@@ -296,8 +298,10 @@ static size_t read_callback(char *buffer, size_t size, size_t count, void *data)
 static bool may_send_again(GssTransfer *transfer)
 {
 	const GssRequest *request = &transfer->request;
-	if (request->modifying && transfer->handed >= request->length)
+	if (request->modifying && transfer->handed >= request->length) {
 		transfer->refused = true;
+		transfer->http->wary_until = g_get_monotonic_time() + WARY_TIME;
+	}
 	return !transfer->refused;
 }
 
@@ -353,6 +357,8 @@ static void set_method(GssTransfer *transfer)
 		if (strcmp(request->method, "GET") != 0)
 			SET(easy, CURLOPT_CUSTOMREQUEST, request->method);
 	}
+	if (request->modifying && g_get_monotonic_time() < transfer->http->wary_until)
+		SET(easy, CURLOPT_FRESH_CONNECT, 1L);
 	bool large = request->large;
 	SET(easy, CURLOPT_BUFFERSIZE, large ? LARGE_BUFFER : SMALL_BUFFER);
 	if (large)

@@ -95,6 +95,8 @@ static void test_no_resend(void)
 	g_assert_cmpint(g_atomic_int_get(&f.peer->files), ==, 2);
 	/* Reading again harms nobody. */
 	assert_read(&f, 0);
+	/* The next change does not rely on another kept one. */
+	assert_remove(&f, 0);
 	tear_down(&f);
 }
 
