@@ -115,7 +115,7 @@ static bool tells_more(const GssVersion *known, const GssVersion *version)
 	return (known->mtime < 0 && version->mtime >= 0) || (!known->etag && version->etag);
 }
 
-static CacheOutdated refine_locked(Cache *cache, CacheNode *node, const GssVersion *version)
+static bool refine_locked(Cache *cache, CacheNode *node, const GssVersion *version)
 {
 	CacheRecord *r = &node->r;
 	bool dated = r->remote.mtime < 0 && version->mtime >= 0 &&
@@ -125,7 +125,7 @@ static CacheOutdated refine_locked(Cache *cache, CacheNode *node, const GssVersi
 	if (dated)
 		r->mtime = r->ctime = version->mtime;
 	save_soon_locked(cache, node);
-	return dated ? CACHE_OTHER_ATTR : CACHE_SAME;
+	return dated;
 }
 
 void cache_attr_refine_locked(Cache *cache, CacheNode *node, const GssVersion *version)
@@ -140,29 +140,36 @@ void cache_attr_refine_locked(Cache *cache, CacheNode *node, const GssVersion *v
 	}
 }
 
+void cache_attr_tell_content_locked(Cache *cache, CacheNode *node)
+{
+	node->kernel_valid = false;
+	if (cache->notify.content)
+		cache->notify.content(node->r.id, cache->notify.data);
+}
+
 /* The same version, as far as what was known of it could tell. Bytes that are held may be of one
  * before it. */
-static CacheOutdated same_locked(Cache *cache, CacheNode *node, const GssVersion *version,
-                                 CacheSource source)
+static bool same_locked(Cache *cache, CacheNode *node, const GssVersion *version,
+                        CacheSource source)
 {
 	g_autoptr(GError) error = NULL;
 	bool more = tells_more(&node->r.remote, version);
 	bool held = node->r.blob && !(node->content && cache_content_empty(node->content));
 	if (more && source == CACHE_FROM_VIEW && (held || node->kernel_valid))
-		return CACHE_SAME;
+		return false;
 	/* Who has it open goes on: it was looked at when it was opened. */
 	bool doubtful = more && !node->opens && (held || node->kernel_valid);
 	if (doubtful && !cache_content_drop_locked(cache, node, &error)) {
 		g_warning("%s: %s", cache->path, error->message);
 		node->attr_until = 0;
-		return CACHE_SAME;
+		return false;
 	}
 	if (doubtful)
-		node->kernel_valid = false;
-	CacheOutdated outdated = more ? refine_locked(cache, node, version) : CACHE_SAME;
+		cache_attr_tell_content_locked(cache, node);
+	bool outdated = more && refine_locked(cache, node, version);
 	bool undated = node->r.remote.mtime < 0 && !node->r.remote.etag;
 	node->viewed = source == CACHE_FROM_VIEW && (more || node->viewed || undated);
-	return doubtful ? CACHE_OTHER_CONTENT : outdated;
+	return outdated && !doubtful;
 }
 
 /* Lets go of what is held of the old version; who has read of it learns that it is gone. */
@@ -187,8 +194,8 @@ static bool is_waited_for(CacheContent *content)
 	return waited;
 }
 
-CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
-                                      const CacheGrowth *growth, CacheSource source)
+bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
+                             const CacheGrowth *growth, CacheSource source)
 {
 	CacheRecord *r = &node->r;
 	node->attr_until = g_get_monotonic_time() + CACHE_ATTR_LEASE_US;
@@ -202,7 +209,7 @@ CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVe
 	if (growth)
 		grow_locked(node, growth);
 	else if (!kept && !replace_locked(cache, node))
-		return CACHE_SAME;
+		return false;
 	if (version->mtime >= 0)
 		r->mtime = r->ctime = version->mtime;
 	else if (was_known)
@@ -223,8 +230,10 @@ CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVe
 	 * zeros.
 	 */
 	if (!was_known || (kept && shorter && is_waited_for(node->content)))
-		return CACHE_SAME;
-	return kept ? CACHE_OTHER_ATTR : CACHE_OTHER_CONTENT;
+		return false;
+	if (!kept)
+		cache_attr_tell_content_locked(cache, node);
+	return kept;
 }
 
 /* --- asking --- */
@@ -255,8 +264,7 @@ static void finish(void *data)
 	CacheNode *node = question->node;
 	CacheId id = node->r.id;
 	g_mutex_lock(&cache->lock);
-	CacheOutdated outdated = CACHE_SAME;
-	bool vanished = false;
+	bool outdated = false, vanished = false;
 	gint64 parent = node->r.parent;
 	g_autofree char *name = g_strdup(node->r.name);
 	/* A local change that began meanwhile wins. */
@@ -283,10 +291,8 @@ static void finish(void *data)
 
 	cache_learned_save(cache);
 	/* Whoever waits goes on from what the kernel knows. */
-	if (outdated == CACHE_OTHER_ATTR && cache->notify.attributes)
+	if (outdated && cache->notify.attributes)
 		cache->notify.attributes(id, cache->notify.data);
-	else if (outdated && cache->notify.inode)
-		cache->notify.inode(id, 0, 0, cache->notify.data);
 	cache_calls_run(cache, waiting, question->error);
 	if (vanished && parent > 0 && cache->notify.entry)
 		cache->notify.entry(parent, name, cache->notify.data);

@@ -62,15 +62,16 @@ typedef enum {
 } CacheState;
 const char *cache_state_name(CacheState state); /* "clean", ... as user.gss.state shows it */
 
-/* What the kernel must be told; called on a thread of the cache that holds no lock. */
+/* What the kernel must be told; called on a thread of the cache that holds no lock, but for
+ * `content`. */
 typedef struct {
-	/* attributes changed; contents from `offset` on are stale if length >= 0 (0: to the end);
-	 * -1: attributes only */
-	void (*inode)(CacheId id, gint64 offset, gint64 length, void *data);
+	/* attributes changed, and contents are stale; takes note of it, and calls nobody */
+	void (*content)(CacheId id, void *data);
 	/* attributes changed; when this returns the kernel knows. It does not wait for anybody. */
 	void (*attributes)(CacheId id, void *data);
-	/* calls back, on some thread, when the kernel knows all of what came before */
-	void (*settled)(void (*ready)(void *request), void *request, void *data);
+	/* calls back, at once or on some thread, when the kernel knows all that was said of this
+	 * one before */
+	void (*settled)(CacheId id, void (*ready)(void *request), void *request, void *data);
 	/* the name is gone, or is somebody else now */
 	void (*entry)(CacheId parent, const char *name, void *data);
 	/* something of what cache_status_files() and cache_pending() tell has changed; not more

@@ -61,7 +61,6 @@ typedef struct {
 	Cache *cache;
 	CacheNode *node; /* pinned */
 	int flags;
-	guint lineage; /* of the node, when it was asked for */
 	CacheOpenCallback callback;
 	void *data;
 } OpenRequest;
@@ -125,14 +124,14 @@ static void on_settled(void *data)
 static void on_valid(Cache *cache, const GError *error, void *data)
 {
 	OpenRequest *request = data;
+	CacheId id = request->node->r.id;
 	g_mutex_lock(&cache->lock);
+	bool waits = !error && cache->notify.settled && cache_call_begin_locked(cache);
+	g_mutex_unlock(&cache->lock);
 	/* A shorter version must be known before the first read: what the kernel is told while that
 	 * is under way makes it take what is missing for zeros. */
-	bool waits = !error && request->lineage != request->node->lineage &&
-	             cache->notify.settled && cache_call_begin_locked(cache);
-	g_mutex_unlock(&cache->lock);
 	if (waits)
-		cache->notify.settled(on_settled, request, cache->notify.data);
+		cache->notify.settled(id, on_settled, request, cache->notify.data);
 	else
 		finish_open(request, error);
 }
@@ -148,7 +147,7 @@ void cache_file_open(Cache *cache, CacheId id, int flags, CacheOpenCallback call
 		return;
 	}
 	OpenRequest *request = g_new(OpenRequest, 1);
-	*request = (OpenRequest){cache, node, flags, node->lineage, callback, data};
+	*request = (OpenRequest){cache, node, flags, callback, data};
 	bool changes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 	gint64 lease = cache_attr_lease_locked(node, changes);
 	bool valid = cache_attr_validate_locked(cache, node, lease, on_valid, request);

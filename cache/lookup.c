@@ -97,7 +97,6 @@ static void lookup_step(Lookup *lookup)
 	g_autoptr(GError) error = NULL;
 	CacheAttr attr;
 	bool found = false;
-	CacheId outdated = 0;
 	g_mutex_lock(&cache->lock);
 	CacheNode *node = cache_node_find_locked(cache, lookup->parent->r.id, lookup->name, &error);
 	if (!node && error->code != ENOENT)
@@ -111,8 +110,7 @@ static void lookup_step(Lookup *lookup)
 	if (!found || local)
 		goto done;
 	cache_siblings_hand_down_locked(lookup->parent, node);
-	if (cache_siblings_apply_locked(cache, lookup->parent, node))
-		outdated = node->r.id;
+	cache_siblings_apply_locked(cache, lookup->parent, node);
 	if (node->r.folder)
 		goto done;
 	bool known = node->r.size >= 0;
@@ -142,8 +140,6 @@ done:
 	if (node)
 		cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
-	if (outdated && cache->notify.inode)
-		cache->notify.inode(outdated, 0, 0, cache->notify.data);
 	lookup_end(lookup, found ? &attr : NULL, error);
 	return;
 waiting:
@@ -182,7 +178,6 @@ void cache_lookup(Cache *cache, CacheId parent, const char *name, CacheAttrCallb
 
 bool cache_lookup_known(Cache *cache, CacheId parent, const char *name, bool ahead, CacheAttr *ret)
 {
-	CacheId outdated = 0;
 	bool known = false;
 	g_mutex_lock(&cache->lock);
 	gint64 now = g_get_monotonic_time();
@@ -192,10 +187,10 @@ bool cache_lookup_known(Cache *cache, CacheId parent, const char *name, bool ahe
 	CacheNode *node = may ? cache_node_find_locked(cache, parent, name, NULL) : NULL;
 	if (node) {
 		bool local = cache_node_dirty(node) || !node->r.uri;
-		if (!local)
+		if (!local) {
 			cache_siblings_hand_down_locked(folder, node);
-		if (!local && cache_siblings_apply_locked(cache, folder, node))
-			outdated = node->r.id;
+			cache_siblings_apply_locked(cache, folder, node);
+		}
 		known = local || node->r.folder ||
 		        (node->r.size >= 0 && !node->opens && node->attr_until > now);
 	}
@@ -208,8 +203,6 @@ bool cache_lookup_known(Cache *cache, CacheId parent, const char *name, bool ahe
 	if (node)
 		cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
-	if (outdated && cache->notify.inode)
-		cache->notify.inode(outdated, 0, 0, cache->notify.data);
 	return known;
 }
 

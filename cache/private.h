@@ -475,16 +475,13 @@ typedef enum {
 	CACHE_FROM_FILE, /* GSS was asked about this file */
 	CACHE_FROM_VIEW, /* about its folder */
 } CacheSource;
-/* What of the kernel's view is outdated. */
-typedef enum {
-	CACHE_SAME,
-	CACHE_OTHER_ATTR,
-	CACHE_OTHER_CONTENT,
-} CacheOutdated;
 /* Takes over what GSS says of a clean file; `growth` (may be NULL): what is held is its beginning.
- */
-CacheOutdated cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
-                                      const CacheGrowth *growth, CacheSource source);
+ * True: the kernel is to hear that its attributes are outdated. Of its contents it is told. */
+bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
+                             const CacheGrowth *growth, CacheSource source);
+/* What the kernel has of its contents is outdated. With the lock, so that nobody opens the file
+ * before it is known that the kernel is to hear of it. */
+void cache_attr_tell_content_locked(Cache *cache, CacheNode *node);
 /* An answer with bytes of the version that is known says more of it. */
 void cache_attr_refine_locked(Cache *cache, CacheNode *node, const GssVersion *version);
 /* For how long what is known of an open file is good enough; `changes`: for who is about to change

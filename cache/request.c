@@ -164,7 +164,7 @@ static bool discard_locked(Cache *cache, CacheNode *node, GError **error)
 	cache_extents_remove(&node->lost, 0, G_MAXUINT64);
 	node->tries = node->aborts = 0;
 	node->sealed = r->published;
-	node->kernel_valid = false;
+	cache_attr_tell_content_locked(cache, node);
 	node->attr_until = 0;
 	cache_node_set_resource(node, NULL);
 	CacheNode *folder = cache_node_get_locked(cache, parent, NULL);
@@ -184,7 +184,6 @@ static void finish(Discard *discard)
 	g_autoptr(GError) error = NULL;
 	GSList *publishers = NULL, *drained = NULL;
 	g_mutex_lock(&cache->lock);
-	CacheId id = node->r.id;
 	gint64 parent = node->r.parent;
 	g_autofree char *name = g_strdup(node->r.name);
 	bool ok = may_locked(cache, node, &error) && discard_locked(cache, node, &error);
@@ -208,8 +207,6 @@ static void finish(Discard *discard)
 	cache_calls_run(cache, drained, NULL);
 	if (gone && cache->notify.entry)
 		cache->notify.entry(parent, name, cache->notify.data);
-	if (ok && cache->notify.inode)
-		cache->notify.inode(id, 0, 0, cache->notify.data);
 	discard->callback(error, discard->data);
 	cache_worker_cancel(&discard->timer);
 	if (discard->looks)
@@ -315,8 +312,8 @@ void cache_refresh(Cache *cache, CacheId id)
 	for (GList *l = nodes; l; l = l->next)
 		cache_node_put_locked(cache, l->data);
 	g_mutex_unlock(&cache->lock);
-	for (guint i = 0; i < ids->len && cache->notify.inode; i++)
-		cache->notify.inode(g_array_index(ids, CacheId, i), 0, -1, cache->notify.data);
+	for (guint i = 0; i < ids->len && cache->notify.attributes; i++)
+		cache->notify.attributes(g_array_index(ids, CacheId, i), cache->notify.data);
 }
 
 /* --- notes --- */

@@ -576,28 +576,26 @@ bool cache_siblings_await_locked(Cache *cache, CacheNode *folder, const CacheNod
 	return true;
 }
 
-bool cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *child)
+void cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *child)
 {
 	CacheSiblings *siblings = folder->siblings;
 	guint index;
 	const Sibling *sibling = find(siblings, child->r.name, &index);
 	if (!sibling || sibling->size < 0 || sibling->id != child->r.id || cache_node_dirty(child))
-		return false;
+		return;
 	/* What was proven later, or changed here since, counts more. */
 	if (siblings->view_until <= g_get_monotonic_time() ||
 	    child->attr_until >= siblings->view_until || child->validate_running ||
 	    (child->r.generation && cache->settled_at >= siblings->view_asked))
-		return false;
+		return;
 	GssVersion version = {.size = sibling->size,
 	                      .mtime = siblings->dates ? sibling->mtime : -1};
 	/* Whether what is held is its beginning must be asked. */
 	if (child->r.blob && !gss_version_equal(&child->r.remote, &version))
-		return false;
-	bool outdated = cache_attr_apply_locked(cache, child, &version, NULL, CACHE_FROM_VIEW) ==
-	                CACHE_OTHER_CONTENT;
+		return;
+	cache_attr_apply_locked(cache, child, &version, NULL, CACHE_FROM_VIEW);
 	child->attr_until = MIN(child->attr_until, siblings->view_until);
 	gss_storage_view_believed(cache->client, sibling->resource, &version);
-	return outdated;
 }
 
 bool cache_siblings_want_view_locked(Cache *cache, CacheNode *folder)

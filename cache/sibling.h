@@ -39,9 +39,8 @@ void cache_siblings_clear_locked(Cache *cache, CacheNode *folder);
 CacheNode *cache_siblings_node_locked(Cache *cache, gint64 parent, const char *name);
 /* A child was found: it gets what is known of it here. */
 void cache_siblings_hand_down_locked(CacheNode *folder, CacheNode *child);
-/* The same for what the full view of the folder says of its version. True: what the kernel has of
- * it is outdated. */
-bool cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *child);
+/* The same for what the full view of the folder says of its version. */
+void cache_siblings_apply_locked(Cache *cache, CacheNode *folder, CacheNode *child);
 /* Its attributes are not known, but what is asked for may tell those of all: `ready` is called when
  * it has, or takes too long. False: there is nothing to wait for. */
 bool cache_siblings_await_locked(Cache *cache, CacheNode *folder, const CacheNode *child,

@@ -264,7 +264,7 @@ typedef struct {
 static void tell_moved(const FsMount *mount, fuse_ino_t ino, guint64 offset, const CacheSpan *span)
 {
 	if (span->offset != offset)
-		fs_notifier_inode(mount->notifier, ino, (gint64)offset, 0);
+		fs_notifier_content(mount->notifier, ino, offset);
 }
 
 static int write_all(const CacheSpan *span, const char *bytes, gsize *ret_written)

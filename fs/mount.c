@@ -124,10 +124,10 @@ uint64_t fs_mount_ino(const FsStorage *storage, CacheId id)
 	return ((guint64)storage->index + 1) << INDEX_SHIFT | (id & ID_MASK);
 }
 
-static void on_inode(CacheId id, gint64 offset, gint64 length, void *data)
+static void on_content(CacheId id, void *data)
 {
 	FsStorage *storage = data;
-	fs_notifier_inode(storage->mount->notifier, fs_mount_ino(storage, id), offset, length);
+	fs_notifier_content(storage->mount->notifier, fs_mount_ino(storage, id), 0);
 }
 
 static void on_attributes(CacheId id, void *data)
@@ -136,10 +136,10 @@ static void on_attributes(CacheId id, void *data)
 	fs_notifier_attributes(storage->mount->notifier, fs_mount_ino(storage, id));
 }
 
-static void on_settled(void (*ready)(void *request), void *request, void *data)
+static void on_settled(CacheId id, void (*ready)(void *request), void *request, void *data)
 {
 	const FsStorage *storage = data;
-	fs_notifier_settled(storage->mount->notifier, ready, request);
+	fs_notifier_settled(storage->mount->notifier, fs_mount_ino(storage, id), ready, request);
 }
 
 static void on_entry(CacheId parent, const char *name, void *data)
@@ -156,7 +156,7 @@ static void on_status(void *data)
 
 CacheNotify fs_mount_cache_notify(FsStorage *storage)
 {
-	return (CacheNotify){.inode = on_inode,
+	return (CacheNotify){.content = on_content,
 	                     .attributes = on_attributes,
 	                     .settled = on_settled,
 	                     .entry = on_entry,

@@ -4,244 +4,196 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* Beyond this many waiting notifications those that time cures (attributes, names: a second) are
- * dropped. Contents are always told; they are at most one for each file whose pages the kernel has.
- */
+/* Inodes at which the kernel may be waited for at a time. */
+#define THREADS_MAX 64
+/* Beyond this many waiting notifications those of names, which time cures (a second), are dropped.
+ * Contents are always told; they are at most one for each file whose pages the kernel has. */
 #define WAITING_MAX 65536
 
+#define CONTENT "" /* what is no name of an entry */
+
 typedef struct {
-	uint64_t ino; /* or the parent's */
-	char *name;   /* NULL: an inode's */
-	gint64 offset;
-	gint64 length; /* 0: to the end; -1: attributes only */
+	char *name; /* of an entry, or CONTENT */
+	guint64 offset;
 	/* Not a notification: who waits for those before it. */
 	void (*settled)(void *data);
 	void *data;
 } Item;
 
+/* What is to be told of one inode; there while something is, or is being told. */
+typedef struct {
+	uint64_t ino;
+	GQueue queue;      /* Item */
+	GHashTable *items; /* name -> Item, those of the queue */
+} Lane;
+
 struct FsNotifier {
 	GMutex lock;
-	GCond wake;
-	GQueue queue;      /* Item */
-	GHashTable *items; /* Item as its own key; those in the queue */
-	GQueue polls;      /* struct fuse_pollhandle */
+	GHashTable *lanes; /* ino (gint64) -> Lane, each given to the pool */
+	guint waiting;     /* notifications in all of them */
+	GThreadPool *pool; /* NULL: not running */
 	struct fuse_session *session;
-	GThread *thread; /* NULL: not running */
-	bool stopping;
 };
 
-static guint item_hash(gconstpointer key)
+static void item_free(Item *item)
 {
-	const Item *item = key;
-	gint64 ino = (gint64)item->ino;
-	return g_int64_hash(&ino) ^ (item->name != NULL ? g_str_hash(item->name) : 0);
-}
-
-static gboolean item_equal(gconstpointer a, gconstpointer b)
-{
-	const Item *x = a, *y = b;
-	return x->ino == y->ino && g_strcmp0(x->name, y->name) == 0;
-}
-
-static void item_free(void *data)
-{
-	Item *item = data;
 	g_free(item->name);
 	g_free(item);
+}
+
+static void lane_free(Lane *lane)
+{
+	g_hash_table_unref(lane->items);
+	g_free(lane);
 }
 
 FsNotifier *fs_notifier_new(void)
 {
 	FsNotifier *notifier = g_new0(FsNotifier, 1);
 	g_mutex_init(&notifier->lock);
-	g_cond_init(&notifier->wake);
-	notifier->items = g_hash_table_new(item_hash, item_equal);
+	notifier->lanes = g_hash_table_new(g_int64_hash, g_int64_equal);
 	return notifier;
 }
 
-static void tell(struct fuse_session *session, const Item *item)
+/* ENOENT: the kernel has no such thing cached, or nobody polls it any more, which is as well. */
+static void report(int result)
 {
-	int result;
+	if (result != 0 && result != -ENOENT)
+		g_debug("notifying the kernel: %s", g_strerror(-result));
+}
 
-	if (item->settled != NULL) {
-		item->settled(item->data);
-		return;
-	}
-	if (item->name != NULL)
-		result = fuse_lowlevel_notify_inval_entry(session, item->ino, item->name,
-		                                          strlen(item->name));
+static void tell(struct fuse_session *session, uint64_t ino, const Item *item)
+{
+	if (*item->name != '\0')
+		report(fuse_lowlevel_notify_inval_entry(session, ino, item->name,
+		                                        strlen(item->name)));
 	else
-		result = fuse_lowlevel_notify_inval_inode(session, item->ino,
-		                                          item->length < 0 ? -1 : item->offset,
-		                                          item->length < 0 ? 0 : item->length);
-	/* ENOENT: the kernel has no such thing cached, which is as well. */
-	if (result != 0 && result != -ENOENT)
-		g_debug("notifying the kernel: %s", g_strerror(-result));
+		report(fuse_lowlevel_notify_inval_inode(session, ino, (off_t)item->offset, 0));
 }
 
-static void wake(struct fuse_pollhandle *handle)
+static void run(void *data, void *user_data)
 {
-	int result = fuse_lowlevel_notify_poll(handle);
-
-	/* ENOENT: nobody polls it any more. */
-	if (result != 0 && result != -ENOENT)
-		g_debug("notifying the kernel: %s", g_strerror(-result));
-	fuse_pollhandle_destroy(handle);
-}
-
-static void poll_free(void *handle)
-{
-	fuse_pollhandle_destroy(handle);
-}
-
-static gpointer run(gpointer data)
-{
-	FsNotifier *notifier = data;
+	Lane *lane = data;
+	FsNotifier *notifier = user_data;
+	Item *item;
 
 	g_mutex_lock(&notifier->lock);
-	for (;;) {
-		while (!notifier->stopping && g_queue_is_empty(&notifier->queue) &&
-		       g_queue_is_empty(&notifier->polls))
-			g_cond_wait(&notifier->wake, &notifier->lock);
-		if (notifier->stopping)
-			break;
-		/* First, for it never blocks. */
-		struct fuse_pollhandle *poll = g_queue_pop_head(&notifier->polls);
-		if (poll != NULL) {
-			g_mutex_unlock(&notifier->lock);
-			wake(poll);
-			g_mutex_lock(&notifier->lock);
-			continue;
+	while ((item = g_queue_pop_head(&lane->queue)) != NULL) {
+		bool tells = item->settled == NULL;
+		if (tells) {
+			g_hash_table_remove(lane->items, item->name);
+			notifier->waiting--;
+			tells = notifier->pool != NULL;
 		}
-		Item *item = g_queue_pop_head(&notifier->queue);
-		if (item->settled == NULL)
-			g_hash_table_remove(notifier->items, item);
 		g_mutex_unlock(&notifier->lock);
-		tell(notifier->session, item);
+		if (tells)
+			tell(notifier->session, lane->ino, item);
+		else if (item->settled != NULL)
+			item->settled(item->data);
 		item_free(item);
 		g_mutex_lock(&notifier->lock);
 	}
+	g_hash_table_remove(notifier->lanes, &lane->ino);
 	g_mutex_unlock(&notifier->lock);
-	return NULL;
+	lane_free(lane);
 }
 
 void fs_notifier_start(FsNotifier *notifier, struct fuse_session *session)
 {
 	g_mutex_lock(&notifier->lock);
 	notifier->session = session;
-	notifier->thread = g_thread_new("fs-notify", run, notifier);
+	notifier->pool = g_thread_pool_new(run, notifier, THREADS_MAX, FALSE, NULL);
 	g_mutex_unlock(&notifier->lock);
 }
 
 void fs_notifier_stop(FsNotifier *notifier)
 {
 	g_mutex_lock(&notifier->lock);
-	notifier->stopping = true;
-	GThread *thread = g_steal_pointer(&notifier->thread);
-	g_cond_signal(&notifier->wake);
+	GThreadPool *pool = g_steal_pointer(&notifier->pool);
 	g_mutex_unlock(&notifier->lock);
-	if (thread != NULL)
-		g_thread_join(thread);
-	for (GList *l = notifier->queue.head; l != NULL; l = l->next) {
-		Item *item = l->data;
-		if (item->settled != NULL)
-			item->settled(item->data);
-	}
-	g_queue_clear_full(&notifier->queue, item_free);
-	g_hash_table_remove_all(notifier->items);
+	if (pool != NULL)
+		g_thread_pool_free(pool, FALSE, TRUE);
 }
 
 void fs_notifier_free(FsNotifier *notifier)
 {
 	fs_notifier_stop(notifier);
-	g_queue_clear_full(&notifier->polls, poll_free);
-	g_hash_table_unref(notifier->items);
+	g_hash_table_unref(notifier->lanes);
 	g_mutex_clear(&notifier->lock);
-	g_cond_clear(&notifier->wake);
 	g_free(notifier);
 }
 
-/* Makes `into` mean both. */
-static void merge(Item *into, const Item *item)
+static Lane *lane_new_locked(FsNotifier *notifier, uint64_t ino)
 {
-	if (item->length < 0)
-		return;
-	if (into->length < 0) {
-		into->offset = item->offset;
-		into->length = item->length;
-		return;
-	}
-	gint64 offset = MIN(into->offset, item->offset);
-	if (into->length > 0 && item->length > 0)
-		into->length =
-			MAX(into->offset + into->length, item->offset + item->length) - offset;
-	else
-		into->length = 0;
-	into->offset = offset;
+	Lane *lane = g_new0(Lane, 1);
+
+	lane->ino = ino;
+	lane->items = g_hash_table_new(g_str_hash, g_str_equal);
+	g_hash_table_insert(notifier->lanes, &lane->ino, lane);
+	/* It finds what is to be told when we unlock. */
+	g_thread_pool_push(notifier->pool, lane, NULL);
+	return lane;
 }
 
-static void add(FsNotifier *notifier, const Item *item)
+static void add(FsNotifier *notifier, uint64_t ino, const char *name, guint64 offset)
 {
 	g_mutex_lock(&notifier->lock);
-	if (notifier->thread != NULL && !notifier->stopping) {
-		Item *known = g_hash_table_lookup(notifier->items, item);
-		if (known != NULL) {
-			merge(known, item);
-		} else if (notifier->queue.length < WAITING_MAX || item->length >= 0) {
-			Item *copy = g_new(Item, 1);
-			*copy = *item;
-			copy->name = g_strdup(item->name);
-			g_queue_push_tail(&notifier->queue, copy);
-			g_hash_table_add(notifier->items, copy);
-			g_cond_signal(&notifier->wake);
-		}
+	Lane *lane = g_hash_table_lookup(notifier->lanes, &ino);
+	Item *known = lane != NULL ? g_hash_table_lookup(lane->items, name) : NULL;
+	if (known != NULL) {
+		known->offset = MIN(known->offset, offset);
+	} else if (notifier->pool != NULL && (notifier->waiting < WAITING_MAX || *name == '\0')) {
+		Item *item = g_new0(Item, 1);
+		item->name = g_strdup(name);
+		item->offset = offset;
+		if (lane == NULL)
+			lane = lane_new_locked(notifier, ino);
+		g_queue_push_tail(&lane->queue, item);
+		g_hash_table_insert(lane->items, item->name, item);
+		notifier->waiting++;
 	}
 	g_mutex_unlock(&notifier->lock);
 }
 
-void fs_notifier_inode(FsNotifier *notifier, uint64_t ino, gint64 offset, gint64 length)
+void fs_notifier_content(FsNotifier *notifier, uint64_t ino, guint64 offset)
 {
-	add(notifier, &(Item){.ino = ino, .offset = offset, .length = length});
-}
-
-void fs_notifier_attributes(FsNotifier *notifier, uint64_t ino)
-{
-	Item item = {.ino = ino, .length = -1};
-	g_mutex_lock(&notifier->lock); /* so long there is a session */
-	if (notifier->thread != NULL && !notifier->stopping)
-		tell(notifier->session, &item);
-	g_mutex_unlock(&notifier->lock);
+	add(notifier, ino, CONTENT, offset);
 }
 
 void fs_notifier_entry(FsNotifier *notifier, uint64_t parent, const char *name)
 {
-	add(notifier, &(Item){.ino = parent, .name = (char *)name, .length = -1});
+	add(notifier, parent, name, 0);
 }
 
-void fs_notifier_settled(FsNotifier *notifier, void (*settled)(void *data), void *data)
+void fs_notifier_settled(FsNotifier *notifier, uint64_t ino, void (*settled)(void *data),
+                         void *data)
 {
 	g_mutex_lock(&notifier->lock);
-	bool running = notifier->thread != NULL && !notifier->stopping;
-	if (running) {
-		Item *item = g_new(Item, 1);
-		*item = (Item){.settled = settled, .data = data};
-		g_queue_push_tail(&notifier->queue, item);
-		g_cond_signal(&notifier->wake);
+	Lane *lane = g_hash_table_lookup(notifier->lanes, &ino);
+	if (lane != NULL) {
+		Item *item = g_new0(Item, 1);
+		item->settled = settled;
+		item->data = data;
+		g_queue_push_tail(&lane->queue, item);
 	}
 	g_mutex_unlock(&notifier->lock);
-	if (!running)
+	if (lane == NULL)
 		settled(data);
+}
+
+void fs_notifier_attributes(FsNotifier *notifier, uint64_t ino)
+{
+	g_mutex_lock(&notifier->lock); /* so long there is a session */
+	if (notifier->pool != NULL)
+		report(fuse_lowlevel_notify_inval_inode(notifier->session, ino, -1, 0));
+	g_mutex_unlock(&notifier->lock);
 }
 
 void fs_notifier_poll(FsNotifier *notifier, struct fuse_pollhandle *handle)
 {
 	g_mutex_lock(&notifier->lock);
-	bool running = notifier->thread != NULL && !notifier->stopping;
-	if (running) {
-		g_queue_push_tail(&notifier->polls, handle);
-		g_cond_signal(&notifier->wake);
-	}
+	if (notifier->pool != NULL)
+		report(fuse_lowlevel_notify_poll(handle));
 	g_mutex_unlock(&notifier->lock);
-	if (!running)
-		fuse_pollhandle_destroy(handle);
+	fuse_pollhandle_destroy(handle);
 }

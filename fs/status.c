@@ -226,31 +226,38 @@ static GString *show(FsControl *control)
 typedef struct {
 	FsMount *mount;
 	FsAct act;
+	uint64_t folder, file; /* of what is discarded */
 	FsControlDone done;
 	void *data;
 } Act;
 
-static void act_settled(void *data)
-{
-	g_autofree Act *act = data;
-
-	act->done(NULL, act->data);
-}
-
-/* Who gave the command sees what it did, whatever the kernel had cached. */
 static void act_end(Act *act, const GError *error)
 {
-	if (error == NULL) {
-		fs_notifier_settled(act->mount->notifier, act_settled, act);
-		return;
-	}
 	act->done(error, act->data);
 	g_free(act);
 }
 
-static void on_acted(const GError *error, void *data)
+static void on_content_told(void *data)
 {
-	act_end(data, error);
+	act_end(data, NULL);
+}
+
+static void on_name_told(void *data)
+{
+	Act *act = data;
+
+	fs_notifier_settled(act->mount->notifier, act->file, on_content_told, act);
+}
+
+/* Who discards a file sees what is there then, whatever the kernel had cached. */
+static void on_discarded(const GError *error, void *data)
+{
+	Act *act = data;
+
+	if (error != NULL)
+		act_end(act, error);
+	else
+		fs_notifier_settled(act->mount->notifier, act->folder, on_name_told, act);
 }
 
 static void on_login(const GError *error, void *data)
@@ -297,7 +304,9 @@ static void on_path(FsStorage *storage, const CacheAttr *attr, const GError *err
 	}
 	CacheId id = attr->id;
 	if (act->act == FS_ACT_DISCARD) {
-		cache_discard(storage->cache, id, on_acted, act);
+		act->file = fs_mount_ino(storage, id);
+		act->folder = fs_mount_ino(storage, cache_parent(storage->cache, id));
+		cache_discard(storage->cache, id, on_discarded, act);
 	} else {
 		if (act->act == FS_ACT_REFRESH)
 			cache_refresh(storage->cache, id);
@@ -336,7 +345,7 @@ static void run(FsControl *control, const char *text, FsControlDone done, void *
 		return;
 	}
 	Act *act = g_new(Act, 1);
-	*act = (Act){mount, what, done, data};
+	*act = (Act){.mount = mount, .act = what, .done = done, .data = data};
 	if (what == FS_ACT_LOGIN)
 		mount->login->again(mount->login->login, on_login, act);
 	else if (path == NULL)

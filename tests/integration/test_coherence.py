@@ -3,12 +3,14 @@
 import errno
 import os
 import pathlib
+import select
 import subprocess
 import threading
+import time
 
 import pytest
 
-from world import attribute, fails_with, random_bytes, settled, until
+from world import SLOW, attribute, fails_with, random_bytes, settled, until
 
 LISTING = """<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>
     <g:listFilesResponse xmlns:g="http://gss.sintef.no/">{}</g:listFilesResponse></e:Body></e:Envelope>"""
@@ -200,3 +202,37 @@ def test_opaque_storage_on_two_mounts(world, platform, header):
     until(lambda: (deep / "f").read_bytes() == b"from the second")
     world.run("rm", "-r", second / "a")
     until(lambda: names(first.path) == ["two"])
+
+
+# ---- what the kernel is told ----
+
+
+def test_a_slow_lookup_delays_the_opening_of_no_other_file(home, platform):
+    """That a name has changed waits in the kernel for the lookup; of others it is told meanwhile."""
+    (platform.home / "d").mkdir()
+    for name in ["d/changed", "f"]:
+        (platform.home / name).write_text("first")
+    until(lambda: (home / "d" / "changed").read_text() == "first")
+    (platform.home / "d" / "slow").write_text("never looked up")
+    (platform.home / "d" / "changed").unlink()
+    (platform.home / "d" / "changed").mkdir()
+    (home / ".status").write_text("refresh\n")
+    platform.fault(method="HEAD", path="*/d/slow", hold="before")
+    waiting = threading.Thread(target=os.stat, args=[home / "d" / "slow"])
+    waiting.start()
+    platform.wait("held")
+    assert (home / "f").read_text() == "first"
+    (platform.home / "f").write_text("second")
+    time.sleep(1.1)  # for as long the kernel believes what it was told
+    with open(home / "f"):  # what was learned of a closed file is still good enough; not so for the next
+        assert (home / "f").read_text() == "second"
+    with open(home / ".status", "rb", buffering=0) as status:
+        poll = select.poll()
+        poll.register(status, select.POLLPRI)
+        status.read()
+        (home / "new").write_text("of which .status tells")
+        assert poll.poll(5000 * SLOW)
+    (home / ".status").write_text("refresh\n")
+    assert waiting.is_alive()
+    platform.control("/release")
+    waiting.join()

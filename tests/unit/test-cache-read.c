@@ -556,6 +556,55 @@ static void test_grown_many_readers(Fixture *f, const void *data)
 	cache_file_release(file);
 }
 
+/* --- the kernel is told --- */
+
+typedef struct {
+	void (*ready)(void *request);
+	void *request;
+} Told;
+
+static void on_told(CacheId id, void (*ready)(void *request), void *request, void *data)
+{
+	Told *told = g_new(Told, 1);
+	*told = (Told){ready, request};
+	g_async_queue_push(data, told);
+}
+
+static void on_opened(CacheFile *file, bool keep, const GError *error, void *data)
+{
+	g_assert_no_error(error);
+	g_atomic_pointer_set((CacheFile **)data, file);
+}
+
+/* The second comes when the other version is known here, and the kernel has not heard of it yet. */
+static void test_opened_before_it_was_told(Fixture *f, const void *data)
+{
+	g_autoptr(GAsyncQueue) waiting = g_async_queue_new();
+	CacheFile *opened[2] = {NULL, NULL};
+	Told kept[2];
+	CacheAttr attr;
+	make_there(f, "a", 100, 1);
+	CacheFile *held = open_there(f, "a", &attr);
+	assert_reads(held, 0, 100, 1);
+	fill_there(f, "a", 50, 2);
+	cache_refresh(f->cache, 0);
+	f->cache->notify = (CacheNotify){.settled = on_told, .data = waiting};
+	for (guint i = 0; i < 2; i++) {
+		cache_file_open(f->cache, attr.id, O_RDONLY, on_opened, &opened[i]);
+		g_autofree Told *told = g_async_queue_timeout_pop(waiting, 30 * G_USEC_PER_SEC);
+		g_assert_nonnull(told);
+		g_assert_null(g_atomic_pointer_get(&opened[i]));
+		kept[i] = *told;
+	}
+	for (guint i = 0; i < 2; i++)
+		kept[i].ready(kept[i].request);
+	for (guint i = 0; i < 2; i++) {
+		assert_reads(opened[i], 0, 50, 2);
+		close_file(opened[i]);
+	}
+	close_file(held);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -582,5 +631,6 @@ int main(int argc, char **argv)
 	ADD("read/longer-zeros", test_longer_zeros);
 	ADD("read/grows-while-read", test_grows_while_read);
 	ADD("read/grown-many-readers", test_grown_many_readers);
+	ADD("read/opened-before-it-was-told", test_opened_before_it_was_told);
 	return g_test_run();
 }
