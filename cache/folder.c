@@ -423,6 +423,12 @@ bool cache_folder_describe_locked(Cache *cache, CacheNode *folder, CacheReady re
 
 /* --- asking for a listing --- */
 
+/* Without a login that is told at no cost; and there may be one at any moment. */
+static bool for_want_of_login(const GError *error)
+{
+	return error->code == ENOKEY || error->code == EKEYREJECTED;
+}
+
 static void finish(void *data)
 {
 	Listing *listing = data;
@@ -435,7 +441,8 @@ static void finish(void *data)
 	g_clear_error(&folder->list_error);
 	if (listing->error) {
 		folder->list_until = 0;
-		folder->list_failed_until = now + CACHE_FAILURE_LEASE_US;
+		folder->list_failed_until =
+			for_want_of_login(listing->error) ? 0 : now + CACHE_FAILURE_LEASE_US;
 		folder->list_error = g_error_copy(listing->error);
 	} else {
 		folder->list_until = listing->asked_at + CACHE_LIST_LEASE_US;

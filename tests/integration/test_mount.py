@@ -481,6 +481,21 @@ def test_credentials_that_change_are_read_again(world, platform):
     assert (platform.home / "after").read_text() == "y"
 
 
+def test_after_the_login_folders_are_there_at_once(world, platform):
+    """Not only when their last failure is old enough to be asked about again."""
+    configure(world, platform, credentials={"CFG_TOKEN": "preset-token"})
+    (platform.home / "f").touch()
+    with mounted_by_configuration(world) as at:
+        assert "f" in os.listdir(at)
+        platform.control("/revoke")
+        (at / ".status").write_text("refresh\n")
+        with fails_with(errno.EKEYREJECTED, errno.ENOKEY):
+            os.listdir(at)
+        write_credentials(world, LOGIN)
+        (at / ".status").write_text("login\n")
+        assert "f" in os.listdir(at)
+
+
 def test_all_storages(world, platform):
     configure(world, platform, storages=("it4i_anselm", "it4i_salomon"))
     with mounted_by_configuration(world, "all") as at:
