@@ -194,8 +194,8 @@ static CacheNode *make_locked(Cache *cache, CacheNode *folder, const char *name,
 	return node;
 }
 
-void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mode, int flags,
-                       CacheCreateCallback callback, void *data)
+static void create(Cache *cache, CacheId parent, const char *name, mode_t mode, int flags,
+                   CacheCreateCallback callback, void *data)
 {
 	g_autoptr(GError) error = NULL;
 	CacheFile *file = NULL;
@@ -223,6 +223,71 @@ void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mo
 	g_mutex_unlock(&cache->lock);
 	CACHE_CRASH_POINT("file.created");
 	callback(file, file ? &attr : NULL, error, data);
+}
+
+/* Mostly a storage takes no files in its root. That would be told by the upload, of which cp hears
+ * nothing: it is asked before. */
+typedef struct {
+	Cache *cache;
+	CacheId parent;
+	char *name;
+	mode_t mode;
+	int flags;
+	CacheCreateCallback callback;
+	void *data;
+} Creation;
+
+static void on_root_asked(const GError *error, void *data)
+{
+	Creation *creation = data;
+	if (error && error->code == EPERM)
+		creation->callback(NULL, NULL, error, creation->data);
+	else
+		create(creation->cache, creation->parent, creation->name, creation->mode,
+		       creation->flags, creation->callback, creation->data);
+	g_free(creation->name);
+	g_free(creation);
+}
+
+static void root_asked(CacheOp *op)
+{
+	if (!op->error && gss_resource_type(op->resource) == GSS_TYPE_NOTEXIST &&
+	    !gss_resource_creatable(op->resource, &op->error))
+		g_prefix_error(&op->error, "%s: ", op->uri);
+	cache_op_end_error(op);
+}
+
+static void root_ask(CacheOp *op)
+{
+	op->step = root_asked;
+	gss_storage_resolve(op->cache->client, op->uri, op->cache->stop, cache_op_on_resource, op);
+}
+
+void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mode, int flags,
+                       CacheCreateCallback callback, void *data)
+{
+	g_mutex_lock(&cache->lock);
+	CacheNode *folder = cache_node_get_locked(cache, parent, NULL);
+	bool root = folder && folder->r.uri && g_str_has_suffix(folder->r.uri, "://") &&
+	            !cache->read_only && gss_name_check(name, NULL);
+	CacheOp *op = root ? cache_op_new_locked(cache, NULL) : NULL;
+	if (op) {
+		op->parent = folder;
+		op->name = g_strdup(name);
+		op->uri = gss_uri_child(folder->r.uri, name);
+	} else if (folder) {
+		cache_node_put_locked(cache, folder);
+	}
+	g_mutex_unlock(&cache->lock);
+	if (!op) {
+		create(cache, parent, name, mode, flags, callback, data);
+		return;
+	}
+	Creation *creation = g_new(Creation, 1);
+	*creation = (Creation){cache, parent, g_strdup(name), mode, flags, callback, data};
+	op->done = on_root_asked;
+	op->data = creation;
+	cache_op_start(op, root_ask);
 }
 
 /* --- reading --- */

@@ -219,13 +219,35 @@ void gss_prepared_clear(GssPrepared *prepared)
 	g_clear_pointer(&prepared->headers, g_ptr_array_unref);
 }
 
+/* What may be followed; NULL with EPERM otherwise. */
+static const GssDescription *supported(const GssResource *resource, GssVerb verb, GError **error)
+{
+	static const char *const refusals[GSS_VERBS] = {
+		[GSS_VERB_CREATE] = "takes no new files there",
+		[GSS_VERB_READ] = "lets nobody read it",
+		[GSS_VERB_UPDATE] = "lets nobody replace it",
+		[GSS_VERB_DELETE] = "lets nobody remove it",
+		[GSS_VERB_META] = "tells nothing of it",
+	};
+	const GssDescription *description = gss_resource_description(resource, verb);
+	if (description != NULL && description->supported)
+		return description;
+	gss_fail(error, EPERM, "the storage %s (no %s)", refusals[verb], gss_verb_name(verb));
+	return NULL;
+}
+
+bool gss_resource_creatable(const GssResource *resource, GError **error)
+{
+	return supported(resource, GSS_VERB_CREATE, error) != NULL;
+}
+
 bool gss_resource_prepare(const GssResource *resource, GssVerb verb, const char *token,
                           bool allow_http, GssPrepared *ret, GError **error)
 {
-	const GssDescription *description = gss_resource_description(resource, verb);
+	const GssDescription *description = supported(resource, verb, error);
 	const char *what = gss_verb_name(verb);
-	if (description == NULL || !description->supported)
-		return gss_fail(error, EPERM, "the storage does not support this (%s)", what);
+	if (description == NULL)
+		return false;
 	g_auto(GssPrepared) prepared = {.headers = g_ptr_array_new_with_free_func(wipe)};
 	prepared.method = known_method(description->form->method);
 	if (prepared.method == NULL) {

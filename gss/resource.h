@@ -30,6 +30,9 @@ GssType gss_resource_type(const GssResource *resource);
 /* The true URI is known only after the resource was created (protocol, section 4). */
 bool gss_resource_query_for_name(const GssResource *resource);
 
+/* Does the storage take a new file of this free name? EPERM. */
+bool gss_resource_creatable(const GssResource *resource, GError **error);
+
 /* Is there no difference between what the service said of the one and of the other? */
 bool gss_resource_equal(const GssResource *a, const GssResource *b);
 

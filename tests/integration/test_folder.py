@@ -90,15 +90,20 @@ def test_rmdir_of_a_file_and_unlink_of_a_folder(home):
     assert names(home.path) == ["file", "folder"]
 
 
-def test_roots_cannot_be_changed(mount):
+def test_roots_cannot_be_changed(mount, platform):
     root = mount("it4i_anselm://")
     assert names(root.path) == ["home", "scratch"]
     with fails_with(errno.EACCES, errno.EPERM, errno.EINVAL, errno.EIO, errno.ENOTSUP):
         (root / "new").mkdir()
+    with fails_with(errno.EPERM):
+        (root / "new").touch()
     (root / "home" / "x").touch()
     with fails_with(errno.ENOTEMPTY):
         (root / "home").rmdir()
     assert names(root.path) == ["home", "scratch"]
+    platform.stop()
+    (root / "later").touch()  # which is known when GSS can be asked
+    assert attribute(root / "later", "state") == "dirty"
 
 
 def test_rm_r(home, platform, world):
