@@ -523,7 +523,7 @@ static void login(GssSession *session)
 		         dead ? "the session token (CFG_TOKEN) has expired or is not valid, and "
 		                "there is no password to get a new one with: give a new token, "
 		                "or user name, project and password (gssctl login)"
-		              : "not logged in: give CFG_TOKEN, or CFG_USERNAME, CFG_PROJECT and "
+		              : "no credentials: give CFG_TOKEN, or CFG_USERNAME, CFG_PROJECT and "
 		                "CFG_PASSWORD (or use gssctl login)");
 		serve_waiting(session, error);
 	}

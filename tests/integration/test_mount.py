@@ -72,7 +72,7 @@ def refused(world, server, *words, source=SOURCE, login=None, at=None, more=(), 
 
 
 def test_no_credentials(world, platform):
-    refused(world, platform, "CFG_TOKEN", "CFG_USERNAME", login={})
+    refused(world, platform, "no credentials", "CFG_TOKEN", "CFG_USERNAME", login={})
 
 
 def test_half_credentials(world, platform):
