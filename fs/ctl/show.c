@@ -77,7 +77,8 @@ static char *login_text(const CtlStatus *status, gint64 now)
 	                       time != NULL ? ", until " : "", time != NULL ? time : "");
 }
 
-static char *pending_text(const CtlStatus *status, gint64 now)
+/* `all`: the files are shown below. */
+static char *pending_text(const CtlStatus *status, bool all, gint64 now)
 {
 	GString *text = g_string_new(NULL);
 	guint64 files = status->pending.files, parked = status->pending.parked;
@@ -105,8 +106,8 @@ static char *pending_text(const CtlStatus *status, gint64 now)
 	}
 	if (parked > 0) {
 		g_autofree char *number = ctl_text_number(parked, "file needs", "files need");
-		g_string_append_printf(text, "%s%s you, see below", text->len > 0 ? "; " : "",
-		                       number);
+		g_string_append_printf(text, "%s%s you, see %s", text->len > 0 ? "; " : "", number,
+		                       all ? "below" : "gssctl status");
 	}
 	if (text->len == 0)
 		g_string_append(text, "nothing, everything is on GSS");
@@ -210,7 +211,10 @@ char *ctl_show_text(const CtlMount *mount, const CtlStatus *status, CtlFileFilte
 		ctl_text_safe(status->source != NULL ? status->source : mount->source);
 	g_autoptr(CtlTable) facts = ctl_table_new("ll");
 	g_autofree char *login = login_text(status, now);
-	g_autofree char *pending = pending_text(status, now);
+	bool all = true;
+	for (guint i = 0; all && i < status->files->len; i++)
+		all = filter(status->files->pdata[i], data);
+	g_autofree char *pending = pending_text(status, all, now);
 
 	g_string_append_printf(text, "%s  %s\n", path, source);
 	ctl_table_add(facts, "login", login);

@@ -150,6 +150,11 @@ static bool every(const CtlFile *file, const void *data)
 	return true;
 }
 
+static bool none(const CtlFile *file, const void *data)
+{
+	return false;
+}
+
 static void test_shown(void)
 {
 	const CtlMount mount = {
@@ -180,6 +185,8 @@ static void test_shown(void)
 	                             "  STATE      DONE  SIZE  FILE\n"
 	                             "  uploading  25 %   4 B  home/a\n"
 	                             "  ... and 2 more\n"));
+	g_autofree char *elsewhere = ctl_show_text(&mount, status, none, NULL, 100, false, 70);
+	g_assert_nonnull(strstr(elsewhere, "1 file needs you, see gssctl status\n"));
 }
 
 /* With the remedy, once. */
