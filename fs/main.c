@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,18 @@ static bool open_standard_streams(void)
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	return fd >= 0 && close(fd) == 0;
+}
+
+/* mount(8) takes HOME away where a user mounts by fstab, and mount.fuse3 says /root instead. */
+static void find_home(void)
+{
+	const char *home = g_getenv("HOME");
+
+	if (home == NULL || access(home, W_OK | X_OK) == 0 || errno != EACCES)
+		return;
+	const struct passwd *user = getpwuid(getuid());
+	if (user != NULL)
+		g_setenv("HOME", user->pw_dir, TRUE);
 }
 
 static void limit_resources(void)
@@ -211,6 +224,7 @@ int main(int argc, char **argv)
 
 	if (!open_standard_streams())
 		return EXIT_FAILURE;
+	find_home();
 	fs_log_start();
 	if (!fs_options_parse(argc, argv, &options, &error)) {
 		fprintf(stderr, "gssfs: %s\nSee: gssfs --help\n", error->message);

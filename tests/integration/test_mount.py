@@ -377,6 +377,13 @@ def test_mount_8(world, platform):
     until(lambda: not list(world.daemons()), "the end of the daemon")
 
 
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
+def test_a_home_that_is_not_the_users_own(world, platform):
+    """Where mount(8) has taken HOME away mount.fuse3 says /root."""
+    world.user_home.chmod(0)
+    refused(world, platform, "user name, password or project", login=LOGIN | {"CFG_PASSWORD": "wrong"}, status=77)
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="mounts a loop device")
 def test_a_squashfs_from_the_mount(world, home):
     """An image can be used where it lies."""
