@@ -18,13 +18,15 @@
 #define RETRY_MS 1000
 #define RETRY_MAX_MS 60000
 /* A new file of the same name waits so long for the body of an old one. */
-#define GIVE_WAY_NS (3 * G_GINT64_CONSTANT(1000000000))
+#define GIVE_WAY_US (3 * G_USEC_PER_SEC)
+#define WATCH_US (CACHE_WATCH_NS / 1000)
 
 typedef struct {
 	Cache *cache;
 	CacheRemoval r;
 	guint tries;
 	gint64 not_before;
+	gint64 until; /* monotonic us: the clock of r.until may be set meanwhile; 0: no watch */
 	bool running, dropped;
 	bool replaced; /* the journal has a newer one for its URI */
 	bool quiet;    /* a watch that has seen nothing: nobody waits for it */
@@ -60,6 +62,12 @@ void cache_removal_clear_locked(Cache *cache)
 	cache_worker_cancel(&cache->removal_timer);
 }
 
+static gint64 monotonic(gint64 until)
+{
+	gint64 left = CLAMP(until - cache_now_ns(), 0, CACHE_WATCH_NS);
+	return until ? g_get_monotonic_time() + left / 1000 : 0;
+}
+
 bool cache_removal_load_locked(Cache *cache, GError **error)
 {
 	if (!cache->removals)
@@ -82,6 +90,7 @@ bool cache_removal_load_locked(Cache *cache, GError **error)
 		removal->cache = cache;
 		removal->r = *recorded;
 		removal->r.error = 0; /* of another run: tried anew */
+		removal->until = monotonic(removal->r.until);
 		*recorded = (CacheRemoval){.version = GSS_VERSION_INIT, .id = removal->r.id};
 		g_hash_table_add(cache->hidden, g_strdup(removal->r.uri));
 		g_hash_table_replace(cache->removals, removal->r.uri, removal);
@@ -128,8 +137,8 @@ bool cache_removal_give_way_locked(Cache *cache, const char *uri, GError **error
 	Removal *removal = g_hash_table_lookup(cache->removals, uri);
 	if (!removal)
 		return true;
-	gint64 age = cache_now_ns() - (removal->r.until - CACHE_WATCH_NS);
-	if (removal->running || (removal->r.until && age < GIVE_WAY_NS)) {
+	gint64 age = g_get_monotonic_time() - (removal->until - WATCH_US);
+	if (removal->running || (removal->until && age < GIVE_WAY_US)) {
 		g_set_error(error, CACHE_ERROR, EAGAIN,
 		            "it waits until what had its name is removed from GSS");
 		return false;
@@ -275,7 +284,7 @@ static void finish(void *data)
 	bool dropped = removal->dropped; /* it is ours to free */
 	removal->running = false;
 	cache->removing--;
-	bool watching = removal->r.until > cache_now_ns() && !removal->made && !removal->kept;
+	bool watching = removal->until > g_get_monotonic_time() && !removal->made && !removal->kept;
 	const GError *error = removal->error;
 	if (error && (passes(error->code) || dropped)) {
 		if (removal->tries == 0 && error->code != ECANCELED)

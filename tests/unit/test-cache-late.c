@@ -159,6 +159,23 @@ static void test_late_arrival_of_older(Fixture *f, const void *data)
 	assert_there(f, "f", "the third");
 }
 
+/* The clock was set back since the name began to be watched: a new file does not wait until it has
+ * caught up. */
+static void test_watched_by_a_wrong_clock(Fixture *f, const void *data)
+{
+	static const GssVersion late = {.size = 4, .mtime = -1};
+	g_autoptr(GError) error = NULL;
+	gint64 until = cache_now_ns() + 100 * CACHE_WATCH_NS;
+	g_mutex_lock(&f->cache->lock);
+	g_assert_true(cache_store_insert_removal(f->cache->store, "it4i_anselm://home/f", &late, 5,
+	                                         "hash", until, &error));
+	g_assert_true(cache_removal_load_locked(f->cache, &error));
+	g_mutex_unlock(&f->cache->lock);
+	make(f, "f", "new");
+	drain(f);
+	assert_there(f, "f", "new");
+}
+
 /* What comes is somebody else's: it stays, and is seen. */
 static void test_late_arrival_theirs(Fixture *f, const void *data)
 {
@@ -459,6 +476,7 @@ int main(int argc, char **argv)
 	ADD("late/arrival-unanswered", test_late_arrival_unanswered);
 	ADD("late/arrival-of-moved", test_late_arrival_of_moved);
 	ADD("late/arrival-of-older", test_late_arrival_of_older);
+	ADD("late/watched-by-a-wrong-clock", test_watched_by_a_wrong_clock);
 	ADD("late/arrival-theirs", test_late_arrival_theirs);
 	ADD("late/create-delete-create", test_create_delete_create);
 	ADD("late/written-in-an-unlink", test_written_in_a_late_unlink);
