@@ -280,11 +280,28 @@ static bool remove_unfinished(Cache *cache, GError **error)
 	return true;
 }
 
+/* Where nothing is yet: a clock that was set back tells a second twice. */
+static char *aside_path(Cache *cache, gint64 when)
+{
+	bool taken = true;
+	char *path = NULL;
+	while (taken) {
+		g_autofree char *name =
+			g_strdup_printf("journal-%" G_GINT64_FORMAT ".sqlite", when++);
+		g_free(path);
+		path = g_build_filename(cache->path, "quarantine", name, NULL);
+		taken = false;
+		for (gsize i = 0; i < G_N_ELEMENTS(journal_suffixes); i++) {
+			g_autofree char *part = g_strconcat(path, journal_suffixes[i], NULL);
+			taken |= access(part, F_OK) == 0;
+		}
+	}
+	return path;
+}
+
 static bool set_journal_aside(Cache *cache, const char *path, GError **error)
 {
-	g_autofree char *name = g_strdup_printf("journal-%" G_GINT64_FORMAT ".sqlite",
-	                                        g_get_real_time() / G_USEC_PER_SEC);
-	g_autofree char *target = g_build_filename(cache->path, "quarantine", name, NULL);
+	g_autofree char *target = aside_path(cache, g_get_real_time() / G_USEC_PER_SEC);
 	for (gsize i = 0; i < G_N_ELEMENTS(journal_suffixes); i++) {
 		g_autofree char *from = g_strconcat(path, journal_suffixes[i], NULL);
 		g_autofree char *to = g_strconcat(target, journal_suffixes[i], NULL);
@@ -292,6 +309,7 @@ static bool set_journal_aside(Cache *cache, const char *path, GError **error)
 			return fail_errno(error, from, "cannot set the damaged journal aside");
 		CACHE_CRASH_POINT("salvage.set_aside");
 	}
+	g_autofree char *name = g_path_get_basename(target);
 	g_warning("%s: the journal is damaged: it was moved to quarantine/%s", cache->path, name);
 	return true;
 }

@@ -289,6 +289,26 @@ static void test_cannot_be_moved(Fixture *f, const void *data)
 	assert_there(f, "f", "anew");
 }
 
+/* Each that is set aside stays there, however soon the next one follows. */
+static void test_journals_set_aside(Fixture *f, const void *data)
+{
+	enum { TIMES = 4 };
+	g_autofree char *path = g_strdup(f->cache->path);
+	g_autofree char *journal = g_build_filename(path, "journal.sqlite", NULL);
+	g_autofree char *quarantine = g_build_filename(path, "quarantine", NULL);
+	for (int i = 0; i < TIMES; i++) {
+		stop_cache(f);
+		g_assert_true(g_file_set_contents(journal, "no journal", -1, NULL));
+		start_cache(f);
+	}
+	g_autoptr(GDir) dir = g_dir_open(quarantine, 0, NULL);
+	g_assert_nonnull(dir);
+	int kept = 0;
+	for (const char *name; (name = g_dir_read_name(dir));)
+		kept += g_str_has_prefix(name, "journal-") && g_str_has_suffix(name, ".sqlite");
+	g_assert_cmpint(kept, ==, TIMES);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -301,5 +321,6 @@ int main(int argc, char **argv)
 	ADD("durable/written-over", test_written_over);
 	ADD("durable/lost-by-the-disk", test_lost_by_the_disk);
 	ADD("durable/cannot-be-moved", test_cannot_be_moved);
+	ADD("durable/journals-set-aside", test_journals_set_aside);
 	return g_test_run();
 }
