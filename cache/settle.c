@@ -136,9 +136,10 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 		g_free(r->remote_hash);
 		r->remote_hash = g_strdup(job->hash);
 	} else {
-		/* It is the place that the node was renamed from. */
-		if (job->moved_from && g_strcmp0(job->moved_from, r->moved_from) == 0)
-			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
+		/* It is the place that the node was renamed from. What is at another was moved here
+		 * by now, or replaced on the way. */
+		if (r->moved_from && !g_str_equal(r->moved_from, job->uri))
+			ok = cache_store_insert_removal(cache->store, r->moved_from, &r->from,
 			                                r->from_attempted, r->from_hash, 0, error);
 		g_free(r->moved_from);
 		r->moved_from = g_strdup(job->uri);

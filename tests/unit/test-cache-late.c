@@ -351,6 +351,25 @@ static void test_moved_to_and_fro_killed(Fixture *f, const void *data)
 	moved_to_and_fro(f, true);
 }
 
+/* A file takes the name of another while it is sent, and leaves it: neither its old name nor what
+ * it replaced is left. */
+static void test_moved_over_another_and_on(Fixture *f, const void *data)
+{
+	make(f, "t", "what was there");
+	drain(f);
+	control(f, "/fault?method=POST&path=*/a&hold=before", "");
+	make(f, "a", "new");
+	await_counter(f, "held", 1);
+	move(f, "a", "t");
+	move(f, "t", "c");
+	control(f, "/release", "");
+	drain(f);
+	assert_names(f, "c");
+	assert_there(f, "c", "new");
+	assert_gone(f, "a");
+	assert_gone(f, "t");
+}
+
 /* GSS refuses to remove the old name: told, shown, and tried again at the next mount. */
 static void test_removal_refused(Fixture *f, const void *data)
 {
@@ -484,6 +503,7 @@ int main(int argc, char **argv)
 	ADD("late/moved-in-flight", test_moved_in_flight);
 	ADD("late/moved-over-and-on", test_moved_over_and_on);
 	ADD("late/moved-over-and-on-replacing", test_moved_over_and_on_replacing);
+	ADD("late/moved-over-another-and-on", test_moved_over_another_and_on);
 	ADD("late/moved-to-and-fro", test_moved_to_and_fro);
 	ADD("late/moved-to-and-fro-killed", test_moved_to_and_fro_killed);
 	ADD("late/removal-refused", test_removal_refused);
