@@ -131,8 +131,8 @@ static bool refine_locked(Cache *cache, CacheNode *node, const GssVersion *versi
 void cache_attr_refine_locked(Cache *cache, CacheNode *node, const GssVersion *version)
 {
 	CacheRecord *r = &node->r;
-	if (r->moved_from && tells_more(&r->from, version)) {
-		gss_version_add(&r->from, version);
+	if (r->moved_from && tells_more(&r->from.version, version)) {
+		gss_version_add(&r->from.version, version);
 		save_soon_locked(cache, node);
 	} else if (!r->moved_from && tells_more(&r->remote, version)) {
 		refine_locked(cache, node, version);

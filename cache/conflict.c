@@ -55,7 +55,7 @@ static char *free_name(Cache *cache, const CacheRecord *r, GError **error)
 	const char *user = *cache->user ? cache->user : g_get_user_name();
 	for (guint number = 1; number < NUMBER_MAX; number++) {
 		g_autofree char *name = cache_conflict_name(stem, user, now, number);
-		g_auto(CacheRecord) taken = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+		g_auto(CacheRecord) taken = CACHE_RECORD_INIT;
 		g_autoptr(GError) none = NULL;
 		if (g_str_equal(name, r->name) ||
 		    cache_store_find(cache->store, r->parent, name, &taken, &none))
@@ -118,8 +118,7 @@ static void release(CacheRecord *record, bool moved)
 	gss_version_clear(&record->remote);
 	if (moved) {
 		g_free(record->moved_from);
-		g_free(record->from_hash);
-		gss_version_clear(&record->from);
+		cache_leftover_clear(&record->from);
 	}
 }
 
@@ -130,7 +129,7 @@ bool cache_conflict_part_locked(Cache *cache, CacheJob *job, GError **error)
 	g_autofree char *name = free_name(cache, r, error);
 	if (!name || !cache_store_begin(cache->store, error))
 		return false;
-	g_auto(CacheRecord) theirs = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) theirs = CACHE_RECORD_INIT;
 	describe_theirs(cache, job, r, &theirs);
 	/* What a rename was to remove is theirs by now: it stays. */
 	bool back = r->moved_from && g_str_equal(r->moved_from, theirs.uri);
@@ -143,9 +142,7 @@ bool cache_conflict_part_locked(Cache *cache, CacheJob *job, GError **error)
 	r->error = 0;
 	if (back) {
 		r->moved_from = NULL;
-		r->from = GSS_VERSION_INIT;
-		r->from_attempted = 0;
-		r->from_hash = NULL;
+		r->from = CACHE_LEFTOVER_INIT;
 	}
 	CACHE_CRASH_POINT("conflict.parting");
 	bool ok = cache_node_save_locked(cache, node, error) &&

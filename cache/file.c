@@ -160,7 +160,7 @@ void cache_file_open(Cache *cache, CacheId id, int flags, CacheOpenCallback call
 static CacheNode *make_locked(Cache *cache, CacheNode *folder, const char *name, mode_t mode,
                               GError **error)
 {
-	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 	cache_record_init(&record, folder->r.id, name, false, mode);
 	record.size = 0;
 	record.generation = 1;

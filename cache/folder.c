@@ -154,7 +154,7 @@ static bool insert_child(Cache *cache, CacheNode *folder, const GssResource *res
 {
 	const char *name = gss_resource_name(resource), *uri = gss_resource_uri(resource);
 	bool is_folder = gss_resource_type(resource) == GSS_TYPE_FOLDER;
-	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 	/* A folder that was mounted by itself before is the same folder. */
 	if (is_folder && cache_store_find_uri(cache->store, uri, &record, NULL) &&
 	    record.parent == CACHE_PARENT_ROOT && record.folder && record.id != folder->r.id) {

@@ -362,7 +362,7 @@ void cache_root(Cache *cache, const char *uri, CacheRootCallback callback, void 
 		gss_uri_check(uri, &error) ? cache_node_find_uri_locked(cache, uri, &error) : NULL;
 	if (!node && error->code == ENOENT) {
 		g_clear_error(&error);
-		g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+		g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 		cache_record_init(&record, CACHE_PARENT_ROOT, uri, true, cache->folder_mode);
 		record.uri = g_strdup(uri);
 		request->made = cache_store_insert(cache->store, &record, &error);

@@ -94,7 +94,7 @@ static void mkdir_made(CacheOp *op)
 	}
 	CACHE_CRASH_POINT("mkdir.made");
 	g_autoptr(GError) error = NULL;
-	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 	const char *uri = gss_resource_uri(op->resource);
 	g_mutex_lock(&cache->lock);
 	cache_record_init(&record, op->parent->r.id, op->name, true, op->mode);
@@ -330,12 +330,11 @@ static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError
 	/* What was sent whole and then given up may still come. */
 	g_autofree char *address =
 		r->uri ? g_strdup(r->uri) : gss_uri_child(folder->r.uri, r->name);
-	GssVersion sent = {.size = (gint64)r->attempted - 1, .mtime = -1};
 	bool twice = r->uri && r->moved_from, later = needed_locked(node) && !r->moved_from;
 	gint64 until = r->attempted ? cache_now_ns() + CACHE_WATCH_NS : 0;
+	const CacheLeftover left = cache_rename_leftover(r, !twice);
 	if ((twice || (r->attempted && !later)) &&
-	    (!cache_store_insert_removal(cache->store, address, twice ? &r->remote : &sent,
-	                                 r->attempted, cache_removal_hash(r), until, error) ||
+	    (!cache_store_insert_removal(cache->store, address, &left, until, error) ||
 	     !cache_removal_load_locked(cache, error)))
 		return false;
 	if (later) {
@@ -343,8 +342,8 @@ static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError
 		/* It is read from there until the last close: then it is removed (see bury_locked).
 		 */
 		r->moved_from = g_steal_pointer(&r->uri);
-		gss_version_copy(&r->from, &r->remote);
-		cache_rename_note_from(r);
+		const CacheLeftover all = cache_rename_leftover(r, false);
+		cache_leftover_copy(&r->from, &all);
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
 	}
 	cache_folder_touch_locked(folder, r->name);

@@ -77,7 +77,7 @@ void cache_record_init(CacheRecord *record, gint64 parent, const char *name, boo
 	                        .ctime = now,
 	                        .size = folder ? 0 : -1,
 	                        .remote = GSS_VERSION_INIT,
-	                        .from = GSS_VERSION_INIT};
+	                        .from = CACHE_LEFTOVER_INIT};
 }
 
 CacheNode *cache_node_pin_locked(CacheNode *node)
@@ -95,7 +95,8 @@ CacheNode *cache_node_adopt_locked(Cache *cache, CacheRecord *record)
 	}
 	node = g_new0(CacheNode, 1);
 	node->r = *record;
-	*record = (CacheRecord){.size = -1, .remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	*record = (CacheRecord)CACHE_RECORD_INIT;
+	record->size = -1;
 	node->flushed_size = MAX(node->r.size, 0);
 	node->sealed = node->r.published;
 	g_cond_init(&node->settled);
@@ -111,7 +112,7 @@ CacheNode *cache_node_get_locked(Cache *cache, CacheId id, GError **error)
 	CacheNode *node = g_hash_table_lookup(cache->nodes, &id);
 	if (node)
 		return cache_node_pin_locked(node);
-	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 	if (!cache_store_load(cache->store, id, &record, error))
 		return NULL;
 	return cache_node_adopt_locked(cache, &record);
@@ -122,7 +123,7 @@ CacheNode *cache_node_find_locked(Cache *cache, gint64 parent, const char *name,
 	CacheNode *known = cache_siblings_node_locked(cache, parent, name);
 	if (known)
 		return cache_node_pin_locked(known);
-	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 	if (!cache_store_find(cache->store, parent, name, &record, error))
 		return NULL;
 	return cache_node_adopt_locked(cache, &record);
@@ -130,7 +131,7 @@ CacheNode *cache_node_find_locked(Cache *cache, gint64 parent, const char *name,
 
 CacheNode *cache_node_find_uri_locked(Cache *cache, const char *uri, GError **error)
 {
-	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 	if (!cache_store_find_uri(cache->store, uri, &record, error))
 		return NULL;
 	return cache_node_adopt_locked(cache, &record);
@@ -162,8 +163,7 @@ static bool forget_locked(Cache *cache, CacheNode *node, GError **error)
 	if (!cache_store_begin(cache->store, error))
 		return false;
 	bool ok = (!r->moved_from ||
-	           cache_store_insert_removal(cache->store, r->moved_from, &r->from,
-	                                      r->from_attempted, r->from_hash, 0, error)) &&
+	           cache_store_insert_removal(cache->store, r->moved_from, &r->from, 0, error)) &&
 	          cache_queue_drop_generations_locked(cache, node, G_MAXINT64, error) &&
 	          (!r->blob || cache_store_give_up_blob(cache->store, r->blob, error)) &&
 	          cache_store_remove(cache->store, r->id, error);

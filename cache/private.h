@@ -628,8 +628,9 @@ void cache_conflict_note_base_locked(CacheNode *node);
 
 /* --- renames (cache/rename.c) --- */
 
-/* What `from` leaves at its place is known by its sum, too. */
-void cache_rename_note_from(CacheRecord *record);
+/* What it leaves at record->uri; `sent`: only what a request may have brought whose answer is
+ * lost. Its pointers are the record's. */
+CacheLeftover cache_rename_leftover(const CacheRecord *record, bool sent);
 /* Each file of a circle (mv a t; mv b a; mv t b) waits until the next has left its place. Is the
  * one that was at `uri` in a circle with `node`, and will it be here as a whole, so that it may be
  * replaced there before it has arrived under its new name? NULL: no. */
@@ -661,8 +662,6 @@ void cache_removal_reload_locked(Cache *cache);
 bool cache_removal_drop_locked(Cache *cache, const char *uri, GError **error);
 /* The same, for something new that is about to be sent there; EAGAIN: not yet. */
 bool cache_removal_give_way_locked(Cache *cache, const char *uri, GError **error);
-/* Of what is to be removed at record->uri. */
-const char *cache_removal_hash(const CacheRecord *record);
 /* What is watched for there is known by its sum. */
 bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attempted,
                                    const char *hash, GError **error);

@@ -551,7 +551,7 @@ static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parte
 	 * arrived is not. */
 	if (outdated && job->untouched && !job->attempted) {
 		if (g_strcmp0(node->r.moved_from, job->uri) == 0)
-			node->r.from_attempted = 0;
+			node->r.from.attempted = 0;
 		if (job->fresh && !cache_removal_drop_locked(cache, job->address, &failure)) {
 			g_warning("%s: %s", cache->path, failure->message);
 			g_clear_error(&failure);

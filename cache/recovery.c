@@ -39,7 +39,7 @@ static bool is_half_a_copy(Cache *cache, CacheBlobId id, const CacheRecord *node
 
 static bool recover_orphan(Cache *cache, CacheBlobId id, GError **error)
 {
-	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 	g_autoptr(GError) unread = NULL;
 	CacheId node = cache_store_blob_node(cache->store, id, &unread);
 	bool given_up = !node && !unread;
@@ -175,7 +175,7 @@ static bool give_up_blob(Cache *cache, CacheNode *node, const char *why, GError 
 		return cache_node_save_locked(cache, node, error);
 	}
 	r->torn = CACHE_TORN_WRITING;
-	r->size = r->moved_from ? r->from.size : 0;
+	r->size = r->moved_from ? r->from.version.size : 0;
 	g_autoptr(GError) told = g_error_new_literal(CACHE_ERROR, EIO, why);
 	cache_node_set_state_locked(cache, node, CACHE_STATE_FAILED, told);
 	return true;
@@ -296,7 +296,7 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 static void park(Cache *cache, CacheNode *node, const GError *error)
 {
 	CacheRecord *r = &node->r;
-	g_auto(CacheRecord) journaled = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) journaled = CACHE_RECORD_INIT;
 	g_warning("%s: %s: %s", cache->path, r->name, error->message);
 	/* Half a recovery is none. */
 	if (cache_store_load(cache->store, r->id, &journaled, NULL)) {

@@ -91,7 +91,7 @@ bool cache_removal_load_locked(Cache *cache, GError **error)
 		removal->r = *recorded;
 		removal->r.error = 0; /* of another run: tried anew */
 		removal->until = monotonic(removal->r.until);
-		*recorded = (CacheRemoval){.version = GSS_VERSION_INIT, .id = removal->r.id};
+		*recorded = (CacheRemoval){.left = CACHE_LEFTOVER_INIT, .id = removal->r.id};
 		g_hash_table_add(cache->hidden, g_strdup(removal->r.uri));
 		g_hash_table_replace(cache->removals, removal->r.uri, removal);
 		if (all)
@@ -146,28 +146,25 @@ bool cache_removal_give_way_locked(Cache *cache, const char *uri, GError **error
 	return cache_removal_drop_locked(cache, uri, error);
 }
 
-const char *cache_removal_hash(const CacheRecord *record)
-{
-	return record->attempted ? record->attempted_hash : record->remote_hash;
-}
-
 bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attempted,
                                    const char *hash, GError **error)
 {
 	const Removal *removal = g_hash_table_lookup(cache->removals, uri);
-	if (!removal || removal->r.hash || removal->r.attempted != attempted)
+	if (!removal || removal->r.left.attempted_hash || removal->r.left.attempted != attempted)
 		return true;
 	const CacheRemoval *r = &removal->r;
-	return cache_store_insert_removal(cache->store, r->uri, &r->version, attempted, hash,
-	                                  r->until, error) &&
+	CacheLeftover left = r->left;
+	left.attempted_hash = (char *)hash;
+	return cache_store_insert_removal(cache->store, r->uri, &left, r->until, error) &&
 	       cache_removal_load_locked(cache, error);
 }
 
 bool cache_removal_arrived_locked(Cache *cache, const char *uri, const GssVersion *version,
                                   const char *hash, GError **error)
 {
+	const CacheLeftover left = {.version = *version, .hash = (char *)hash};
 	return !g_hash_table_contains(cache->removals, uri) ||
-	       cache_store_insert_removal(cache->store, uri, version, 0, hash, 0, error);
+	       cache_store_insert_removal(cache->store, uri, &left, 0, error);
 }
 
 bool cache_removal_hides_locked(Cache *cache, const char *folder, const char *name, const char *uri)
@@ -349,9 +346,10 @@ static void leave(Removal *removal)
 static void on_sum(const char *hash, const GError *error, void *data)
 {
 	Removal *removal = data;
+	const CacheLeftover *left = &removal->r.left;
 	if (error)
 		end(removal, error);
-	else if (g_strcmp0(hash, removal->r.hash) == 0)
+	else if (g_strcmp0(hash, left->hash) == 0 || g_strcmp0(hash, left->attempted_hash) == 0)
 		make(removal);
 	else
 		leave(removal);
@@ -361,19 +359,21 @@ static void on_sum(const char *hash, const GError *error, void *data)
 static void on_version(const GssVersion *version, const GError *error, void *data)
 {
 	Removal *removal = data;
-	const CacheRemoval *r = &removal->r;
+	const CacheLeftover *left = &removal->r.left;
 	if (error) {
 		end(removal, error);
 		return;
 	}
-	bool attempt = r->attempted && version->size == (gint64)(r->attempted - 1);
-	bool dated = gss_version_validated(&r->version, version);
-	bool any = r->version.size < 0;
-	bool same = gss_version_equal(&r->version, version);
-	removal->unsure = (same || attempt) && !r->hash;
+	bool attempt = left->attempted && version->size == (gint64)(left->attempted - 1);
+	bool dated = gss_version_validated(&left->version, version);
+	bool any = left->version.size < 0;
+	bool same = gss_version_equal(&left->version, version);
+	removal->unsure = (same && !left->hash) || (attempt && !left->attempted_hash);
+	/* By its size alone it may be somebody else's. */
+	bool tells = (same && left->hash) || (attempt && left->attempted_hash);
 	if (any || (same && dated))
 		make(removal);
-	else if ((same || attempt) && r->hash) /* by its size alone it may be somebody else's */
+	else if (tells)
 		cache_sum_remote(removal->cache->client, removal->resource, version->size,
 		                 removal->cache->stop, NULL, on_sum, removal);
 	else

@@ -9,11 +9,16 @@
 #include "cache/upload.h"
 #include "gss/uri.h"
 
-void cache_rename_note_from(CacheRecord *r)
+CacheLeftover cache_rename_leftover(const CacheRecord *r, bool sent)
 {
-	r->from_attempted = r->attempted;
-	g_free(r->from_hash);
-	r->from_hash = g_strdup(cache_removal_hash(r));
+	CacheLeftover left = {.attempted = r->attempted, .attempted_hash = r->attempted_hash};
+	if (sent) {
+		left.version = (GssVersion){.size = (gint64)r->attempted - 1, .mtime = -1};
+	} else {
+		left.version = r->remote;
+		left.hash = r->remote_hash;
+	}
+	return left;
 }
 
 /* What the file leaves behind on GSS under the name it had. */
@@ -21,24 +26,21 @@ static bool leave_locked(Cache *cache, CacheNode *node, CacheNode *parent, GErro
 {
 	CacheRecord *r = &node->r;
 	cache_conflict_note_base_locked(node);
+	const CacheLeftover left = cache_rename_leftover(r, !r->uri);
 	if (r->uri && r->moved_from) {
 		/* It was to replace a file there, did not yet, and now never will: that file is
 		 * gone all the same. An upload to there that is under way ends first. */
-		if (!cache_store_insert_removal(cache->store, r->uri, &r->remote, r->attempted,
-		                                cache_removal_hash(r), 0, error))
+		if (!cache_store_insert_removal(cache->store, r->uri, &left, 0, error))
 			return false;
 	} else if (r->uri) {
 		r->moved_from = g_steal_pointer(&r->uri);
-		gss_version_copy(&r->from, &r->remote);
-		cache_rename_note_from(r);
+		cache_leftover_copy(&r->from, &left);
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
 	} else if (r->attempted) {
 		/* A creating request whose answer is lost, or still to come, may have arrived. */
 		g_autofree char *address = gss_uri_child(parent->r.uri, r->name);
-		GssVersion ours = {.size = (gint64)r->attempted - 1, .mtime = -1};
-		if (!cache_store_insert_removal(cache->store, address, &ours, r->attempted,
-		                                r->attempted_hash, cache_now_ns() + CACHE_WATCH_NS,
-		                                error))
+		if (!cache_store_insert_removal(cache->store, address, &left,
+		                                cache_now_ns() + CACHE_WATCH_NS, error))
 			return false;
 	}
 	g_clear_pointer(&r->uri, g_free);
@@ -70,22 +72,18 @@ static bool replace_locked(Cache *cache, CacheNode *node, CacheNode *target, GEr
 bool cache_rename_give_place_locked(Cache *cache, CacheNode *node, GError **error)
 {
 	CacheRecord *r = &node->r, before = *r;
-	r->moved_from = r->from_hash = NULL;
-	r->from = GSS_VERSION_INIT;
-	r->from_attempted = 0;
+	r->moved_from = NULL;
+	r->from = CACHE_LEFTOVER_INIT;
 	if (!cache_node_save_locked(cache, node, error)) {
 		r->moved_from = before.moved_from;
-		r->from_hash = before.from_hash;
 		r->from = before.from;
-		r->from_attempted = before.from_attempted;
 		return false;
 	}
 	if (node->job)
 		g_clear_pointer(&node->job->moved_from, g_free);
 	g_hash_table_remove(cache->hidden, before.moved_from);
 	g_free(before.moved_from);
-	g_free(before.from_hash);
-	gss_version_clear(&before.from);
+	cache_leftover_clear(&before.from);
 	return true;
 }
 
@@ -94,12 +92,11 @@ static void leave_place_locked(Cache *cache, CacheNode *node)
 {
 	CacheRecord *r = &node->r;
 	g_autoptr(GError) error = NULL;
-	g_auto(CacheRecord) before = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) before = CACHE_RECORD_INIT;
 	cache_record_copy(&before, r);
 	bool ok = cache_store_begin(cache->store, &error);
 	if (ok) {
-		ok = cache_store_insert_removal(cache->store, r->moved_from, &r->from,
-		                                r->from_attempted, r->from_hash, 0, &error) &&
+		ok = cache_store_insert_removal(cache->store, r->moved_from, &r->from, 0, &error) &&
 		     cache_rename_give_place_locked(cache, node, &error);
 		ok = cache_store_end(cache->store, ok, ok ? &error : NULL) && ok;
 	}
@@ -315,7 +312,7 @@ static void roll_back_locked(Cache *cache, CacheNode *node, CacheNode *target,
 {
 	CacheRecord *r = &node->r;
 	gint64 size = r->size, mtime = r->mtime, ctime = r->ctime;
-	g_auto(CacheRecord) before = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) before = CACHE_RECORD_INIT;
 	if (cache_store_load(cache->store, r->id, &before, NULL)) {
 		CacheRecord wrong = *r;
 		*r = before;

@@ -144,11 +144,10 @@ static void show_again_locked(Cache *cache, const char *uri)
 static bool discard_locked(Cache *cache, CacheNode *node, GError **error)
 {
 	CacheRecord *r = &node->r, before = *r;
-	const GssVersion none = GSS_VERSION_INIT;
 	gint64 parent = r->parent;
 	cache_queue_cancel_locked(cache, node);
 	r->moved_from = r->message = NULL;
-	r->from = none;
+	r->from = CACHE_LEFTOVER_INIT;
 	/* Where GSS never had it, it goes; with its last reader. */
 	if (!(r->uri ? go_back_locked(cache, node, error)
 	             : cache_node_detach_locked(cache, node, error))) {
@@ -159,7 +158,7 @@ static bool discard_locked(Cache *cache, CacheNode *node, GError **error)
 		show_again_locked(cache, before.moved_from);
 	g_free(before.moved_from);
 	g_free(before.message);
-	gss_version_clear(&before.from);
+	cache_leftover_clear(&before.from);
 	node->write_errno = 0;
 	cache_extents_remove(&node->lost, 0, G_MAXUINT64);
 	node->tries = node->aborts = 0;

@@ -49,7 +49,7 @@ static Found *find(const Salvage *salvage, CacheBlobId blob)
 static bool has_path(CacheStore *old, gint64 folder)
 {
 	for (int depth = 0; depth < DEPTH_MAX; depth++) {
-		g_auto(CacheRecord) above = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+		g_auto(CacheRecord) above = CACHE_RECORD_INIT;
 		if (folder <= 0 || !cache_store_load(old, folder, &above, NULL) || !above.folder ||
 		    !above.uri || !gss_uri_check(above.uri, NULL))
 			return false;
@@ -94,7 +94,7 @@ static bool is_sound(const Salvage *salvage, Found *found)
 /* The folder and those above it, in the new journal. What else they have is asked for anew. */
 static bool carry_folder(const Salvage *salvage, CacheId id, GError **error)
 {
-	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 	if (cache_store_load(salvage->cache->store, id, &record, NULL))
 		return true;
 	if (!cache_store_load(salvage->old, id, &record, error))

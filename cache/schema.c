@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 /* clang-format off */
 /* Version 1; a new journal is made as version 1 and takes the steps that follow. */
@@ -48,13 +48,19 @@ static const char *const steps[] = {
 	"ALTER TABLE removal ADD COLUMN error INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE removal ADD COLUMN message TEXT;"
 	,
+	/* the sum of what was there, beside the one of what may have come since */
+	"ALTER TABLE node ADD COLUMN from_attempted_hash TEXT;"
+	"ALTER TABLE removal ADD COLUMN attempted_hash TEXT;"
+	"UPDATE node SET from_attempted_hash = from_hash, from_hash = NULL WHERE from_attempted != 0;"
+	"UPDATE removal SET attempted_hash = hash, hash = NULL WHERE attempted != 0;"
+	,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(steps) == SCHEMA_VERSION - 1);
 
 #define NODE_COLUMNS "id, parent, name, folder, mode, atime, mtime, ctime, size, uri," \
 	" remote_size, remote_mtime, remote_etag, moved_from, from_size, from_mtime, from_etag," \
 	" generation, published, blob, torn, attempted, listed, state, error, message," \
-	" conflict, remote_hash, attempted_hash, from_attempted, from_hash"
+	" conflict, remote_hash, attempted_hash, from_attempted, from_hash, from_attempted_hash"
 
 static const char *const statements[CACHE_SQL_COUNT] = {
 	[CACHE_SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -66,13 +72,14 @@ static const char *const statements[CACHE_SQL_COUNT] = {
 	[CACHE_SQL_LIST_META] = "SELECT key, value FROM meta WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key",
 	[CACHE_SQL_INSERT_NODE] = "INSERT INTO node (" NODE_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
 		" ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26,"
-		" ?27, ?28, ?29, ?30, ?31)",
+		" ?27, ?28, ?29, ?30, ?31, ?32)",
 	[CACHE_SQL_UPDATE_NODE] = "UPDATE node SET parent = ?2, name = ?3, folder = ?4, mode = ?5, atime = ?6,"
 		" mtime = ?7, ctime = ?8, size = ?9, uri = ?10, remote_size = ?11, remote_mtime = ?12,"
 		" remote_etag = ?13, moved_from = ?14, from_size = ?15, from_mtime = ?16,"
 		" from_etag = ?17, generation = ?18, published = ?19, blob = ?20, torn = ?21,"
 		" attempted = ?22, listed = ?23, state = ?24, error = ?25, message = ?26, conflict = ?27,"
-		" remote_hash = ?28, attempted_hash = ?29, from_attempted = ?30, from_hash = ?31 WHERE id = ?1",
+		" remote_hash = ?28, attempted_hash = ?29, from_attempted = ?30, from_hash = ?31,"
+		" from_attempted_hash = ?32 WHERE id = ?1",
 	[CACHE_SQL_REMOVE_NODE] = "DELETE FROM node WHERE id = ?",
 	[CACHE_SQL_LOAD_NODE] = "SELECT " NODE_COLUMNS " FROM node WHERE id = ?",
 	[CACHE_SQL_FIND_NODE] = "SELECT " NODE_COLUMNS " FROM node WHERE parent = ? AND name = ? AND parent >= 0",
@@ -106,11 +113,12 @@ static const char *const statements[CACHE_SQL_COUNT] = {
 	[CACHE_SQL_FIND_GENERATION] = "SELECT number, blob, size FROM generation WHERE node = ?"
 		" ORDER BY number DESC LIMIT 1",
 	[CACHE_SQL_REMOVE_GENERATIONS] = "DELETE FROM generation WHERE node = ? AND number <= ?",
-	[CACHE_SQL_INSERT_REMOVAL] = "INSERT OR REPLACE INTO removal (uri, size, mtime, etag, attempted, hash, until)"
-		" VALUES (?, ?, ?, ?, ?, ?, ?)",
+	[CACHE_SQL_INSERT_REMOVAL] = "INSERT OR REPLACE INTO removal (uri, size, mtime, etag, attempted, hash,"
+		" attempted_hash, until) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 	[CACHE_SQL_PARK_REMOVAL] = "UPDATE removal SET error = ?2, message = ?3 WHERE id = ?1",
 	[CACHE_SQL_REMOVE_REMOVAL] = "DELETE FROM removal WHERE id = ?",
-	[CACHE_SQL_REMOVALS] = "SELECT id, uri, size, mtime, etag, attempted, until, error, message, hash"
+	[CACHE_SQL_REMOVALS] = "SELECT id, uri, size, mtime, etag, attempted, until, error, message, hash,"
+		" attempted_hash"
 		" FROM removal WHERE id > ? ORDER BY id",
 };
 /* clang-format on */

@@ -33,10 +33,9 @@ static bool give_away_locked(CacheJob *job, GError **error)
 		CacheRecord *r = &((CacheNode *)key)->r;
 		if (g_strcmp0(r->moved_from, job->uri) != 0)
 			continue;
-		gss_version_copy(&r->from, &job->result);
-		r->from_attempted = 0;
-		g_free(r->from_hash);
-		r->from_hash = g_strdup(job->hash);
+		cache_leftover_clear(&r->from);
+		gss_version_copy(&r->from.version, &job->result);
+		r->from.hash = g_strdup(job->hash);
 		return cache_node_save_locked(cache, key, error);
 	}
 	return cache_removal_arrived_locked(cache, job->uri, &job->result, job->hash, error) &&
@@ -87,7 +86,7 @@ void cache_settle_sent_locked(CacheJob *job, bool outdated)
 	if (!outdated)
 		note_sum(&r->attempted_hash, r->attempted, job);
 	else if (g_strcmp0(r->moved_from, job->uri) == 0)
-		note_sum(&r->from_hash, r->from_attempted, job);
+		note_sum(&r->from.attempted_hash, r->from.attempted, job);
 	CacheNode *heir = find_heir_locked(job);
 	if (heir) {
 		note_sum(&heir->r.attempted_hash, heir->r.attempted, job);
@@ -117,16 +116,15 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 		ok = bequeath_locked(job, error);
 	} else if (!renamed) {
 		/* What is the same as that which has arrived may go from there. */
-		const char *hash = r->from_hash || r->from_attempted ? r->from_hash : job->hash;
+		if (!r->from.hash)
+			r->from.hash = g_strdup(job->hash);
 		if (job->moved_from)
-			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from,
-			                                r->from_attempted, hash, 0, error);
+			ok = cache_store_insert_removal(cache->store, job->moved_from, &r->from, 0,
+			                                error);
 		/* Renamed away and back while it was sent. */
 		ok = ok && drop_watch_locked(job, error);
 		g_clear_pointer(&r->moved_from, g_free);
-		gss_version_clear(&r->from);
-		r->from_attempted = 0;
-		g_clear_pointer(&r->from_hash, g_free);
+		cache_leftover_clear(&r->from);
 		g_free(r->uri);
 		r->uri = g_strdup(job->uri);
 		g_hash_table_remove(cache->hidden, r->uri);
@@ -139,14 +137,13 @@ static bool settle_locked(Cache *cache, CacheJob *job, GError **error)
 		/* It is the place that the node was renamed from. What is at another was moved here
 		 * by now, or replaced on the way. */
 		if (r->moved_from && !g_str_equal(r->moved_from, job->uri))
-			ok = cache_store_insert_removal(cache->store, r->moved_from, &r->from,
-			                                r->from_attempted, r->from_hash, 0, error);
+			ok = cache_store_insert_removal(cache->store, r->moved_from, &r->from, 0,
+			                                error);
 		g_free(r->moved_from);
 		r->moved_from = g_strdup(job->uri);
 		ok = ok && drop_watch_locked(job, error);
-		gss_version_copy(&r->from, &job->result);
-		r->from_attempted = 0;
-		g_clear_pointer(&r->from_hash, g_free);
+		cache_leftover_clear(&r->from);
+		gss_version_copy(&r->from.version, &job->result);
 		g_hash_table_add(cache->hidden, g_strdup(job->uri));
 	}
 	r->published = job->generation;
@@ -165,7 +162,7 @@ static bool try_locked(CacheJob *job, GError **error)
 {
 	Cache *cache = job->cache;
 	CacheRecord *r = &job->node->r;
-	g_auto(CacheRecord) before = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) before = CACHE_RECORD_INIT;
 	bool hidden = g_hash_table_contains(cache->hidden, job->uri);
 	if (!cache_store_begin(cache->store, error))
 		return false;

@@ -12,10 +12,10 @@ void cache_record_clear(CacheRecord *record)
 	g_free(record->conflict);
 	g_free(record->remote_hash);
 	g_free(record->attempted_hash);
-	g_free(record->from_hash);
 	gss_version_clear(&record->remote);
-	gss_version_clear(&record->from);
-	*record = (CacheRecord){.size = -1, .remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	cache_leftover_clear(&record->from);
+	*record = (CacheRecord)CACHE_RECORD_INIT;
+	record->size = -1;
 }
 
 void cache_record_copy(CacheRecord *to, const CacheRecord *from)
@@ -29,10 +29,10 @@ void cache_record_copy(CacheRecord *to, const CacheRecord *from)
 	to->conflict = g_strdup(from->conflict);
 	to->remote_hash = g_strdup(from->remote_hash);
 	to->attempted_hash = g_strdup(from->attempted_hash);
-	to->from_hash = g_strdup(from->from_hash);
-	to->remote = to->from = GSS_VERSION_INIT;
+	to->remote = GSS_VERSION_INIT;
+	to->from = CACHE_LEFTOVER_INIT;
 	gss_version_copy(&to->remote, &from->remote);
-	gss_version_copy(&to->from, &from->from);
+	cache_leftover_copy(&to->from, &from->from);
 }
 
 static void bind_record(sqlite3_stmt *stmt, const CacheRecord *record)
@@ -48,7 +48,7 @@ static void bind_record(sqlite3_stmt *stmt, const CacheRecord *record)
 	cache_sql_bind_text(stmt, 10, record->uri);
 	cache_sql_bind_version(stmt, 11, &record->remote);
 	cache_sql_bind_text(stmt, 14, record->moved_from);
-	cache_sql_bind_version(stmt, 15, &record->from);
+	cache_sql_bind_version(stmt, 15, &record->from.version);
 	sqlite3_bind_int64(stmt, 18, record->generation);
 	sqlite3_bind_int64(stmt, 19, record->published);
 	sqlite3_bind_int64(stmt, 20, record->blob);
@@ -61,8 +61,9 @@ static void bind_record(sqlite3_stmt *stmt, const CacheRecord *record)
 	cache_sql_bind_text(stmt, 27, record->conflict);
 	cache_sql_bind_text(stmt, 28, record->remote_hash);
 	cache_sql_bind_text(stmt, 29, record->attempted_hash);
-	sqlite3_bind_int64(stmt, 30, record->from_attempted);
-	cache_sql_bind_text(stmt, 31, record->from_hash);
+	sqlite3_bind_int64(stmt, 30, record->from.attempted);
+	cache_sql_bind_text(stmt, 31, record->from.hash);
+	cache_sql_bind_text(stmt, 32, record->from.attempted_hash);
 }
 
 static void column_record(sqlite3_stmt *stmt, CacheRecord *ret)
@@ -79,7 +80,7 @@ static void column_record(sqlite3_stmt *stmt, CacheRecord *ret)
 	ret->uri = cache_sql_column_text(stmt, 9);
 	cache_sql_column_version(stmt, 10, &ret->remote);
 	ret->moved_from = cache_sql_column_text(stmt, 13);
-	cache_sql_column_version(stmt, 14, &ret->from);
+	cache_sql_column_version(stmt, 14, &ret->from.version);
 	ret->generation = sqlite3_column_int64(stmt, 17);
 	ret->published = sqlite3_column_int64(stmt, 18);
 	ret->blob = sqlite3_column_int64(stmt, 19);
@@ -92,8 +93,9 @@ static void column_record(sqlite3_stmt *stmt, CacheRecord *ret)
 	ret->conflict = cache_sql_column_text(stmt, 26);
 	ret->remote_hash = cache_sql_column_text(stmt, 27);
 	ret->attempted_hash = cache_sql_column_text(stmt, 28);
-	ret->from_attempted = sqlite3_column_int64(stmt, 29);
-	ret->from_hash = cache_sql_column_text(stmt, 30);
+	ret->from.attempted = sqlite3_column_int64(stmt, 29);
+	ret->from.hash = cache_sql_column_text(stmt, 30);
+	ret->from.attempted_hash = cache_sql_column_text(stmt, 31);
 }
 
 bool cache_store_insert(CacheStore *store, CacheRecord *record, GError **error)
@@ -189,7 +191,7 @@ static bool each_record(CacheStore *store, sqlite3_stmt *stmt, CacheRecordFunc f
 	int result;
 	bool more = true;
 	while (more && (result = sqlite3_step(stmt)) == SQLITE_ROW) {
-		CacheRecord record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+		CacheRecord record = CACHE_RECORD_INIT;
 		column_record(stmt, &record);
 		more = func(&record, data);
 		cache_record_clear(&record);

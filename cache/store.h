@@ -32,6 +32,18 @@ typedef enum {
 	CACHE_TORN_LOST,
 } CacheTorn;
 
+/* What may be at a place on GSS that something here has left. */
+typedef struct {
+	GssVersion version; /* that is known to be there; of unknown size: whatever is there */
+	char *hash;         /* of its content; NULL unknown */
+	/* Or what a request has brought whose answer is lost: this many bytes, plus 1; 0: none. */
+	guint64 attempted;
+	char *attempted_hash; /* of those; NULL unknown: large, and not looked into yet */
+} CacheLeftover;
+#define CACHE_LEFTOVER_INIT ((CacheLeftover){.version = GSS_VERSION_INIT})
+void cache_leftover_clear(CacheLeftover *left);
+void cache_leftover_copy(CacheLeftover *to, const CacheLeftover *from);
+
 /* One node. Times in ns since the epoch. */
 typedef struct {
 	CacheId id;
@@ -45,23 +57,25 @@ typedef struct {
 	GssVersion remote;  /* the version at `uri` that the content equals or was made from */
 	char *moved_from;   /* renamed: the URI to remove once the content has arrived under its new
 	                       name */
-	GssVersion from;    /* the version there */
+	CacheLeftover from; /* what is to go there */
 	guint64 generation; /* of the content; grows with the first change after a seal */
 	guint64 published;  /* the generation that GSS has; equal: clean */
 	CacheBlobId blob;   /* 0: nothing is held */
 	CacheTorn torn;     /* why it is not to be uploaded as it is */
 	guint64 attempted;  /* a request that sent this many bytes, plus 1, may have been processed
 	                     * without our knowing; 0: none */
-	char *attempted_hash;   /* of what it sent; NULL unknown: large, and not looked into yet */
-	char *remote_hash;      /* of what is at `uri`; NULL unknown */
-	char *from_hash;        /* of what from_attempted sent; where that is 0, of what is there */
-	guint64 from_attempted; /* as `attempted`, of moved_from */
-	bool listed;            /* folder: its children here are a complete listing of some time */
-	CacheState state;       /* CLEAN, DIRTY, FAILED or CONFLICT */
-	int error;              /* errno of the last failed upload, 0 none */
-	char *message;          /* and what it said */
-	char *conflict;         /* a conflict copy: why it is one; NULL: none */
+	char *attempted_hash; /* of what it sent; NULL unknown: large, and not looked into yet */
+	char *remote_hash;    /* of what is at `uri`; NULL unknown */
+	bool listed;          /* folder: its children here are a complete listing of some time */
+	CacheState state;     /* CLEAN, DIRTY, FAILED or CONFLICT */
+	int error;            /* errno of the last failed upload, 0 none */
+	char *message;        /* and what it said */
+	char *conflict;       /* a conflict copy: why it is one; NULL: none */
 } CacheRecord;
+#define CACHE_RECORD_INIT                                               \
+	{                                                               \
+		.remote = GSS_VERSION_INIT, .from = CACHE_LEFTOVER_INIT \
+	}
 void cache_record_clear(CacheRecord *record);
 void cache_record_copy(CacheRecord *to, const CacheRecord *from);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CacheRecord, cache_record_clear)
@@ -78,10 +92,7 @@ typedef struct {
 typedef struct {
 	gint64 id;
 	char *uri;
-	GssVersion version; /* delete only this one; of unknown size: whatever is there */
-	guint64 attempted;  /* or one of this many bytes plus 1, which a request that was given up
-	                     * may  have brought; 0: none */
-	char *hash;         /* of those; where `attempted` is 0, of that version; NULL unknown */
+	CacheLeftover left;
 	gint64 until;  /* ns since the epoch: it may still come until then; 0: looked at once */
 	int error;     /* errno of why GSS refuses for good, 0: it does not */
 	char *message; /* and what it said */
@@ -179,8 +190,8 @@ bool cache_store_find_generation(CacheStore *store, CacheId node, CacheGeneratio
                                  GError **error);
 bool cache_store_remove_generations(CacheStore *store, CacheId node, guint64 up_to, GError **error);
 
-bool cache_store_insert_removal(CacheStore *store, const char *uri, const GssVersion *version,
-                                guint64 attempted, const char *hash, gint64 until, GError **error);
+bool cache_store_insert_removal(CacheStore *store, const char *uri, const CacheLeftover *left,
+                                gint64 until, GError **error);
 bool cache_store_park_removal(CacheStore *store, gint64 id, int code, const char *message,
                               GError **error);
 bool cache_store_remove_removal(CacheStore *store, gint64 id, GError **error);

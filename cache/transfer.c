@@ -39,7 +39,7 @@ static bool same_version(const GssVersion *a, const GssVersion *b)
 
 static GssVersion *wanted_version_locked(CacheNode *node)
 {
-	return node->r.moved_from ? &node->r.from : &node->r.remote;
+	return node->r.moved_from ? &node->r.from.version : &node->r.remote;
 }
 
 static bool changed(const CacheTransfer *transfer, GError **error)

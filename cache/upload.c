@@ -195,8 +195,8 @@ static bool leaves_doubt(CacheJob *job)
 {
 	const CacheRecord *r = &job->node->r;
 	g_mutex_lock(&job->cache->lock);
-	bool doubt = job->moved_from && !job->hash && !r->from_hash && r->from.mtime < 0 &&
-	             !r->from.etag;
+	bool doubt = job->moved_from && !job->hash && !r->from.hash && r->from.version.mtime < 0 &&
+	             !r->from.version.etag;
 	g_mutex_unlock(&job->cache->lock);
 	return doubt;
 }
@@ -380,9 +380,7 @@ static bool note_attempt_locked(CacheJob *job, GError **error)
 		if (g_strcmp0(r->moved_from, r->uri) == 0) {
 			g_hash_table_remove(cache->hidden, r->uri);
 			g_clear_pointer(&r->moved_from, g_free);
-			gss_version_clear(&r->from);
-			r->from_attempted = 0;
-			g_clear_pointer(&r->from_hash, g_free);
+			cache_leftover_clear(&r->from);
 		}
 	}
 	r->attempted = job->size + 1;
@@ -508,12 +506,12 @@ static void take_back(CacheJob *job)
 		own ? job->node : cache_rename_circle_locked(job->cache, job->node, uri);
 	if (left) {
 		const CacheRecord *r = &left->r;
-		gss_version_copy(&job->base, &r->from);
-		job->attempted = r->from_attempted;
+		gss_version_copy(&job->base, &r->from.version);
+		job->attempted = r->from.attempted;
 		g_free(job->attempted_hash);
-		job->attempted_hash = g_strdup(r->from_attempted ? r->from_hash : NULL);
+		job->attempted_hash = g_strdup(r->from.attempted_hash);
 		g_free(job->base_hash);
-		job->base_hash = g_strdup(r->from_attempted ? NULL : r->from_hash);
+		job->base_hash = g_strdup(r->from.hash);
 		job->uri = own ? g_steal_pointer(&job->moved_from) : g_strdup(uri);
 		job->back = true;
 	}

@@ -245,18 +245,35 @@ def test_a_rename_leaves_what_it_cannot_tell_from_another(home, platform, size):
     assert contents(platform) == {"f": theirs, "g": ours, "i": ours}
 
 
-def test_what_was_replaced_and_left_goes_by_its_content(home, platform):
+@pytest.mark.parametrize("tried", [False, True])
+def test_what_was_replaced_and_left_goes_by_its_content(home, platform, tried):
     platform.set(last_modified="off")
     for name in "ab":
         (home / name).write_bytes(name.encode() * 100)
         settled(home / name)
     platform.fault(method="PUT", path="/refissh*", status=503, times=1000)
     os.rename(home / "a", home / "b")
+    if tried:
+        until(lambda: "503" in attribute(home / "b", "error"), "a try that fails")
     os.rename(home / "b", home / "c")
     platform.control("/reset")
     platform.set(last_modified="off")
     assert home.unmount() == 0
     assert contents(platform) == {"c": b"a" * 100}
+
+
+def test_what_could_not_be_replaced_is_left_behind_by_no_rename(home, platform):
+    platform.set(last_modified="off")
+    (home / "a").write_bytes(b"o" * 100)
+    settled(home / "a")
+    platform.fault(method="PUT", path="/refissh*", status=503, times=1000)
+    (home / "a").write_bytes(b"n" * 100)
+    until(lambda: "503" in attribute(home / "a", "error"), "a try that fails")
+    os.rename(home / "a", home / "b")
+    platform.control("/reset")
+    platform.set(last_modified="off")
+    assert home.unmount() == 0
+    assert contents(platform) == {"b": b"n" * 100}
 
 
 def test_a_shorter_version_is_not_what_was_cut_short(home, platform):

@@ -31,7 +31,7 @@ static gssize write_journal(int fd, const void *bytes, gsize length, off_t offse
 static CacheTorn journaled_torn(Fixture *f, CacheId id)
 {
 	g_autoptr(GError) error = NULL;
-	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 	g_assert_true(cache_store_load(f->cache->store, id, &record, &error));
 	return record.torn;
 }
@@ -40,7 +40,7 @@ static CacheTorn journaled_torn(Fixture *f, CacheId id)
 static bool journaled(Fixture *f, CacheId id, guint64 size)
 {
 	g_autoptr(GError) error = NULL;
-	g_auto(CacheRecord) record = {.remote = GSS_VERSION_INIT, .from = GSS_VERSION_INIT};
+	g_auto(CacheRecord) record = CACHE_RECORD_INIT;
 	CacheExtents extents;
 	cache_extents_init(&extents);
 	g_assert_true(cache_store_load(f->cache->store, id, &record, &error));

@@ -163,12 +163,12 @@ static void test_late_arrival_of_older(Fixture *f, const void *data)
  * caught up. */
 static void test_watched_by_a_wrong_clock(Fixture *f, const void *data)
 {
-	static const GssVersion late = {.size = 4, .mtime = -1};
+	CacheLeftover late = {.version = {.size = 4, .mtime = -1}, .attempted = 5};
 	g_autoptr(GError) error = NULL;
 	gint64 until = cache_now_ns() + 100 * CACHE_WATCH_NS;
 	g_mutex_lock(&f->cache->lock);
-	g_assert_true(cache_store_insert_removal(f->cache->store, "it4i_anselm://home/f", &late, 5,
-	                                         "hash", until, &error));
+	g_assert_true(cache_store_insert_removal(f->cache->store, "it4i_anselm://home/f", &late,
+	                                         until, &error));
 	g_assert_true(cache_removal_load_locked(f->cache, &error));
 	g_mutex_unlock(&f->cache->lock);
 	make(f, "f", "new");

@@ -494,7 +494,7 @@ static void test_locked(Fixture *f, const void *data)
 static void test_removal_of_what_is_being_removed(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
-	const GssVersion any = GSS_VERSION_INIT;
+	const CacheLeftover any = CACHE_LEFTOVER_INIT;
 	Cache *cache = f->cache;
 	make(f, "a", "content");
 	drain(f);
@@ -506,8 +506,7 @@ static void test_removal_of_what_is_being_removed(Fixture *f, const void *data)
 	g_mutex_lock(&cache->lock);
 	static const char *const uris[] = {"it4i_anselm://home/a", "it4i_anselm://home/c"};
 	for (gsize i = 0; i < G_N_ELEMENTS(uris); i++)
-		g_assert_true(cache_store_insert_removal(cache->store, uris[i], &any, 0, NULL, 0,
-		                                         &error) &&
+		g_assert_true(cache_store_insert_removal(cache->store, uris[i], &any, 0, &error) &&
 		              cache_removal_load_locked(cache, &error));
 	g_mutex_unlock(&cache->lock);
 	control(f, "/release", "");

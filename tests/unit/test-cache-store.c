@@ -46,7 +46,10 @@ static CacheRecord sample(gint64 parent, const char *name)
 	                     .uri = g_strdup("a://b/c"),
 	                     .remote = {.size = 7, .mtime = 8, .etag = g_strdup("\"e\"")},
 	                     .moved_from = g_strdup("a://old"),
-	                     .from = {.size = 1, .mtime = -1},
+	                     .from = {.version = {.size = 1, .mtime = -1},
+	                              .hash = g_strdup("f"),
+	                              .attempted = 11,
+	                              .attempted_hash = g_strdup("t")},
 	                     .generation = 5,
 	                     .published = 4,
 	                     .torn = true,
@@ -56,9 +59,7 @@ static CacheRecord sample(gint64 parent, const char *name)
 	                     .message = g_strdup("why"),
 	                     .conflict = g_strdup("since"),
 	                     .remote_hash = g_strdup("r"),
-	                     .attempted_hash = g_strdup("a"),
-	                     .from_attempted = 11,
-	                     .from_hash = g_strdup("f")};
+	                     .attempted_hash = g_strdup("a")};
 }
 
 static void test_record(Fixture *f, const void *data)
@@ -78,8 +79,8 @@ static void test_record(Fixture *f, const void *data)
 	g_assert_cmpstr(back.uri, ==, "a://b/c");
 	g_assert_true(gss_version_equal(&back.remote, &record.remote));
 	g_assert_cmpstr(back.moved_from, ==, "a://old");
-	g_assert_cmpint(back.from.size, ==, 1);
-	g_assert_null(back.from.etag);
+	g_assert_cmpint(back.from.version.size, ==, 1);
+	g_assert_null(back.from.version.etag);
 	g_assert_cmpuint(back.generation, ==, 5);
 	g_assert_true(back.torn && back.attempted && !back.listed);
 	g_assert_cmpint(back.state, ==, CACHE_STATE_FAILED);
@@ -88,8 +89,9 @@ static void test_record(Fixture *f, const void *data)
 	g_assert_cmpstr(back.conflict, ==, "since");
 	g_assert_cmpstr(back.remote_hash, ==, "r");
 	g_assert_cmpstr(back.attempted_hash, ==, "a");
-	g_assert_cmpuint(back.from_attempted, ==, 11);
-	g_assert_cmpstr(back.from_hash, ==, "f");
+	g_assert_cmpuint(back.from.attempted, ==, 11);
+	g_assert_cmpstr(back.from.hash, ==, "f");
+	g_assert_cmpstr(back.from.attempted_hash, ==, "t");
 }
 
 static void test_names(Fixture *f, const void *data)
@@ -207,17 +209,21 @@ static void test_damage(Fixture *f, const void *data)
 static void test_removals(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
-	GssVersion version = {.size = 3, .mtime = 4};
-	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, 7, "h", 9, &error));
-	g_assert_true(cache_store_insert_removal(f->store, "a://x", &version, 7, "h", 9, &error));
+	CacheLeftover left = {.version = {.size = 3, .mtime = 4},
+	                      .hash = (char *)"h",
+	                      .attempted = 7,
+	                      .attempted_hash = (char *)"t"};
+	g_assert_true(cache_store_insert_removal(f->store, "a://x", &left, 9, &error));
+	g_assert_true(cache_store_insert_removal(f->store, "a://x", &left, 9, &error));
 	g_autoptr(GPtrArray) list = cache_store_removals(f->store, 0, &error);
 	g_assert_cmpuint(list->len, ==, 1);
 	CacheRemoval *removal = g_ptr_array_index(list, 0);
 	g_assert_cmpstr(removal->uri, ==, "a://x");
-	g_assert_cmpint(removal->version.size, ==, 3);
-	g_assert_cmpuint(removal->attempted, ==, 7);
+	g_assert_cmpint(removal->left.version.size, ==, 3);
+	g_assert_cmpuint(removal->left.attempted, ==, 7);
 	g_assert_cmpint(removal->until, ==, 9);
-	g_assert_cmpstr(removal->hash, ==, "h");
+	g_assert_cmpstr(removal->left.hash, ==, "h");
+	g_assert_cmpstr(removal->left.attempted_hash, ==, "t");
 	g_assert_cmpint(removal->error, ==, 0);
 	g_assert_true(cache_store_park_removal(f->store, removal->id, EACCES, "forbidden", &error));
 	g_autoptr(GPtrArray) parked = cache_store_removals(f->store, 0, &error);
@@ -312,6 +318,43 @@ static void test_migration(Fixture *f, const void *data)
 	g_assert_error(error, CACHE_ERROR, EPROTO);
 }
 
+/* Version 2 had one place for two sums. */
+static void test_migration_of_sums(Fixture *f, const void *data)
+{
+	static const char back_to_2[] = "ALTER TABLE node DROP COLUMN from_attempted_hash;"
+					"ALTER TABLE removal DROP COLUMN attempted_hash;"
+					"UPDATE node SET from_attempted = 0 WHERE name = 'known';"
+					"INSERT INTO removal (uri, size, mtime, attempted, hash) "
+	                                "VALUES ('a://s', 1, -1, 2, 'x'),"
+					"  ('a://t', 1, -1, 0, 'x');"
+					"PRAGMA user_version = 2;";
+	g_autoptr(GError) error = NULL;
+	g_auto(CacheRecord) known = sample(9, "known"), sent = sample(9, "sent"), back = {0};
+	sqlite3 *db = NULL;
+	g_assert_true(cache_store_insert(f->store, &known, &error));
+	g_assert_true(cache_store_insert(f->store, &sent, &error));
+	g_clear_pointer(&f->store, cache_store_close);
+	g_assert_cmpint(sqlite3_open(f->path, &db), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(db, back_to_2, NULL, NULL, NULL), ==, SQLITE_OK);
+	sqlite3_close(db);
+	f->store = cache_store_open(f->path, &error);
+	g_assert_no_error(error);
+	g_assert_true(cache_store_find(f->store, 9, "known", &back, &error));
+	g_assert_cmpstr(back.from.hash, ==, "f");
+	g_assert_null(back.from.attempted_hash);
+	cache_record_clear(&back);
+	g_assert_true(cache_store_find(f->store, 9, "sent", &back, &error));
+	g_assert_null(back.from.hash);
+	g_assert_cmpstr(back.from.attempted_hash, ==, "f");
+	g_autoptr(GPtrArray) list = cache_store_removals(f->store, 0, &error);
+	g_assert_cmpuint(list->len, ==, 2);
+	const CacheRemoval *first = list->pdata[0], *second = list->pdata[1];
+	g_assert_null(first->left.hash);
+	g_assert_cmpstr(first->left.attempted_hash, ==, "x");
+	g_assert_cmpstr(second->left.hash, ==, "x");
+	g_assert_null(second->left.attempted_hash);
+}
+
 #define ADD(name, function) g_test_add("/store/" name, Fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv)
@@ -326,5 +369,6 @@ int main(int argc, char **argv)
 	ADD("removals", test_removals);
 	ADD("meta-list", test_meta_list);
 	ADD("migration", test_migration);
+	ADD("migration-of-sums", test_migration_of_sums);
 	return g_test_run();
 }
