@@ -286,11 +286,11 @@ GSList *cache_change_lost_locked(Cache *cache, CacheNode *node, guint64 start, g
 		return NULL;
 	}
 	cache_extents_add(&node->lost, start, end);
-	g_autoptr(GError) error =
-		g_error_new(CACHE_ERROR, errnum, "a write to it was lost: %s", g_strerror(errnum));
+	g_autoptr(GError) error = g_error_new(
+		CACHE_ERROR, errnum, "a write to it was lost: %s: write it anew, or remove it",
+		g_strerror(errnum));
 	if (!node->write_errno)
-		g_warning("%s: %s; it is not uploaded until that is written, or cut off",
-		          node->r.name, error->message);
+		g_warning("%s: %s", node->r.name, error->message);
 	node->write_errno = errnum;
 	/* One that was not changed yet is what GSS has. */
 	if (!cache_node_dirty(node))

@@ -46,8 +46,13 @@ char *ctl_show_trouble(const CtlFile *file)
 			"%s (kept here: gssctl discard takes what GSS has, writing it "
 			"anew uploads it)",
 			message);
+	/* Of what was cut off, or lost a write, the message has the remedy. */
 	if (strcmp(file->state, "failed") == 0)
-		return g_strdup_printf("%s (gssctl retry tries again)", message);
+		return g_strconcat(message,
+		                   strstr(message, "write it anew") != NULL
+		                           ? ""
+		                           : " (gssctl retry tries again)",
+		                   NULL);
 	return NULL;
 }
 

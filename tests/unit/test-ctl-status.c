@@ -162,10 +162,11 @@ static void test_shown(void)
 	g_autoptr(CtlStatus) status = parse(
 		HEAD "session\tmissing\t-\t-\t-\t-\n"
 		     "cache\tit4i_anselm://\t1536\t4096\n"
-		     "pending\t3\t1048576\t1024\t-\t1\t0\n"
+		     "pending\t4\t1048576\t1024\t-\t2\t0\n"
 		     "file\thome/a\tuploading\t1\t4\t0\t-\t-\n"
 		     "file\thome/b\\033[31m\tfailed\t0\t2048\t3\t-\tno such folder\n"
-		     "file\thome/c\tdirty\t0\t2048\t3\t1970-01-01T00:01:40Z\tthe server is busy\n");
+		     "file\thome/c\tdirty\t0\t2048\t3\t1970-01-01T00:01:40Z\tthe server is busy\n"
+		     "file\thome/d\tfailed\t0\t2048\t3\t-\tit was cut off: write it anew\n");
 	g_autofree char *text = ctl_show_text(&mount, status, every, NULL, 100, false, 70);
 
 	g_assert_cmpstr(
@@ -173,20 +174,21 @@ static void test_shown(void)
 		"/m  it4i_anselm://\n"
 		"  login    nobody is logged in: gssctl login\n"
 		"  cache    1.5 KiB of 4.0 KiB\n"
-		"  pending  2 files, 1.0 MiB left at 1.0 KiB/s; 1 file needs you, see below\n"
+		"  pending  2 files, 1.0 MiB left at 1.0 KiB/s; 2 files need you, see below\n"
 		"\n"
 		"  uploading  25 %      4 B  home/a\n"
 		"  failed           2.0 KiB  home/b\\033[31m  no such folder (gssctl retry tries "
 		"again)\n"
 		"  dirty            2.0 KiB  home/c          next try in 30 s: the server is "
-		"busy\n");
+		"busy\n"
+		"  failed           2.0 KiB  home/d          it was cut off: write it anew\n");
 	g_autofree char *few = ctl_show_text(&mount, status, every, NULL, 1, true, 70);
 	g_assert_nonnull(strstr(few, "\n"
 	                             "  STATE      DONE  SIZE  FILE\n"
 	                             "  uploading  25 %   4 B  home/a\n"
-	                             "  ... and 2 more\n"));
+	                             "  ... and 3 more\n"));
 	g_autofree char *elsewhere = ctl_show_text(&mount, status, none, NULL, 100, false, 70);
-	g_assert_nonnull(strstr(elsewhere, "1 file needs you, see gssctl status\n"));
+	g_assert_nonnull(strstr(elsewhere, "2 files need you, see gssctl status\n"));
 }
 
 /* With the remedy, once. */
