@@ -1,4 +1,5 @@
 /* gssctl retry, discard and refresh: a line each to .status. */
+#include "fs/ctl/attribute.h"
 #include "fs/ctl/channel.h"
 #include "fs/ctl/ctl.h"
 #include "fs/ctl/text.h"
@@ -19,10 +20,13 @@ static int command_path(const GPtrArray *mounts, const char *verb, const char *p
 	if (ctl_channel_command(place->mount, verb,
 	                        *place->relative != '\0' ? place->relative : NULL, &error))
 		return CTL_OK;
+	/* Why it is no use to try again is told as why it has failed. */
+	g_autofree char *reason =
+		strcmp(verb, "retry") == 0 ? ctl_attribute(place->path, "error", NULL) : NULL;
 	if (error->code == ENODATA && strcmp(verb, "discard") == 0)
 		ctl_say("%s: nothing to drop: GSS has all of it", path);
 	else
-		ctl_say("%s: %s", path, error->message);
+		ctl_say("%s: %s", path, reason != NULL ? reason : error->message);
 	return error->code == ENOENT ? CTL_NOINPUT : CTL_FAILED;
 }
 

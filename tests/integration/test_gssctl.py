@@ -1,5 +1,6 @@
 """gssctl: looking at mounts, waiting for them, logging in; at a terminal and away from it."""
 
+import errno
 import json
 import os
 import pathlib
@@ -12,7 +13,7 @@ import pytest
 from gssctl import (FAILED, GSSCTL, INTERRUPTED, NOINPUT, TEMPFAIL, UNAVAILABLE, USAGE, Terminal,
                     Waiting, complaint, gssctl, gssctl_json)
 from test_mount import configure, mounted_by_configuration
-from world import SLOW, digest, images, is_mounted, random_bytes, settled, state, until
+from world import SLOW, digest, fails_with, images, is_mounted, random_bytes, settled, state, until
 
 MIB = 1 << 20
 VERBS = ["login", "status", "flush", "register", "images", "retry", "discard", "refresh", "uri", "path", "umount"]
@@ -334,6 +335,16 @@ def test_retry(world, home, platform):
     gssctl(world, "retry", home / "f")
     gssctl(world, "flush", home.path)
     assert (platform.home / "f").read_bytes() == b"x"
+
+
+def test_no_retry_helps_a_lost_write(world, mount):
+    home = mount("it4i_anselm://home", "cache_size=1M")
+    with fails_with(errno.ENOSPC):
+        (home / "f").write_bytes(bytes(2_000_000))
+    for verb in ("retry", "flush"):
+        text = complaint(world, verb, home / "f", status=FAILED)
+        assert "a write to it was lost" in text and "write it anew" in text and "gssctl retry" not in text
+    gssctl(world, "discard", "--yes", home / "f")
 
 
 def test_what_ends_the_options(world, home):
