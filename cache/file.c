@@ -268,8 +268,8 @@ void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mo
 {
 	g_mutex_lock(&cache->lock);
 	CacheNode *folder = cache_node_get_locked(cache, parent, NULL);
-	bool root = folder && folder->r.uri && g_str_has_suffix(folder->r.uri, "://") &&
-	            !cache->read_only && gss_name_check(name, NULL);
+	bool root = folder && cache_node_is_storage_root(folder) && !cache->read_only &&
+	            gss_name_check(name, NULL);
 	CacheOp *op = root ? cache_op_new_locked(cache, NULL) : NULL;
 	if (op) {
 		op->parent = folder;

@@ -277,6 +277,11 @@ static inline bool cache_node_dirty(const CacheNode *node)
 {
 	return !node->r.folder && node->r.generation != node->r.published;
 }
+/* `it4i_anselm://`, where mostly no files can be made. */
+static inline bool cache_node_is_storage_root(const CacheNode *node)
+{
+	return node->r.uri && g_str_has_suffix(node->r.uri, "://");
+}
 
 /* Nothing comes of it before somebody does something: nobody waits for that. */
 static inline bool cache_node_parked(const CacheNode *node)

@@ -619,6 +619,9 @@ static bool find_places_locked(Cache *cache, CacheId parent, const char *name, C
 		code = ENOTDIR;
 	else if (ret->new_parent->r.parent == CACHE_PARENT_UNLINKED || !ret->new_parent->r.uri)
 		code = ENOENT;
+	else if (ret->new_parent != ret->parent && !ret->node->r.folder &&
+	         cache_node_is_storage_root(ret->new_parent))
+		code = EXDEV; /* mv copies then, and that is asked for */
 	else if (ret->target && (flags & RENAME_NOREPLACE))
 		code = EEXIST;
 	else if (ret->target && ret->target->r.folder && !ret->node->r.folder)

@@ -98,6 +98,8 @@ def test_roots_cannot_be_changed(mount, platform):
     with fails_with(errno.EPERM):
         (root / "new").touch()
     (root / "home" / "x").touch()
+    with fails_with(errno.EXDEV):
+        (root / "home" / "x").rename(root / "x")
     with fails_with(errno.ENOTEMPTY):
         (root / "home").rmdir()
     assert names(root.path) == ["home", "scratch"]
