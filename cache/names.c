@@ -324,13 +324,20 @@ static bool needed_locked(const CacheNode *node)
 	       !(node->content && cache_content_whole(node->content, MAX(node->r.size, 0)));
 }
 
+/* Somebody reads what it has replaced here. */
+static bool keeps_locked(const Cache *cache, const CacheNode *node)
+{
+	return node->r.uri && g_hash_table_contains(cache->kept, node->r.uri);
+}
+
 static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError **error)
 {
 	CacheRecord *r = &node->r;
 	/* What was sent whole and then given up may still come. */
 	g_autofree char *address =
 		r->uri ? g_strdup(r->uri) : gss_uri_child(folder->r.uri, r->name);
-	bool twice = r->uri && r->moved_from, later = needed_locked(node) && !r->moved_from;
+	bool keeps = keeps_locked(cache, node), twice = keeps || (r->uri && r->moved_from);
+	bool later = !twice && needed_locked(node) && !r->moved_from;
 	gint64 until = r->attempted ? cache_now_ns() + CACHE_WATCH_NS : 0;
 	const CacheLeftover left = cache_rename_leftover(r, !twice);
 	if ((twice || (r->attempted && !later)) &&
@@ -531,8 +538,9 @@ void cache_unlink(Cache *cache, CacheId parent, const char *name, CacheCallback 
 		if (node->r.folder) {
 			g_set_error(&error, CACHE_ERROR, EISDIR, "%s: is a folder", name);
 		} else if ((!node->r.uri && !node->r.attempted && !node->job) ||
-		           needed_locked(node)) {
-			/* GSS never heard of it, or must keep it until the last close. */
+		           needed_locked(node) || keeps_locked(cache, node)) {
+			/* GSS never heard of it, or must keep what is there until the last close.
+			 */
 			cache_queue_cancel_locked(cache, node);
 			if (drop_locked(cache, folder, node, &error))
 				publishers = cache_publishers_take_locked(node, G_MAXUINT64);

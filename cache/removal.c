@@ -415,9 +415,11 @@ static void run(void *data)
 	g_hash_table_iter_init(&iter, cache->removals);
 	while (cache->removing < AT_ONCE && g_hash_table_iter_next(&iter, NULL, &value)) {
 		Removal *removal = value;
-		/* While something is being sent there, it is not known what is to go. */
+		/* While something is being sent there, it is not known what is to go; and what is
+		 * being read goes when it is here. */
 		if (removal->running || removal->r.error ||
-		    g_hash_table_contains(cache->sending, removal->r.uri))
+		    g_hash_table_contains(cache->sending, removal->r.uri) ||
+		    g_hash_table_contains(cache->kept, removal->r.uri))
 			continue;
 		if (removal->not_before > now) {
 			next = MIN(next, removal->not_before);

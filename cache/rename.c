@@ -138,6 +138,7 @@ static void on_kept(Cache *cache, const GError *error, void *data)
 		if (g_strcmp0(((CacheNode *)node)->r.uri, keep->uri) == 0)
 			cache_queue_consider_locked(cache, node);
 	cache_node_put_locked(cache, keep->node);
+	cache_removal_run(cache);
 	g_mutex_unlock(&cache->lock);
 	g_free(keep->uri);
 	g_free(keep);

@@ -128,6 +128,50 @@ static void test_folder_removed_while_open(Fixture *f, const void *data)
 	cache_file_release(file);
 }
 
+/* Replaced here while somebody reads it, by what then leaves that name or is removed: the reader
+ * gets all of what was there, and then it goes. */
+static void replaced_while_open(Fixture *f, bool removed)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
+	put_and_restart(f, "t", big);
+	CacheFile *file = open_file(f, find(f, "t"), O_RDONLY);
+	g_free(sync_read(file, 20 * 1024 * 1024, 10, &error));
+	g_assert_no_error(error);
+	control(f, "/fault?method=GET&path=*/t&hold=before", "");
+	int removals = counter(f, "rest.DELETE");
+	make(f, "a", "new");
+	move(f, "a", "t");
+	if (removed)
+		delete (f, "t");
+	else
+		move(f, "t", "c");
+	await_counter(f, "held", 1);
+	make(f, "b", "goes through all that is due before");
+	g_free(sync_publish(f->cache, find(f, "b"), &error));
+	g_assert_no_error(error);
+	assert_there(f, "t", big);
+	control(f, "/release", "");
+	g_autofree char *text = sync_read(file, 0, 10, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(text, ==, "xxxxxxxxxx");
+	drain(f);
+	assert_gone(f, "t");
+	g_assert_cmpint(counter(f, "rest.DELETE"), >, removals);
+	assert_names(f, removed ? "b" : "b c");
+	cache_file_release(file);
+}
+
+static void test_replaced_and_moved_while_open(Fixture *f, const void *data)
+{
+	replaced_while_open(f, false);
+}
+
+static void test_replaced_and_removed_while_open(Fixture *f, const void *data)
+{
+	replaced_while_open(f, true);
+}
+
 static void test_rename_over_open(Fixture *f, const void *data)
 {
 	CacheId id = make(f, "t", "what was there");
@@ -673,6 +717,8 @@ int main(int argc, char **argv)
 	ADD("race/two-writers", test_two_writers);
 	ADD("race/truncate-in-flight", test_truncate_in_flight);
 	ADD("race/truncate-in-download", test_truncate_in_download);
+	ADD("race/replaced-and-moved-while-open", test_replaced_and_moved_while_open);
+	ADD("race/replaced-and-removed-while-open", test_replaced_and_removed_while_open);
 	ADD("race/names-in-a-circle", test_names_in_a_circle);
 	ADD("race/names-in-a-row", test_names_in_a_row);
 	ADD("race/changed-in-a-circle", test_changed_in_a_circle);
