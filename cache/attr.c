@@ -181,8 +181,7 @@ static bool replace_locked(Cache *cache, CacheNode *node)
 		node->attr_until = 0;
 		return false;
 	}
-	node->lineage++;
-	node->read = false;
+	cache_file_replaced_locked(node);
 	return true;
 }
 
@@ -514,6 +513,15 @@ static bool set_locked(Cache *cache, CacheNode *node, CacheSetMask mask, const C
 	return ok;
 }
 
+/* Is it the version that is open? */
+static bool is_meant_locked(const Request *request, GError **error)
+{
+	if (request->file && (request->mask & CACHE_SET_SIZE))
+		return cache_file_bind_locked(request->file, error);
+	return !request->file || request->mask ||
+	       cache_file_is_current_locked(request->file, error);
+}
+
 static void on_valid(Cache *cache, const GError *error, void *data)
 {
 	Request *request = data;
@@ -527,8 +535,7 @@ static void on_valid(Cache *cache, const GError *error, void *data)
 	g_mutex_unlock(&cache->lock);
 	if (!error) {
 		g_mutex_lock(&cache->lock);
-		bool cuts = request->file && (request->mask & CACHE_SET_SIZE);
-		if ((cuts && !cache_file_is_current_locked(request->file, &failure)) ||
+		if (!is_meant_locked(request, &failure) ||
 		    !set_locked(cache, request->node, request->mask, &request->wanted, &failure))
 			error = failure;
 		g_mutex_unlock(&cache->lock);

@@ -48,6 +48,8 @@ typedef struct {
 	mode_t mode;  /* permission bits */
 	guint64 size; /* bytes; proven, or local and authoritative */
 	struct timespec atime, mtime, ctime;
+	bool stale; /* somebody still has a version before it open, and must not take its end for
+	               that one's: the kernel has to ask each time */
 } CacheAttr;
 
 /* What a file's bytes are doing; a folder is always clean. */
@@ -272,8 +274,13 @@ CacheId cache_file_id(const CacheFile *file);
 /* What is known of it now, without a question. */
 void cache_file_attr(const CacheFile *file, CacheAttr *ret);
 
-/* As cache_setattr(), through an open file: another version than the one it has read or written is
- * not cut (ESTALE). The file stays open until the callback. */
+/* Somebody still had a version before it open when it was opened. The kernel has one set of pages
+ * for both, and would give him those of the new one: this file is read and written past them. */
+bool cache_file_is_direct(const CacheFile *file);
+
+/* As cache_getattr() and cache_setattr(), through an open file: another version than the one it has
+ * read or written is neither told of nor cut (ESTALE). The file stays open until the callback. */
+void cache_file_getattr(CacheFile *file, CacheAttrCallback callback, void *data);
 void cache_file_setattr(CacheFile *file, CacheSetMask mask, const CacheAttr *attr,
                         CacheAttrCallback callback, void *data);
 

@@ -18,6 +18,7 @@ struct CacheFile {
 	bool writer;
 	bool appends; /* O_WRONLY | O_APPEND: says nothing about what is there */
 	bool bound;   /* to the version it was opened with: it may have read or written that */
+	bool direct;
 	guint lineage;
 	CacheAhead ahead;
 	guint64 written_out; /* bytes up to here were given to the syncer; guarded by Cache.lock */
@@ -44,9 +45,21 @@ static CacheFile *file_new_locked(Cache *cache, CacheNode *node, int flags)
 	                    .bound = (flags & O_ACCMODE) != O_WRONLY,
 	                    .appends = (flags & O_ACCMODE) == O_WRONLY && (flags & O_APPEND),
 	                    .lineage = node->lineage};
+	file->direct = node->stale > 0;
 	node->opens++;
 	node->writers += file->writer;
+	node->bound += file->bound;
 	return file;
+}
+
+bool cache_file_is_direct(const CacheFile *file)
+{
+	return file->direct;
+}
+
+void cache_file_getattr(CacheFile *file, CacheAttrCallback callback, void *data)
+{
+	cache_attr_set(file->cache, file->node->r.id, file, 0, NULL, callback, data);
 }
 
 void cache_file_setattr(CacheFile *file, CacheSetMask mask, const CacheAttr *attr,
@@ -294,12 +307,8 @@ void cache_file_create(Cache *cache, CacheId parent, const char *name, mode_t mo
 
 /* Who has read the one half of a version gets an error instead of the other half of another one. A
  * file that only grew is still the same. */
-bool cache_file_is_current_locked(CacheFile *file, GError **error)
+bool cache_file_is_current_locked(const CacheFile *file, GError **error)
 {
-	if (!file->bound && !file->appends) {
-		file->bound = true;
-		file->lineage = file->node->lineage;
-	}
 	if (!file->bound || file->lineage == file->node->lineage)
 		return true;
 	g_set_error(error, CACHE_ERROR, ESTALE,
@@ -308,13 +317,31 @@ bool cache_file_is_current_locked(CacheFile *file, GError **error)
 	return false;
 }
 
+bool cache_file_bind_locked(CacheFile *file, GError **error)
+{
+	if (!file->bound && !file->appends) {
+		file->bound = true;
+		file->lineage = file->node->lineage;
+		file->node->bound++;
+	}
+	return cache_file_is_current_locked(file, error);
+}
+
+void cache_file_replaced_locked(CacheNode *node)
+{
+	node->lineage++;
+	node->stale += node->bound;
+	node->bound = 0;
+	node->read = false;
+}
+
 void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCallback callback,
                      void *data)
 {
 	Cache *cache = file->cache;
 	g_autoptr(GError) error = NULL;
 	g_mutex_lock(&cache->lock);
-	CacheContent *content = cache_file_is_current_locked(file, &error)
+	CacheContent *content = cache_file_bind_locked(file, &error)
 	                                ? cache_content_open_locked(cache, file->node, &error)
 	                                : NULL;
 	guint64 size = MAX(file->node->r.size, 0);
@@ -344,7 +371,7 @@ static bool begin_locked(CacheFile *file, guint64 offset, gsize length, CacheSpa
 	Cache *cache = file->cache;
 	CacheNode *node = file->node;
 	/* Looked at again: the lock may have been dropped for a copy. */
-	bool ok = cache_file_is_current_locked(file, error) &&
+	bool ok = cache_file_bind_locked(file, error) &&
 	          cache_queue_unseal_locked(cache, node, false, error) &&
 	          cache_file_is_current_locked(file, error);
 	CacheContent *content = ok ? cache_content_open_locked(cache, node, error) : NULL;
@@ -591,6 +618,8 @@ void cache_file_release(CacheFile *file)
 	CACHE_CRASH_POINT("file.releasing");
 	node->opens--;
 	node->writers -= file->writer;
+	if (file->bound)
+		*(file->lineage == node->lineage ? &node->bound : &node->stale) -= 1;
 	if (!node->opens) {
 		cache_rename_keep_no_more_locked(node);
 		node->read = false;

@@ -250,7 +250,8 @@ void cache_node_attr(const CacheNode *node, CacheAttr *ret)
 	                   .size = MAX(node->r.size, 0),
 	                   .atime = to_timespec(node->r.atime),
 	                   .mtime = to_timespec(node->r.mtime),
-	                   .ctime = to_timespec(node->r.ctime)};
+	                   .ctime = to_timespec(node->r.ctime),
+	                   .stale = node->stale > 0};
 }
 
 void cache_node_set_resource(CacheNode *node, GssResource *resource)

@@ -243,6 +243,8 @@ struct CacheNode {
 	bool read;         /* whoever has it open may have seen bytes of it */
 	bool viewed;   /* what is known comes from a full view, which may tell less than the file */
 	guint lineage; /* grows when another version replaces bytes that may have been read */
+	guint bound,
+		stale; /* open files that may have read what it is now; or what it was before */
 	guint64 flushed_size; /* acknowledged size: a write below it may tear */
 	bool changed;         /* something is not journaled yet: the content stays open */
 	int write_errno;      /* a write was lost: not whole */
@@ -496,7 +498,11 @@ gint64 cache_attr_lease_locked(const CacheNode *node, bool changes);
 void cache_attr_set(Cache *cache, CacheId id, CacheFile *file, CacheSetMask mask,
                     const CacheAttr *attr, CacheAttrCallback callback, void *data);
 /* Has it read or written another version than the one that is known? ESTALE then. */
-bool cache_file_is_current_locked(CacheFile *file, GError **error);
+bool cache_file_is_current_locked(const CacheFile *file, GError **error);
+/* The same for who is about to; from now on it has. */
+bool cache_file_bind_locked(CacheFile *file, GError **error);
+/* What may have been read is not its content any more. */
+void cache_file_replaced_locked(CacheNode *node);
 /* Journals now what waits for it. */
 void cache_attr_save_locked(Cache *cache);
 /* Journals what was learned of the storage, if it is new. On the worker, no lock held. */

@@ -53,11 +53,16 @@ void fs_stat_root(const FsMount *mount, struct stat *ret)
 	};
 }
 
+static double timeout(const CacheAttr *attr)
+{
+	return attr->stale ? 0 : FS_ATTR_TIMEOUT;
+}
+
 void fs_entry(const FsStorage *storage, const CacheAttr *attr, struct fuse_entry_param *ret)
 {
 	*ret = (struct fuse_entry_param){
 		.ino = fs_mount_ino(storage, attr->id),
-		.attr_timeout = FS_ATTR_TIMEOUT,
+		.attr_timeout = timeout(attr),
 		.entry_timeout = FS_ENTRY_TIMEOUT,
 	};
 	fs_stat(storage, attr, &ret->attr);
@@ -73,7 +78,7 @@ static void on_attr(const CacheAttr *attr, const GError *error, void *data)
 		return;
 	}
 	fs_stat(reply->storage, attr, &st);
-	fs_reply_attr(reply, &st);
+	fs_reply_attr(reply, &st, timeout(attr));
 }
 
 void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -86,9 +91,15 @@ void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fs_virtual_getattr(reply, ino);
 	} else if (reply->storage == NULL) {
 		fs_stat_root(reply->mount, &st);
-		fs_reply_attr(reply, &st);
-	} else if (fs_reply_wait(reply)) {
-		cache_getattr(reply->storage->cache, reply->id, on_attr, reply);
+		fs_reply_attr(reply, &st, FS_ATTR_TIMEOUT);
+	} else {
+		CacheFile *file = fi != NULL ? fs_file_hold(reply, fi) : NULL;
+		if (!fs_reply_wait(reply))
+			return;
+		if (file != NULL)
+			cache_file_getattr(file, on_attr, reply);
+		else
+			cache_getattr(reply->storage->cache, reply->id, on_attr, reply);
 	}
 }
 

@@ -93,6 +93,7 @@ static void on_taken_opened(CacheFile *file, bool keep, const GError *error, voi
 		return;
 	}
 	create->fi.keep_cache = keep;
+	create->fi.direct_io = cache_file_is_direct(file);
 	/* It may be another version than the one that was looked up, or an empty one. */
 	cache_file_attr(file, &attr);
 	create_answer(create, file, &attr);
@@ -198,6 +199,7 @@ static void on_opened(CacheFile *file, bool keep, const GError *error, void *dat
 		return;
 	}
 	open->fi.keep_cache = keep;
+	open->fi.direct_io = cache_file_is_direct(file);
 	fs_reply_open(open->reply, file_new(open->reply->mount, file), &open->fi);
 }
 
@@ -260,10 +262,12 @@ typedef struct {
 	char bytes[];
 } Waiting;
 
-/* What was appended is not where the kernel took the end to be: its page there is wrong. */
-static void tell_moved(const FsMount *mount, fuse_ino_t ino, guint64 offset, const CacheSpan *span)
+/* What was appended is not where the kernel took the end to be: its page there is wrong. So are
+ * those that it has of what was written past them. */
+static void tell_written(const FsMount *mount, fuse_ino_t ino, CacheFile *file, guint64 offset,
+                         const CacheSpan *span)
 {
-	if (span->offset != offset)
+	if (span->offset != offset || cache_file_is_direct(file))
 		fs_notifier_content(mount->notifier, ino, offset);
 }
 
@@ -295,7 +299,7 @@ static void on_room(const CacheSpan *span, const GError *error, void *data)
 	int err = fs_reply_dropped(waiting->reply) ? EINTR
 	                                           : write_all(span, waiting->bytes, &written);
 	cache_file_write_end(waiting->file, span, written, err);
-	tell_moved(waiting->reply->mount, waiting->ino, waiting->offset, span);
+	tell_written(waiting->reply->mount, waiting->ino, waiting->file, waiting->offset, span);
 	if (written == 0 && err != 0)
 		fs_reply_err(waiting->reply, err);
 	else
@@ -366,7 +370,7 @@ void fs_op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *data, o
 	bool less = written >= 0 && (gsize)written < size && fi->writepage;
 	int err = written < 0 ? (int)-written : less ? EIO : 0;
 	cache_file_write_end(file, &span, written > 0 ? (gsize)written : 0, err);
-	tell_moved(reply->mount, ino, (guint64)offset, &span);
+	tell_written(reply->mount, ino, file, (guint64)offset, &span);
 	if (err != 0)
 		fs_reply_err(reply, err);
 	else

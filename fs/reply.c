@@ -399,9 +399,9 @@ bool fs_reply_open(FsReply *reply, FsHandle *handle, struct fuse_file_info *fi)
 	return give(handle, fi, send_open, reply, &(Opened){NULL, fi});
 }
 
-bool fs_reply_attr(FsReply *reply, const struct stat *attr)
+bool fs_reply_attr(FsReply *reply, const struct stat *attr, double timeout)
 {
-	ANSWER(reply, fuse_reply_attr(reply->req, attr, FS_ATTR_TIMEOUT));
+	ANSWER(reply, fuse_reply_attr(reply->req, attr, timeout));
 }
 
 bool fs_reply_buf(FsReply *reply, const void *bytes, gsize length)

@@ -80,7 +80,7 @@ bool fs_reply_entry(FsReply *reply, const struct fuse_entry_param *entry);
 bool fs_reply_create(FsReply *reply, const struct fuse_entry_param *entry, FsHandle *handle,
                      struct fuse_file_info *fi);
 bool fs_reply_open(FsReply *reply, FsHandle *handle, struct fuse_file_info *fi);
-bool fs_reply_attr(FsReply *reply, const struct stat *attr);
+bool fs_reply_attr(FsReply *reply, const struct stat *attr, double timeout);
 bool fs_reply_buf(FsReply *reply, const void *bytes, gsize length);
 bool fs_reply_data(FsReply *reply, struct fuse_bufvec *data);
 bool fs_reply_write(FsReply *reply, gsize length);

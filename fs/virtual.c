@@ -195,7 +195,7 @@ void fs_virtual_getattr(FsReply *reply, uint64_t ino)
 		return;
 	}
 	fill(reply->mount, node, &attr);
-	fs_reply_attr(reply, &attr);
+	fs_reply_attr(reply, &attr, FS_ATTR_TIMEOUT);
 }
 
 /* `: > FILE`, `truncate` and `touch` do nothing and succeed; who may use it is not to be changed.

@@ -421,6 +421,68 @@ def test_opened_anew_while_somebody_has_it_open(home, platform, size):
                 assert os.fstat(fd).st_size == size
 
 
+@pytest.mark.parametrize("size", [100, 100_000, MIB, 2 * MIB])
+def test_read_in_part_when_others_read_the_new_one(world, size):
+    """The kernel has one set of pages for all: who has begun with the old version gets none of the new one's."""
+    platform = world.server("--etag", "on", "--view-full", "off")
+    put(platform.home, "a", b"a" * MIB)
+    home = world.mount(platform)
+    with contextlib.ExitStack() as stack:
+        first, second = (stack.enter_context(opened(home / "a")) for _ in range(2))
+        assert os.read(first, 4096) == os.pread(second, 4096, 8192) == b"a" * 4096
+        put(platform.home, "a", b"b" * size)
+        time.sleep(1.2)  # the lease of an open file
+        with opened(home / "a") as third:
+            assert os.fstat(third).st_size == size
+            assert os.pread(third, size, 0) == b"b" * size
+            for fd, offset in [(first, 4096), (second, 50_000), (second, 600_000), (first, MIB - 4096)]:
+                with fails_with(errno.EIO):
+                    os.pread(fd, 4096, offset)
+            with fails_with(errno.EIO):
+                while os.read(first, 65536):
+                    pass
+        assert (home / "a").read_bytes() == b"b" * size
+    assert (home / "a").read_bytes() == b"b" * size
+    before = platform.counters()["rest.GET"]
+    assert (home / "a").read_bytes() == b"b" * size
+    assert platform.counters()["rest.GET"] == before
+
+
+def test_written_anew_while_the_old_one_is_read(world):
+    platform = world.server("--etag", "on", "--view-full", "off")
+    put(platform.home, "a", b"a" * MIB)
+    home = world.mount(platform)
+    with opened(home / "a") as reader:
+        assert os.pread(reader, 4096, 0) == b"a" * 4096
+        put(platform.home, "a", b"b" * MIB)
+        time.sleep(1.2)  # the lease of an open file
+        with opened(home / "a", os.O_RDWR) as writer:
+            assert os.pread(writer, MIB, 0) == b"b" * MIB
+            os.pwrite(writer, b"c" * 10, 500_000)
+            os.ftruncate(writer, MIB + 10)
+            assert os.pread(writer, 30, 499_990) == b"b" * 10 + b"c" * 10 + b"b" * 10
+            with fails_with(errno.EIO):
+                os.pread(reader, 4096, 500_000)
+            os.pwrite(writer, b"d", 0)
+    wanted = b"d" + b"b" * 499_999 + b"c" * 10 + b"b" * (MIB - 500_010) + bytes(10)
+    assert (home / "a").read_bytes() == wanted
+    settled(home / "a")
+    assert (platform.home / "a").read_bytes() == wanted
+
+
+def test_read_in_part_when_it_is_discarded(home, platform):
+    put(platform.home, "a", b"a" * MIB)
+    until(lambda: os.stat(home / "a").st_size == MIB)
+    platform.fault(method="PUT", status=503, times=1000)
+    (home / "a").write_bytes(b"b" * MIB)
+    with opened(home / "a") as fd:
+        assert os.pread(fd, 4096, 0) == b"b" * 4096
+        (home / ".status").write_text("discard a\n")
+        assert (home / "a").read_bytes() == b"a" * MIB
+        with fails_with(errno.EIO):
+            os.pread(fd, 4096, 600_000)
+
+
 @pytest.mark.parametrize("validators", ["on", "off"])
 @pytest.mark.parametrize("closes", [False, True])
 def test_rewritten_in_place_and_longer(world, closes, validators):
