@@ -215,6 +215,11 @@ bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *ve
 		r->mtime = r->ctime = cache_now_ns();
 	r->size = version->size;
 	node->flushed_size = version->size;
+	if (kept && node->content) {
+		g_mutex_lock(&node->content->io);
+		cache_fetch_grow_io(node->content, version->size);
+		g_mutex_unlock(&node->content->io);
+	}
 	gss_version_copy(&r->remote, version);
 	g_clear_pointer(&r->remote_hash, g_free);
 	node->viewed = source == CACHE_FROM_VIEW;

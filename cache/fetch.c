@@ -21,7 +21,7 @@
 
 typedef struct {
 	CacheNode *node; /* pinned */
-	guint64 offset, end, size, window;
+	guint64 offset, end, asked, size, window;
 	guint lineage;              /* of the node, when it was asked for */
 	CacheReadCallback callback; /* or */
 	CacheReady ready;
@@ -162,6 +162,15 @@ void cache_fetch_cut_io(CacheContent *content, guint64 size)
 		CacheReader *reader = l->data;
 		reader->end = MIN(reader->end, MAX(size, reader->offset));
 		reader->size = MIN(reader->size, MAX(size, reader->end));
+	}
+}
+
+void cache_fetch_grow_io(CacheContent *content, guint64 size)
+{
+	for (GSList *l = content->readers; l; l = l->next) {
+		CacheReader *reader = l->data;
+		reader->end = MAX(reader->end, MIN(reader->asked, size));
+		reader->size = MAX(reader->size, size);
 	}
 }
 
@@ -388,6 +397,7 @@ void cache_fetch_read(Cache *cache, CacheNode *node, CacheContent *content, guin
 	}
 	CacheReader *reader = reader_new(cache, node, wanted->offset, wanted->end, size, data);
 	reader->callback = callback;
+	reader->asked = wanted->asked;
 	reader->window = wanted->window;
 	reader->lineage = wanted->lineage;
 	enqueue(cache, content, reader, wanted->next, ahead_end);

@@ -345,7 +345,9 @@ void cache_file_read(CacheFile *file, guint64 offset, gsize length, CacheReadCal
 	                                ? cache_content_open_locked(cache, file->node, &error)
 	                                : NULL;
 	guint64 size = MAX(file->node->r.size, 0);
-	CacheWanted wanted = {.offset = MIN(offset, size), .end = MIN(offset + length, size)};
+	CacheWanted wanted = {.offset = MIN(offset, size),
+	                      .end = MIN(offset + length, size),
+	                      .asked = offset + length};
 	wanted.window = cache_fetch_note(&file->ahead, wanted.offset, wanted.end);
 	wanted.window = MIN(wanted.window, cache->room.window);
 	wanted.lineage = file->node->lineage;

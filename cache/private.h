@@ -436,6 +436,7 @@ guint64 cache_fetch_note(CacheAhead *ahead, guint64 offset, guint64 end);
  * soon. No lock held. */
 typedef struct {
 	guint64 offset, end, next, window;
+	guint64 asked; /* as `end`, wherever the file's end is */
 	guint lineage; /* of the node */
 	bool noted;    /* that it is read */
 } CacheWanted;
@@ -458,6 +459,9 @@ void cache_fetch_kick(Cache *cache, CacheContent *content);
 bool cache_fetch_may_move_io(const CacheContent *content);
 bool cache_fetch_move_locked(CacheContent *from, CacheContent *to);
 void cache_fetch_cut_io(CacheContent *content, guint64 size);
+/* The file is longer: what they asked for may be more now. Who heard of the new end would take what
+ * is missing up to it for zeros. */
+void cache_fetch_grow_io(CacheContent *content, guint64 size);
 /* Takes back what cache_fetch_all() was asked by `data`; it is answered with ECANCELED, from the
  * worker. */
 void cache_fetch_forget(Cache *cache, CacheContent *content, void *data);

@@ -483,6 +483,28 @@ def test_read_in_part_when_it_is_discarded(home, platform):
             os.pread(fd, 4096, 600_000)
 
 
+@pytest.mark.parametrize("ranges", ["on", "off"])
+def test_grows_while_its_first_read_waits(world, ranges):
+    """Somebody else is told of the new end meanwhile: what comes up to the old one is not followed by zeros."""
+    platform = world.server("--view-full", "off", "--range", ranges)
+    put(platform.home, "a", b"a" * 5000)
+    home = world.mount(platform)
+    os.stat(home / "a")
+    platform.fault(method="GET", path="*/a", hold="before", times=2)
+    reading = Reading(home / "a")
+    platform.wait("held")
+    with open(platform.home / "a", "ab") as file:
+        file.write(b"b" * 200)
+    time.sleep(1.2)  # the lease of an open file
+    looking = threading.Thread(target=os.stat, args=[home / "a"])
+    looking.start()
+    platform.wait("held", 2)
+    time.sleep(0.3)  # until the kernel has taken what it was told
+    platform.control("/release")
+    assert reading.wait().content == b"a" * 5000 + b"b" * 200
+    looking.join()
+
+
 @pytest.mark.parametrize("validators", ["on", "off"])
 @pytest.mark.parametrize("closes", [False, True])
 def test_rewritten_in_place_and_longer(world, closes, validators):
