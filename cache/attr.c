@@ -140,11 +140,11 @@ void cache_attr_refine_locked(Cache *cache, CacheNode *node, const GssVersion *v
 	}
 }
 
-void cache_attr_tell_content_locked(Cache *cache, CacheNode *node)
+void cache_attr_tell_content_locked(Cache *cache, CacheNode *node, guint64 offset)
 {
-	node->kernel_valid = false;
+	node->kernel_valid &= offset > 0;
 	if (cache->notify.content)
-		cache->notify.content(node->r.id, cache->notify.data);
+		cache->notify.content(node->r.id, offset, cache->notify.data);
 }
 
 /* The same version, as far as what was known of it could tell. Bytes that are held may be of one
@@ -165,7 +165,7 @@ static bool same_locked(Cache *cache, CacheNode *node, const GssVersion *version
 		return false;
 	}
 	if (doubtful)
-		cache_attr_tell_content_locked(cache, node);
+		cache_attr_tell_content_locked(cache, node, 0);
 	bool outdated = more && refine_locked(cache, node, version);
 	bool undated = node->r.remote.mtime < 0 && !node->r.remote.etag;
 	node->viewed = source == CACHE_FROM_VIEW && (more || node->viewed || undated);
@@ -201,6 +201,7 @@ bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *ve
 	if (r->size >= 0 && gss_version_equal(&r->remote, version))
 		return same_locked(cache, node, version, source);
 	bool was_known = r->size >= 0, shorter = version->size < r->size;
+	guint64 old_size = (guint64)MAX(r->size, 0);
 	g_autoptr(GError) error = NULL;
 	bool kept = growth || (node->content && cache_content_empty(node->content) && !node->read);
 	if (node->content)
@@ -223,7 +224,6 @@ bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *ve
 	gss_version_copy(&r->remote, version);
 	g_clear_pointer(&r->remote_hash, g_free);
 	node->viewed = source == CACHE_FROM_VIEW;
-	/* Of a file that has grown the kernel drops its pages itself, with the size. */
 	node->kernel_valid &= growth != NULL;
 	if (!was_known || (kept && !growth))
 		save_soon_locked(cache, node);
@@ -235,9 +235,9 @@ bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *ve
 	 */
 	if (!was_known || (kept && shorter && is_waited_for(node->content)))
 		return false;
-	if (!kept)
-		cache_attr_tell_content_locked(cache, node);
-	return kept;
+	if (!kept || growth)
+		cache_attr_tell_content_locked(cache, node, growth ? old_size : 0);
+	return kept && !growth;
 }
 
 /* --- asking --- */

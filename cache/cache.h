@@ -67,8 +67,9 @@ const char *cache_state_name(CacheState state); /* "clean", ... as user.gss.stat
 /* What the kernel must be told; called on a thread of the cache that holds no lock, but for
  * `content`. */
 typedef struct {
-	/* attributes changed, and contents are stale; takes note of it, and calls nobody */
-	void (*content)(CacheId id, void *data);
+	/* attributes changed, and contents from `offset` on are stale; takes note of it, and calls
+	 * nobody. No attributes of the file are to be told before the kernel knows. */
+	void (*content)(CacheId id, guint64 offset, void *data);
 	/* attributes changed; when this returns the kernel knows. It does not wait for anybody. */
 	void (*attributes)(CacheId id, void *data);
 	/* calls back, at once or on some thread, when the kernel knows all that was said of this

@@ -490,9 +490,9 @@ typedef enum {
  * True: the kernel is to hear that its attributes are outdated. Of its contents it is told. */
 bool cache_attr_apply_locked(Cache *cache, CacheNode *node, const GssVersion *version,
                              const CacheGrowth *growth, CacheSource source);
-/* What the kernel has of its contents is outdated. With the lock, so that nobody opens the file
- * before it is known that the kernel is to hear of it. */
-void cache_attr_tell_content_locked(Cache *cache, CacheNode *node);
+/* What the kernel has of its contents, from `offset` on, is outdated. With the lock, so that nobody
+ * opens the file before it is known that the kernel is to hear of it. */
+void cache_attr_tell_content_locked(Cache *cache, CacheNode *node, guint64 offset);
 /* An answer with bytes of the version that is known says more of it. */
 void cache_attr_refine_locked(Cache *cache, CacheNode *node, const GssVersion *version);
 /* For how long what is known of an open file is good enough; `changes`: for who is about to change

@@ -1,4 +1,5 @@
 /* Attributes: stat, chmod, touch, truncate, extended attributes, statfs. */
+#include "fs/notify.h"
 #include "fs/ops.h"
 #include "fs/virtual.h"
 
@@ -68,17 +69,32 @@ void fs_entry(const FsStorage *storage, const CacheAttr *attr, struct fuse_entry
 	fs_stat(storage, attr, &ret->attr);
 }
 
-static void on_attr(const CacheAttr *attr, const GError *error, void *data)
+void fs_attr_settle(FsReply *reply, const CacheAttr *attr, void (*answer)(void *reply))
+{
+	uint64_t ino = fs_mount_ino(reply->storage, attr->id);
+
+	reply->attr = *attr;
+	if (attr->folder)
+		answer(reply);
+	else
+		fs_notifier_settled(reply->mount->notifier, ino, answer, reply);
+}
+
+static void answer_attr(void *data)
 {
 	FsReply *reply = data;
 	struct stat st;
 
-	if (error != NULL) {
-		fs_reply_error(reply, error);
-		return;
-	}
-	fs_stat(reply->storage, attr, &st);
-	fs_reply_attr(reply, &st, timeout(attr));
+	fs_stat(reply->storage, &reply->attr, &st);
+	fs_reply_attr(reply, &st, timeout(&reply->attr));
+}
+
+static void on_attr(const CacheAttr *attr, const GError *error, void *data)
+{
+	if (error != NULL)
+		fs_reply_error(data, error);
+	else
+		fs_attr_settle(data, attr, answer_attr);
 }
 
 void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -8,20 +8,24 @@
 
 /* --- names --- */
 
-static void on_entry(const CacheAttr *attr, const GError *error, void *data)
+static void answer_entry(void *data)
 {
 	FsReply *reply = data;
 	const FsStorage *storage = reply->storage;
+	CacheId id = reply->attr.id;
 	struct fuse_entry_param entry;
 
-	if (error != NULL) {
-		fs_reply_error(reply, error);
-		return;
-	}
-	CacheId id = attr->id;
-	fs_entry(storage, attr, &entry);
+	fs_entry(storage, &reply->attr, &entry);
 	if (!fs_reply_entry(reply, &entry))
 		cache_forget(storage->cache, id, 1);
+}
+
+static void on_entry(const CacheAttr *attr, const GError *error, void *data)
+{
+	if (error != NULL)
+		fs_reply_error(data, error);
+	else
+		fs_attr_settle(data, attr, answer_entry);
 }
 
 /* The folder of a storage, looked up in the virtual root. No reference is taken: the cache holds

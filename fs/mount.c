@@ -124,10 +124,10 @@ uint64_t fs_mount_ino(const FsStorage *storage, CacheId id)
 	return ((guint64)storage->index + 1) << INDEX_SHIFT | (id & ID_MASK);
 }
 
-static void on_content(CacheId id, void *data)
+static void on_content(CacheId id, guint64 offset, void *data)
 {
 	FsStorage *storage = data;
-	fs_notifier_content(storage->mount->notifier, fs_mount_ino(storage, id), 0);
+	fs_notifier_content(storage->mount->notifier, fs_mount_ino(storage, id), offset);
 }
 
 static void on_attributes(CacheId id, void *data)

@@ -2,9 +2,9 @@
  *
  * The kernel may block who tells it, for as long as a page of that file is locked by a read under
  * way, or that folder by a lookup. So contents and names are told by threads that do nothing else
- * and hold nothing, each of one inode at a time: those of another go on meanwhile. Only the opening
- * of a file that turned out to be another version waits for them, and who has discarded one. Equal
- * notifications that wait are made one.
+ * and hold nothing, each of one inode at a time: those of another go on meanwhile. What is answered
+ * about a file waits for them, and who has discarded one. Equal notifications that wait are made
+ * one.
  *
  * Threads: any; fs_notifier_stop() from a thread that no read waits for. Nothing calls back into
  * the cache but what is given to fs_notifier_settled().

@@ -18,6 +18,9 @@ void fs_ops_negotiate(struct fuse_conn_info *conn);
 void fs_stat(const FsStorage *storage, const CacheAttr *attr, struct stat *ret);
 void fs_stat_root(const FsMount *mount, struct stat *ret); /* the virtual root */
 void fs_entry(const FsStorage *storage, const CacheAttr *attr, struct fuse_entry_param *ret);
+/* Keeps reply->attr, and answers when the kernel has been told which pages of the file are
+ * outdated: those of the old end would show zeros up to a new one. */
+void fs_attr_settle(FsReply *reply, const CacheAttr *attr, void (*answer)(void *reply));
 
 void fs_op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void fs_op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,

@@ -34,6 +34,7 @@ struct FsReply {
 	CacheId id;
 	FsHandle *handle; /* a reference, dropped with the reply; or NULL */
 	gsize size;
+	CacheAttr attr;
 	bool plus;       /* a READDIRPLUS */
 	bool any_signal; /* set before the announcement: a wait for minutes, any caught signal ends
 	                    it */

@@ -505,6 +505,33 @@ def test_grows_while_its_first_read_waits(world, ranges):
     looking.join()
 
 
+def test_grows_while_another_part_is_waited_for(world):
+    """The page of the old end goes before the kernel hears of the new one, however long others are read."""
+    platform = world.server("--view-full", "off", "--etag", "on")
+    size = 3 * MIB + 100
+    put(platform.home, "a", b"a" * (size - 1) + b"z")
+    home = world.mount(platform)
+    with opened(home / "a") as fd:
+        assert os.pread(fd, 4096, 3 * MIB) == b"a" * 99 + b"z"
+        platform.fault(method="GET", path="*/a", hold="before", times=1)
+        platform.fault(method="GET", path="*/a", hold="before", times=10, skip=2)  # two compare what has grown
+        waiting = threading.Thread(target=os.pread, args=[fd, 4096, MIB])
+        waiting.start()
+        platform.wait("held")
+        with open(platform.home / "a", "ab") as file:
+            file.write(b"b" * 200)
+        time.sleep(1.2)  # the lease of an open file
+        looking = threading.Thread(target=os.stat, args=[home / "a"])
+        looking.start()
+        platform.wait("held", 2)
+        time.sleep(0.3)  # until the kernel has taken what it was told
+        assert os.pread(fd, 200, size - 100) in (b"a" * 99 + b"z", b"a" * 99 + b"z" + b"b" * 100)
+        platform.control("/release")
+        waiting.join()
+        looking.join()
+        assert os.pread(fd, 4096, 3 * MIB) == b"a" * 99 + b"z" + b"b" * 200
+
+
 @pytest.mark.parametrize("validators", ["on", "off"])
 @pytest.mark.parametrize("closes", [False, True])
 def test_rewritten_in_place_and_longer(world, closes, validators):
