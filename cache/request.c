@@ -293,6 +293,17 @@ static bool is_below_locked(Cache *cache, CacheNode *node, CacheId folder)
 	return id > 0;
 }
 
+/* What was found out of its children ahead, or of it. */
+static void forget_siblings_locked(Cache *cache, CacheNode *node)
+{
+	CacheId id = (CacheId)node->r.parent;
+	CacheNode *parent = g_hash_table_lookup(cache->nodes, &id);
+	if (node->r.folder)
+		cache_siblings_clear_locked(cache, node);
+	if (parent)
+		cache_siblings_touch_locked(parent, node->r.name);
+}
+
 void cache_refresh(Cache *cache, CacheId id)
 {
 	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(CacheId));
@@ -304,6 +315,7 @@ void cache_refresh(Cache *cache, CacheId id)
 		CacheNode *node = l->data;
 		if (!id || is_below_locked(cache, node, id)) {
 			node->attr_until = node->list_until = node->list_failed_until = 0;
+			forget_siblings_locked(cache, node);
 			if (!cache_node_dirty(node))
 				cache_node_set_resource(node, NULL);
 			g_array_append_val(ids, node->r.id);

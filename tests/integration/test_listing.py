@@ -89,6 +89,21 @@ def test_asking_ahead_follows_the_reader_of_a_big_folder(mount, platform):
     assert counted(platform, "rest.HEAD") == 1000
 
 
+@pytest.mark.parametrize("view", ["on", "off"])
+def test_refresh_forgets_what_was_asked_ahead(mount, platform, view):
+    platform.set(view_full=view)
+    fill(platform.home / "d", 100)
+    home = mount()
+    os.listdir(home / "d")
+    os.stat(home / "d" / "f0000")
+    platform.wait("rest.HEAD", 100 if view == "off" else 1)
+    idle(platform)
+    for i in range(100):
+        (platform.home / "d" / f"f{i:04}").write_bytes(bytes(77))
+    (home / ".status").write_text("refresh\n")
+    assert [os.stat(home / "d" / f"f{i:04}").st_size for i in range(100)] == [77] * 100
+
+
 def test_asking_ahead_meets_a_broken_service(mount, platform):
     platform.set(view_full="off")
     fill(platform.home, 100)
