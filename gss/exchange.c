@@ -53,6 +53,13 @@ int gss_status_errno(long status, bool modifying)
 	}
 }
 
+/* That there is no such service, say, does not mean that there is no such file. */
+static int soap_errno(long status, bool modifying)
+{
+	int code = gss_status_errno(status, modifying);
+	return code == EAGAIN || code == EINPROGRESS ? code : EIO;
+}
+
 const char *gss_status_text(long status)
 {
 	switch (status) {
@@ -163,7 +170,7 @@ static void on_done(const GssAnswer *answer, const GError *error, void *data)
 		result.error = error;
 	} else if (!ok) {
 		made = g_error_new(GSS_ERROR,
-		                   gss_status_errno(answer->status, exchange->request.modifying),
+		                   soap_errno(answer->status, exchange->request.modifying),
 		                   "%s: status %ld%s", exchange->host, answer->status,
 		                   gss_status_text(answer->status));
 	} else if (exchange->malformed != NULL) {

@@ -37,8 +37,8 @@ GssExchange *gss_exchange_start(GssHttp *http, const GssExchangeRequest *request
 /* Ends it without a callback. Not from within its own callbacks. */
 void gss_exchange_abort(GssExchange *exchange);
 
-/* The errno of an answer's status that no request expects, the same for SOAP and REST; `modifying`
- * as in GssRequest. */
+/* The errno of an answer's status that no request expects; `modifying` as in GssRequest. Of a SOAP
+ * request it tells of the service, and of nothing that was asked for. */
 int gss_status_errno(long status, bool modifying);
 /* A short name of a status for messages, "" when it has none. */
 const char *gss_status_text(long status);

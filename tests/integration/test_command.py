@@ -321,6 +321,18 @@ def test_a_proxy_that_has_no_service(home, platform):
     assert images(platform) == {"a.simg": 5}
 
 
+def test_a_proxy_that_knows_no_image(world, platform):
+    """It lost the removal, and then the service: that is not the service's word that the image is gone."""
+    home = world.mount(platform, "it4i_anselm://home", "register_timeout=3")
+    (home / "a.simg").write_bytes(b"image")
+    write(home / ".register", "a.simg\n")
+    platform.fault(operation="deleteImage", cut="before")
+    platform.fault(operation="getImageInfo", status=404, skip=1, times=1)
+    with fails_with(errno.ETIMEDOUT):
+        write(home / ".register", "remove a.simg\n")
+    assert images(platform) == {"a.simg": 5}
+
+
 @pytest.mark.parametrize("size", [0, 100000])
 def test_an_answer_that_cannot_be_read(home, platform, size):
     (home / "a.simg").write_bytes(b"image")

@@ -71,6 +71,27 @@ def test_garbage_for_every_call(home, platform, garbage):
         assert (platform.home / "another").read_text() == "written meanwhile"
 
 
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 412, 413])
+@pytest.mark.parametrize("service", ["gss-0.1", "authManager"])
+def test_a_service_that_is_not_there(home, platform, service, status):
+    """Some proxy says so, and says nothing of files: none goes, and none that waits is given up."""
+    (home / "file").write_text("content")
+    (home / "folder").mkdir()
+    settled(home / "file")
+    platform.control("/revoke")
+    platform.fault(path=f"/{service}/*", status=status, times=10000)
+    for change in [lambda: (home / "new folder").mkdir(), lambda: os.rmdir(home / "folder"), lambda: os.unlink(home / "file")]:
+        with fails_with(errno.EIO):
+            change()
+    (home / "another").write_text("written meanwhile")
+    until(lambda: "status" in attribute(home / "another", "error"))
+    assert state(home / "another") == "dirty"
+    platform.control("/reset")
+    settled(home / "another", timeout=60)
+    assert sorted(os.listdir(platform.home)) == ["another", "file", "folder"]
+    until(lambda: {"file", "folder"} < set(os.listdir(home.path)))
+
+
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "../../etc/passwd", "", "x" * 300, "/etc/passwd"],
                          ids=["dotdot", "dot", "slash", "path", "empty", "long", "absolute"])
 def test_names_in_a_listing(world, platform, name):
