@@ -383,8 +383,9 @@ static bool note_attempt_locked(CacheJob *job, GError **error)
 			cache_leftover_clear(&r->from);
 		}
 	}
+	g_autofree char *before_hash = g_steal_pointer(&r->attempted_hash);
+	guint64 before = r->attempted;
 	r->attempted = job->size + 1;
-	g_free(r->attempted_hash);
 	r->attempted_hash = g_strdup(job->hash);
 	bool ok = cache_removal_give_way_locked(cache, r->uri ? r->uri : job->address, error) &&
 	          cache_node_save_locked(cache, job->node, error);
@@ -395,7 +396,10 @@ static bool note_attempt_locked(CacheJob *job, GError **error)
 		ok = cache_content_save_extents_locked(job->content, error);
 	ok = cache_store_end(cache->store, ok, ok ? error : NULL) && ok;
 	if (!ok) {
-		r->attempted = job->attempted;
+		/* What was sent before may still come. */
+		g_free(r->attempted_hash);
+		r->attempted_hash = g_steal_pointer(&before_hash);
+		r->attempted = before;
 		cache_removal_reload_locked(cache);
 	}
 	return ok;

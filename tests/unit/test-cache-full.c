@@ -285,6 +285,36 @@ static void test_buried_in_vain(Fixture *f, const void *data)
 	assert_gone(f, "f");
 }
 
+/* What was sent before a try that could not be journaled arrives after it: it is known to be ours.
+ */
+static void test_attempted_in_vain(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "first");
+	drain(f);
+	control(f, "/fault?method=PUT&path=*/f&status=504", "");
+	rewrite(f, id, "second");
+	await_error(f, id);
+	control(f, "/fault?method=HEAD&path=*/f&hold=before", "");
+	rewrite(f, id, "and the third");
+	await_counter(f, "held", 1);
+	g_mutex_lock(&f->cache->lock);
+	const CacheNode *node = g_hash_table_lookup(f->cache->nodes, &id);
+	guint tries = node->tries;
+	g_mutex_unlock(&f->cache->lock);
+	g_atomic_int_set(&full, 1);
+	control(f, "/release", "");
+	for (bool tried = false; !tried; g_usleep(1000)) {
+		g_mutex_lock(&f->cache->lock);
+		tried = node->tries > tries && !node->job;
+		g_mutex_unlock(&f->cache->lock);
+	}
+	put_there(f, "f", "second");
+	g_atomic_int_set(&full, 0);
+	drain(f);
+	assert_names(f, "f");
+	assert_there(f, "f", "and the third");
+}
+
 static void limit_files(rlim_t bytes)
 {
 	struct rlimit limit;
@@ -336,6 +366,7 @@ int main(int argc, char **argv)
 	ADD("full/renamed-in-vain", test_renamed_in_vain);
 	ADD("full/superseded-in-vain", test_superseded_in_vain);
 	ADD("full/buried-in-vain", test_buried_in_vain);
+	ADD("full/attempted-in-vain", test_attempted_in_vain);
 	ADD("full/too-long", test_too_long);
 	return g_test_run();
 }
