@@ -355,7 +355,14 @@ static bool drop_locked(Cache *cache, CacheNode *folder, CacheNode *node, GError
 	}
 	cache_folder_touch_locked(folder, r->name);
 	CACHE_CRASH_POINT("unlink.detaching");
-	return cache_node_detach_locked(cache, node, error);
+	if (cache_node_detach_locked(cache, node, error))
+		return true;
+	if (later) {
+		g_hash_table_remove(cache->hidden, r->moved_from);
+		r->uri = g_steal_pointer(&r->moved_from);
+		cache_leftover_clear(&r->from);
+	}
+	return false;
 }
 
 /* Written again after the removal had begun (the caller was interrupted, say): a new file. */

@@ -285,6 +285,27 @@ static void test_buried_in_vain(Fixture *f, const void *data)
 	assert_gone(f, "f");
 }
 
+/* A removal that cannot be journaled has removed nothing, and nothing goes later. */
+static void test_removed_in_vain(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheId id;
+	put_and_restart(f, "f", "what only GSS has");
+	CacheFile *file = open_named(f, "f", &id);
+	g_atomic_int_set(&full, 1);
+	g_assert_false(sync_unlink(f->cache, f->home, "f", &error));
+	g_assert_error(error, CACHE_ERROR, ENOSPC);
+	g_atomic_int_set(&full, 0);
+	cache_refresh(f->cache, 0);
+	assert_names(f, "f");
+	assert_read(file, "what only GSS has");
+	cache_file_release(file);
+	cache_forget(f->cache, id, G_MAXUINT64);
+	drain(f);
+	assert_names(f, "f");
+	assert_there(f, "f", "what only GSS has");
+}
+
 /* What was sent before a try that could not be journaled arrives after it: it is known to be ours.
  */
 static void test_attempted_in_vain(Fixture *f, const void *data)
@@ -366,6 +387,7 @@ int main(int argc, char **argv)
 	ADD("full/renamed-in-vain", test_renamed_in_vain);
 	ADD("full/superseded-in-vain", test_superseded_in_vain);
 	ADD("full/buried-in-vain", test_buried_in_vain);
+	ADD("full/removed-in-vain", test_removed_in_vain);
 	ADD("full/attempted-in-vain", test_attempted_in_vain);
 	ADD("full/too-long", test_too_long);
 	return g_test_run();
