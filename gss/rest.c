@@ -167,10 +167,13 @@ static bool on_body(const void *bytes, gsize length, void *data, GError **error)
 /* What a status means depends on what was tried (protocol, section 5). */
 static int verb_errno(const Rest *rest, long status)
 {
-	if (status == 405 && rest->spec.verb == GSS_VERB_CREATE)
-		return EEXIST;
-	if (status == 405 && rest->spec.verb == GSS_VERB_UPDATE)
-		return ENOENT;
+	GssVerb verb = rest->spec.verb;
+	bool writing = verb == GSS_VERB_CREATE || verb == GSS_VERB_UPDATE;
+	if (status == 405 && writing)
+		return verb == GSS_VERB_CREATE ? EEXIST : ENOENT;
+	/* No answer of a storage: there is none. */
+	if ((status == 404 || status == 410) && writing)
+		return EIO;
 	return gss_status_errno(status, rest->spec.modifying);
 }
 

@@ -140,6 +140,7 @@ void gss_storage_update(GssClient *client, GssResource *resource, const GssVersi
                         GCancellable *cancellable, const GssSource *source,
                         GssWrittenCallback callback, void *data);
 
-/* deleteDescription of a file. A 404 is success: it is gone. */
+/* deleteDescription of a file. A 404 is success where the service does not name it either: it is
+ * gone; else EIO. */
 void gss_storage_remove(GssClient *client, GssResource *resource, GCancellable *cancellable,
                         GssDoneCallback callback, void *data);

@@ -156,13 +156,31 @@ void gss_storage_update(GssClient *client, GssResource *resource, const GssVersi
 	gss_call_submit(&write->call);
 }
 
+/* The storage does not have it. Does the service agree? */
+static void on_missing(GssResource *resource, const GError *error, void *data)
+{
+	Write *write = data;
+	if (error != NULL || gss_resource_type(resource) == GSS_TYPE_NOTEXIST) {
+		gss_call_complete(&write->call, error);
+		return;
+	}
+	g_autofree char *shown = gss_quote(gss_resource_address(write->resource), -1, NULL);
+	gss_call_fail(&write->call,
+	              g_error_new(GSS_ERROR, EIO,
+	                          "%s: the storage does not have it, but the service says that it "
+	                          "is there",
+	                          shown));
+}
+
 static void on_removed(const GssAnswer *answer, GssResource *resource, const GError *error,
                        void *data)
 {
 	Write *write = data;
-	if (g_error_matches(error, GSS_ERROR, ENOENT))
-		error = NULL;
-	gss_call_complete(&write->call, error);
+	const char *address = gss_resource_address(write->resource);
+	if (g_error_matches(error, GSS_ERROR, ENOENT) && address != NULL)
+		gss_resolve_start(&write->call, address, on_missing, NULL, write);
+	else
+		gss_call_complete(&write->call, error);
 }
 
 static void remove_run(GssCall *call)

@@ -92,6 +92,27 @@ def test_a_service_that_is_not_there(home, platform, service, status):
     until(lambda: {"file", "folder"} < set(os.listdir(home.path)))
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_storage_that_is_not_there(home, platform, status):
+    """The service names what it says it does not have: nothing is removed, and nothing that waits is given up."""
+    (home / "file").write_text("content")
+    settled(home / "file")
+    platform.fault(path="/refissh*", status=status, times=10000)
+    with fails_with(errno.EIO):
+        os.unlink(home / "file")
+    (home / "file").write_text("written meanwhile")
+    (home / "another").write_text("written meanwhile")
+    for name in ("file", "another"):
+        until(lambda: "status" in attribute(home / name, "error"))
+        assert state(home / name) == "dirty"
+    platform.control("/reset")
+    for name in ("file", "another"):
+        settled(home / name, timeout=60)
+        assert (platform.home / name).read_text() == "written meanwhile"
+    os.unlink(home / "file")
+    assert os.listdir(platform.home) == ["another"]
+
+
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "../../etc/passwd", "", "x" * 300, "/etc/passwd"],
                          ids=["dotdot", "dot", "slash", "path", "empty", "long", "absolute"])
 def test_names_in_a_listing(world, platform, name):

@@ -261,8 +261,8 @@ static void test_statuses(void)
 	} cases[] = {
 		{200, 0, 0},           {201, 0, 0},
 		{204, 0, 0},           {400, EINVAL, EINVAL},
-		{404, ENOENT, ENOENT}, {405, EPERM, ENOENT},
-		{410, ENOENT, ENOENT}, {412, ESTALE, ESTALE},
+		{404, ENOENT, EIO},    {405, EPERM, ENOENT},
+		{410, ENOENT, EIO},    {412, ESTALE, ESTALE},
 		{413, EFBIG, EFBIG},   {429, EAGAIN, EAGAIN},
 		{500, EIO, EIO},       {502, EAGAIN, EAGAIN},
 		{503, EAGAIN, EAGAIN}, {504, EAGAIN, EINPROGRESS},
