@@ -44,7 +44,8 @@ typedef struct {
 	guint upload_connections;   /* 0: 4; connections for larger uploads */
 	guint download_connections; /* 0: 32; connections for contents that are read */
 	/* Reads the credentials afresh; called on gss-net whenever a login is due. Fills `ret` and
-	 * returns true, or returns false with an error (unreadable or unsafe file: EACCES, EPERM).
+	 * returns true, or returns false with an error (unreadable or unsafe file); that
+	 * counts as having none (ENOKEY).
 	 */
 	bool (*load_credentials)(GssCredentials *ret, void *data, GError **error);
 	/* What gss_client_session() tells has changed; called on gss-net; may be NULL. */

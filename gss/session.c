@@ -392,6 +392,7 @@ static void login_with_password(GssSession *session, const GssCredentials *crede
 	g_autoptr(GBytes) body = gss_soap_encode(GSS_AUTH_NAMESPACE, "getSessionToken", parameters,
 	                                         G_N_ELEMENTS(parameters), NULL, &error);
 	if (body == NULL) {
+		error->code = EKEYREJECTED; /* no name or password can be like that */
 		serve_waiting(session, error);
 		return;
 	}
@@ -494,6 +495,7 @@ static void login(GssSession *session)
 	if (!options->load_credentials(&credentials, options->data, &error)) {
 		if (error == NULL)
 			gss_fail(&error, ENOKEY, "no credentials");
+		error->code = ENOKEY; /* none that can be used, until somebody mends them */
 		serve_waiting(session, error);
 		return;
 	}

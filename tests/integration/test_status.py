@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from world import SLOW, fails_with, random_bytes, settled, until
+from world import SLOW, fails_with, random_bytes, settled, state, until
 
 MIB = 1 << 20
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
@@ -448,6 +448,26 @@ def test_a_pause_for_want_of_credentials(world, platform, by_file):
     until(lambda: not files(by_file))
     assert session(by_file)[:3] == ["ok", "demo", "demo"]
     assert "uploads go on" in by_file.text()
+
+
+@pytest.mark.parametrize("what", ["unsafe", "half written", "unspeakable"])
+def test_a_pause_for_credentials_that_cannot_be_used(world, platform, by_file, what):
+    """No fault of the files that wait."""
+    from test_mount import LOGIN, write_credentials
+    path = world.user_home / ".config" / "gssfs" / "credentials"
+    if what == "unspeakable":
+        write_credentials(world, LOGIN | {"CFG_PASSWORD": "\x01"})
+    elif what == "unsafe":
+        path.chmod(0o644)
+    else:
+        path.write_text("[creden")
+    platform.control("/revoke")
+    (by_file / "f").write_bytes(b"waits")
+    until(lambda: "wait for credentials" in by_file.text())
+    assert session(by_file)[0] == ("rejected" if what == "unspeakable" else "missing")
+    assert state(by_file / "f") == "dirty"
+    write_credentials(world, LOGIN)
+    settled(by_file / "f")
 
 
 def test_login(world, platform, by_file):
