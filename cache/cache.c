@@ -416,6 +416,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	cache->unshown = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 	cache->dirty = g_hash_table_new(NULL, NULL);
+	cache->settling = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->awaited = g_hash_table_new(g_str_hash, g_str_equal);
 	cache->kept = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->sending = g_hash_table_new(g_str_hash, g_str_equal);
@@ -619,6 +620,7 @@ void cache_close(Cache *cache)
 	g_hash_table_unref(cache->gone);
 	g_hash_table_unref(cache->unshown);
 	g_hash_table_unref(cache->dirty);
+	g_hash_table_unref(cache->settling);
 	g_hash_table_unref(cache->awaited);
 	g_hash_table_unref(cache->kept);
 	g_hash_table_unref(cache->sending);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "cache/upload.h"
+#include "gss/uri.h"
 
 gint64 cache_now_ns(void)
 {
@@ -78,6 +79,15 @@ void cache_record_init(CacheRecord *record, gint64 parent, const char *name, boo
 	                        .size = folder ? 0 : -1,
 	                        .remote = GSS_VERSION_INIT,
 	                        .from = CACHE_LEFTOVER_INIT};
+}
+
+char *cache_node_address_locked(Cache *cache, const CacheNode *node)
+{
+	CacheNode *folder = node->r.uri ? NULL : cache_node_get_locked(cache, node->r.parent, NULL);
+	char *address = folder && folder->r.uri ? gss_uri_child(folder->r.uri, node->r.name) : NULL;
+	if (folder)
+		cache_node_put_locked(cache, folder);
+	return address;
 }
 
 CacheNode *cache_node_pin_locked(CacheNode *node)

@@ -147,11 +147,15 @@ struct Cache {
 		*sending, /* creation addresses to which something is being sent: one at a time */
 		*looking; /* set of CacheJob that look at what is there */
 	GHashTable *awaited; /* URI -> CacheNode: its turn comes when what is there has gone */
-	GHashTable *kept;    /* URIs at which nothing may be replaced yet: cache/rename.c */
-	GHashTable *dirty;   /* set of CacheNode, pinned: not clean, and with a name */
-	GSList *drainers;    /* CacheCall */
-	gint64 moved_at;     /* monotonic us of the last byte or step of any upload */
-	gint64 patience; /* us, of those who wait for an upload; constant, tests are in a hurry */
+	/* URIs and creation addresses to which the last run had sent something, and when
+	 * (monotonic us) all of it has arrived. */
+	GHashTable *settling;
+	gint64 settled_by;
+	GHashTable *kept;  /* URIs at which nothing may be replaced yet: cache/rename.c */
+	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
+	GSList *drainers;  /* CacheCall */
+	gint64 moved_at;   /* monotonic us of the last byte or step of any upload */
+	gint64 patience;   /* us, of those who wait for an upload; constant, tests are in a hurry */
 	/* The queue waits as a whole: for credentials, or for a service out of reach. */
 	struct {
 		int code; /* of the error that was reported, 0: it does not */
@@ -268,8 +272,7 @@ struct CacheNode {
 	guint failures; /* since somebody began to wait for it */
 	GSList *idle;   /* CacheCall: wait for the job's end */
 	GSource *retry;
-	gint64 settle_until; /* monotonic us: what was sent before a crash has arrived by then */
-	GSList *publishers;  /* CachePublisher */
+	GSList *publishers; /* CachePublisher */
 	gint64 progress_at; /* monotonic us of the last byte or step of an upload somebody waits for
 	                     */
 	GSource *deadline;
@@ -302,6 +305,8 @@ CacheNode *cache_node_get_locked(Cache *cache, CacheId id, GError **error);
 CacheNode *cache_node_find_locked(Cache *cache, gint64 parent, const char *name, GError **error);
 CacheNode *cache_node_find_uri_locked(Cache *cache, const char *uri, GError **error);
 CacheNode *cache_node_adopt_locked(Cache *cache, CacheRecord *record); /* steals; pinned */
+/* Where on GSS it creates something new; NULL: it replaces something, or has no place. */
+char *cache_node_address_locked(Cache *cache, const CacheNode *node);
 CacheNode *cache_node_pin_locked(CacheNode *node);
 /* Forgets it when nobody needs it any more; a node without a name is then removed for good. */
 void cache_node_put_locked(Cache *cache, CacheNode *node);
@@ -757,6 +762,9 @@ void cache_status_sent_locked(Cache *cache, guint64 bytes);
 
 /* EUCLEAN: the journal is damaged after all. */
 bool cache_recover(Cache *cache, GError **error);
+/* For how long (us) something that the last run sent there may still arrive: it must not come after
+ * anything newer, nor after it has been removed. */
+gint64 cache_recovery_settling_locked(Cache *cache, const char *uri);
 /* Carries over to the new journal what can be read of a damaged one, and sets the other blobs
  * aside.
  */

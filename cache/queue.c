@@ -104,11 +104,19 @@ void cache_queue_prefer_locked(Cache *cache, CacheNode *node)
 			enqueue_locked(cache, node, lane);
 }
 
+static gint64 settling_locked(Cache *cache, const CacheNode *node)
+{
+	if (cache->settled_by <= g_get_monotonic_time())
+		return 0;
+	g_autofree char *address = cache_node_address_locked(cache, node);
+	return cache_recovery_settling_locked(cache, address ? address : node->r.uri);
+}
+
 void cache_queue_consider_locked(Cache *cache, CacheNode *node)
 {
 	if (node->queued || !due_locked(cache, node) || !cache->client || cache->stopping)
 		return;
-	gint64 settling = node->settle_until - g_get_monotonic_time();
+	gint64 settling = settling_locked(cache, node);
 	if (settling > 0) {
 		after_locked(cache, node, settling / 1000 + 1);
 		return;

@@ -257,6 +257,40 @@ static bool trim(Cache *cache, CacheNode *node, GError **error)
 	return ok;
 }
 
+gint64 cache_recovery_settling_locked(Cache *cache, const char *uri)
+{
+	gint64 left = cache->settled_by - g_get_monotonic_time();
+	return left > 0 && uri && g_hash_table_contains(cache->settling, uri) ? left : 0;
+}
+
+static void settle(Cache *cache, const char *uri)
+{
+	g_hash_table_add(cache->settling, g_strdup(uri));
+	cache->settled_by = g_get_monotonic_time() + SETTLE_US;
+}
+
+/* What was sent whole just before the end may still be on its way. */
+static void note_sent(Cache *cache, CacheNode *node)
+{
+	const CacheRecord *r = &node->r;
+	g_autofree char *address = r->attempted ? cache_node_address_locked(cache, node) : NULL;
+	if (address || (r->attempted && r->uri))
+		settle(cache, address ? address : r->uri);
+	if (r->moved_from && r->from.attempted)
+		settle(cache, r->moved_from);
+}
+
+static bool note_removals(Cache *cache, GError **error)
+{
+	g_autoptr(GPtrArray) removals = cache_store_removals(cache->store, 0, error);
+	for (guint i = 0; removals && i < removals->len; i++) {
+		const CacheRemoval *removal = removals->pdata[i];
+		if (removal->left.attempted)
+			settle(cache, removal->uri);
+	}
+	return removals != NULL;
+}
+
 static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 {
 	CacheRecord *r = &node->r;
@@ -264,10 +298,7 @@ static bool recover_dirty(Cache *cache, CacheNode *node, GError **error)
 	struct stat st;
 	if (r->moved_from)
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
-	/* What was sent whole just before the end may still be on its way: it must not arrive after
-	 * anything newer, and need not be sent again. */
-	if (r->attempted)
-		node->settle_until = g_get_monotonic_time() + SETTLE_US;
+	note_sent(cache, node);
 	const char *why = r->blob ? distrust(cache, r->blob, r->torn ? -1 : r->size) : NULL;
 	if ((why || r->torn) && find_sealed(cache, node, &sealed)) {
 		if (why)
@@ -339,7 +370,7 @@ bool cache_recover(Cache *cache, GError **error)
 	g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(CacheId));
 	g_mutex_lock(&cache->lock);
 	bool ok = cache_removal_load_locked(cache, error) && recover_nameless(cache, error) &&
-	          recover_blobs(cache, error) &&
+	          note_removals(cache, error) && recover_blobs(cache, error) &&
 	          cache_store_dirty(cache->store, note_id, ids, error);
 	for (guint i = 0; ok && i < ids->len; i++)
 		ok = recover_file(cache, g_array_index(ids, CacheId, i), error);

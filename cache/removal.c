@@ -421,8 +421,9 @@ static void run(void *data)
 		    g_hash_table_contains(cache->sending, removal->r.uri) ||
 		    g_hash_table_contains(cache->kept, removal->r.uri))
 			continue;
-		if (removal->not_before > now) {
-			next = MIN(next, removal->not_before);
+		gint64 settled = now + cache_recovery_settling_locked(cache, removal->r.uri);
+		if (MAX(removal->not_before, settled) > now) {
+			next = MIN(next, MAX(removal->not_before, settled));
 			continue;
 		}
 		if (!cache_call_begin_locked(cache))

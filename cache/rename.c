@@ -252,16 +252,6 @@ bool cache_rename_stuck_locked(Cache *cache, const char *uri)
 	return left && cache_node_parked(left);
 }
 
-/* Where it creates something new; NULL: it replaces something, or has no place. */
-static char *find_address_locked(Cache *cache, const CacheNode *node)
-{
-	CacheNode *folder = node->r.uri ? NULL : cache_node_get_locked(cache, node->r.parent, NULL);
-	char *address = folder && folder->r.uri ? gss_uri_child(folder->r.uri, node->r.name) : NULL;
-	if (folder)
-		cache_node_put_locked(cache, folder);
-	return address;
-}
-
 /* Will all of it be here, whatever comes? */
 static bool is_safe_locked(Cache *cache, CacheNode *node)
 {
@@ -295,7 +285,7 @@ CacheNode *cache_rename_circle_locked(Cache *cache, const CacheNode *node, const
 	CacheNode *first = find_left_locked(cache, uri), *next = first;
 	g_autoptr(GHashTable) left = NULL; /* URI -> CacheNode, for a chain may be long */
 	for (guint n = g_hash_table_size(cache->dirty); next && next != node && n > 0; n--) {
-		g_autofree char *address = find_address_locked(cache, next);
+		g_autofree char *address = cache_node_address_locked(cache, next);
 		if (!address || !g_hash_table_contains(cache->hidden, address))
 			return NULL;
 		if (!left)
