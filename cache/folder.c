@@ -257,7 +257,7 @@ static bool usable(Listing *listing, const GssResource *resource)
 		return false;
 	}
 	return !cache_folder_left_locked(cache, folder->r.uri, resource, listing->asked_at) &&
-	       !cache_removal_hides_locked(cache, folder->r.uri, name, uri) &&
+	       !cache_removal_hides_locked(cache, folder->r.uri, resource) &&
 	       !g_hash_table_contains(folder->touched, name);
 }
 

@@ -158,8 +158,7 @@ static void on_entry(GssResource *resource, void *data)
 	g_mutex_lock(&op->cache->lock);
 	if (cache_folder_left_locked(op->cache, op->counted, resource, op->asked_at))
 		op->left++;
-	else if (cache_removal_hides_locked(op->cache, op->counted, gss_resource_name(resource),
-	                                    gss_resource_uri(resource)))
+	else if (cache_removal_hides_locked(op->cache, op->counted, resource))
 		op->hidden++;
 	else
 		op->entries++;

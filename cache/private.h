@@ -689,9 +689,8 @@ bool cache_removal_note_sum_locked(Cache *cache, const char *uri, guint64 attemp
  * cache_removal_load_locked() after it. */
 bool cache_removal_arrived_locked(Cache *cache, const char *uri, const GssVersion *version,
                                   const char *hash, GError **error);
-/* Is the entry `name` of a folder, at `uri`, still to be removed? */
-bool cache_removal_hides_locked(Cache *cache, const char *folder, const char *name,
-                                const char *uri);
+/* Is this entry of the folder with that URI still to be removed? Only files are. */
+bool cache_removal_hides_locked(Cache *cache, const char *folder, const GssResource *resource);
 /* Somebody waits for this one. */
 void cache_removal_look_locked(Cache *cache, const char *uri);
 /* Still to be made, and those that GSS refuses; watches count in neither. */

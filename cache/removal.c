@@ -167,9 +167,10 @@ bool cache_removal_arrived_locked(Cache *cache, const char *uri, const GssVersio
 	       cache_store_insert_removal(cache->store, uri, &left, 0, error);
 }
 
-bool cache_removal_hides_locked(Cache *cache, const char *folder, const char *name, const char *uri)
+bool cache_removal_hides_locked(Cache *cache, const char *folder, const GssResource *resource)
 {
-	if (!g_hash_table_size(cache->hidden))
+	const char *name = gss_resource_name(resource), *uri = gss_resource_uri(resource);
+	if (!g_hash_table_size(cache->hidden) || gss_resource_type(resource) == GSS_TYPE_FOLDER)
 		return false;
 	if (uri && g_hash_table_contains(cache->hidden, uri))
 		return true;

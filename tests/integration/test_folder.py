@@ -347,6 +347,22 @@ def test_rename_of_an_empty_folder(home, platform):
     assert (platform.home / "b" / "f").read_text() == "x"
 
 
+def test_a_folder_in_the_place_of_what_was_given_up(home, mount, platform):
+    """The body of that may still arrive, and is watched for: no folder is hidden by it."""
+    platform.fault(method="POST", path="/refissh*", hold="before", times=1)
+    (home / "f").write_bytes(b"late")
+    platform.wait("held")
+    until(lambda: attribute(home / "f", "progress") == "4 4")
+    os.unlink(home / "f")
+    (home / "f").mkdir()
+    (home / ".status").write_text("refresh\n")
+    assert names(home.path) == ["f"]
+    platform.control("/release")
+    (home / "f" / "g").touch()
+    assert home.unmount() == 0
+    assert names(mount().path) == ["f"]
+
+
 def test_mv_of_a_folder_with_content_copies(home, platform, world):
     (home / "a" / "sub").mkdir(parents=True)
     (home / "a" / "sub" / "f").write_text("x")
