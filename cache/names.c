@@ -26,70 +26,11 @@ static CacheNode *get_folder_locked(Cache *cache, CacheId id, GError **error)
 
 /* --- mkdir --- */
 
-static void mkdir_made(CacheOp *op);
-static void mkdir_begin(CacheOp *op);
-
-static void on_left(Cache *cache, const GError *error, void *data)
-{
-	CacheOp *op = data;
-	if (op->answered)
-		cache_op_end(op, NULL, NULL);
-	else
-		mkdir_begin(op);
-}
-
-/* What is there is a file that is still to be removed: that is waited for. */
-static bool waits_for_removal(CacheOp *op)
-{
-	Cache *cache = op->cache;
-	g_autofree char *uri = g_strdup(gss_resource_uri(op->resource));
-	g_mutex_lock(&cache->lock);
-	bool waits = uri && g_hash_table_contains(cache->hidden, uri) && !op->answered &&
-	             !cache->stopping;
-	if (waits) {
-		cache_removal_look_locked(cache, uri);
-		cache->removal_waiters = cache_calls_add(cache->removal_waiters, on_left, op);
-		op->whole = false;
-	}
-	g_mutex_unlock(&cache->lock);
-	if (waits)
-		cache_rename_want_place(cache, uri);
-	return waits;
-}
-
-/* The answer was lost, or a refusal without a reason: what is there now? */
-static void mkdir_asked(CacheOp *op)
-{
-	GssType type = op->error ? GSS_TYPE_NOTEXIST : gss_resource_type(op->resource);
-	if (op->error)
-		cache_op_end_error(op);
-	else if (type == GSS_TYPE_FOLDER && op->lost)
-		mkdir_made(op);
-	else if (type == GSS_TYPE_FILE && waits_for_removal(op))
-		return;
-	else if (type != GSS_TYPE_NOTEXIST) {
-		g_mutex_lock(&op->cache->lock);
-		op->parent->list_until = 0;
-		g_mutex_unlock(&op->cache->lock);
-		cache_op_fail(op, EEXIST, "%s: is there already", op->name);
-	} else if (cache_op_again(op))
-		mkdir_begin(op);
-	else
-		cache_op_fail(op, EIO, "%s: GSS did not make the folder", op->name);
-}
-
 static void mkdir_made(CacheOp *op)
 {
 	Cache *cache = op->cache;
 	if (op->error) {
-		int code = op->error->code;
-		/* lost: the folder that may be found is our own. */
-		op->lost |= code == EINPROGRESS;
-		if (code != EINPROGRESS && code != EEXIST && code != EIO) {
-			cache_op_end_error(op);
-			return;
-		}
-		cache_op_ask(op, mkdir_asked);
+		cache_op_end_error(op);
 		return;
 	}
 	CACHE_CRASH_POINT("mkdir.made");
@@ -112,9 +53,7 @@ static void mkdir_made(CacheOp *op)
 
 static void mkdir_begin(CacheOp *op)
 {
-	op->step = mkdir_made;
-	gss_storage_create_folder(op->cache->client, op->uri, op->cache->stop, cache_op_on_resource,
-	                          op);
+	cache_op_make_folder(op, op->uri, mkdir_made);
 }
 
 static CacheOp *mkdir_new_locked(Cache *cache, CacheId parent, const char *name, GError **error)
@@ -220,7 +159,7 @@ static void rmdir_done(CacheOp *op)
 		return;
 	}
 	op->lost = code == EINPROGRESS;
-	cache_op_ask(op, rmdir_checked);
+	cache_op_ask(op, op->uri, rmdir_checked);
 }
 
 static void rmdir_listed(CacheOp *op)
@@ -463,7 +402,7 @@ static void unlink_removed(CacheOp *op)
 		unlink_gone(op);
 	} else if (op->error->code == EINPROGRESS) {
 		op->lost = true;
-		cache_op_ask(op, unlink_checked);
+		cache_op_ask(op, op->uri, unlink_checked);
 	} else {
 		cache_op_end_error(op);
 	}

@@ -9,6 +9,7 @@
 #define ASK_MIN_MS 100
 #define ASK_MAX_MS 1000
 #define ASKS_OF_NOTHING 5
+#define MAKES_MAX 5
 
 CacheOp *cache_op_new_locked(Cache *cache, GError **error)
 {
@@ -101,12 +102,13 @@ static bool may_answer_later(const CacheOp *op)
 static void doubt(CacheOp *op)
 {
 	const CacheNotify *notify = &op->cache->notify;
+	CacheNode *parent = op->new_parent ? op->new_parent : op->parent;
 	g_mutex_lock(&op->cache->lock);
-	op->parent->list_until = 0;
-	CacheId parent = op->parent->r.id;
+	parent->list_until = 0;
+	CacheId id = parent->r.id;
 	g_mutex_unlock(&op->cache->lock);
 	if (notify->entry)
-		notify->entry(parent, op->name, notify->data);
+		notify->entry(id, op->new_name ? op->new_name : op->name, notify->data);
 }
 
 static gboolean ask(void *data);
@@ -130,12 +132,14 @@ static gboolean ask(void *data)
 {
 	CacheOp *op = data;
 	op->step = on_asked;
-	gss_storage_resolve(op->cache->client, op->uri, op->cache->stop, cache_op_on_resource, op);
+	gss_storage_resolve(op->cache->client, op->asks_for, op->cache->stop, cache_op_on_resource,
+	                    op);
 	return G_SOURCE_REMOVE;
 }
 
-void cache_op_ask(CacheOp *op, void (*step)(CacheOp *op))
+void cache_op_ask(CacheOp *op, const char *uri, void (*step)(CacheOp *op))
 {
+	op->asks_for = uri;
 	op->asked = step;
 	op->pause_ms = op->asks = 0;
 	ask(op);
@@ -146,6 +150,86 @@ bool cache_op_again(CacheOp *op)
 	bool again = op->lost && !op->again && !op->answered;
 	op->again |= again;
 	return again;
+}
+
+/* --- making a folder --- */
+
+static void make_folder(CacheOp *op);
+
+static void on_left(Cache *cache, const GError *error, void *data)
+{
+	CacheOp *op = data;
+	if (op->answered)
+		cache_op_end(op, NULL, NULL);
+	else
+		make_folder(op);
+}
+
+/* What is there is a file that is still to be removed: that is waited for. */
+static bool waits_for_removal(CacheOp *op)
+{
+	Cache *cache = op->cache;
+	g_autofree char *uri = g_strdup(gss_resource_uri(op->resource));
+	g_mutex_lock(&cache->lock);
+	bool waits = uri && g_hash_table_contains(cache->hidden, uri) && !op->answered &&
+	             !cache->stopping;
+	if (waits) {
+		cache_removal_look_locked(cache, uri);
+		cache->removal_waiters = cache_calls_add(cache->removal_waiters, on_left, op);
+		op->whole = false;
+	}
+	g_mutex_unlock(&cache->lock);
+	if (waits)
+		cache_rename_want_place(cache, uri);
+	return waits;
+}
+
+/* The answer was lost, or a refusal without a reason: what is there now? */
+static void folder_asked(CacheOp *op)
+{
+	GssType type = op->error ? GSS_TYPE_NOTEXIST : gss_resource_type(op->resource);
+	const char *name = op->new_name ? op->new_name : op->name;
+	bool again = type == GSS_TYPE_NOTEXIST &&
+	             (cache_op_again(op) ||
+	              (op->refusal == EEXIST && !op->answered && op->tries++ < MAKES_MAX));
+	if (op->error || (type == GSS_TYPE_FOLDER && op->lost)) {
+		op->after_make(op);
+	} else if (type == GSS_TYPE_FILE && waits_for_removal(op)) {
+		return;
+	} else if (again) {
+		make_folder(op); /* what was there has gone meanwhile */
+	} else {
+		bool there = type != GSS_TYPE_NOTEXIST;
+		if (there)
+			doubt(op);
+		op->error = g_error_new(CACHE_ERROR, there ? EEXIST : EIO, "%s: %s", name,
+		                        there ? "is there already" : "GSS did not make the folder");
+		op->after_make(op);
+	}
+}
+
+static void folder_made(CacheOp *op)
+{
+	op->refusal = op->error ? op->error->code : 0;
+	op->lost |= op->refusal == EINPROGRESS; /* the folder that may be found is our own */
+	if (op->refusal == EINPROGRESS || op->refusal == EEXIST || op->refusal == EIO)
+		cache_op_ask(op, op->makes_at, folder_asked);
+	else
+		op->after_make(op);
+}
+
+static void make_folder(CacheOp *op)
+{
+	op->step = folder_made;
+	gss_storage_create_folder(op->cache->client, op->makes_at, op->cache->stop,
+	                          cache_op_on_resource, op);
+}
+
+void cache_op_make_folder(CacheOp *op, const char *uri, void (*step)(CacheOp *op))
+{
+	op->makes_at = uri;
+	op->after_make = step;
+	make_folder(op);
 }
 
 /* --- folders --- */
@@ -292,6 +376,7 @@ void cache_op_end(CacheOp *op, CacheNode *node, const GError *error)
 	g_clear_error(&op->last);
 	g_clear_error(&op->failure);
 	g_free(op->made);
+	g_free(op->address);
 	g_free(op->counted);
 	g_free(op->name);
 	g_free(op->new_name);

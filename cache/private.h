@@ -590,6 +590,11 @@ struct CacheOp {
 	              * nothing is sent into it meanwhile */
 	bool makes;  /* a folder, in its (new) parent */
 	char *made;  /* a folder that was made, and is to go again */
+	char *address;        /* where a folder is to be made, of a rename */
+	const char *makes_at; /* the same, of any operation */
+	int refusal;          /* why it was not made */
+	guint tries;          /* to make it, where what was there was gone when it was asked */
+	void (*after_make)(CacheOp *op);
 	char *counted;        /* URI of a folder about to be removed */
 	guint entries;        /* in it */
 	guint hidden;         /* and those that are being removed */
@@ -600,9 +605,10 @@ struct CacheOp {
 	GError *failure; /* what it is going to be answered */
 	void (*step)(CacheOp *op);
 	void (*asked)(CacheOp *op); /* see cache_op_ask() */
-	guint pause_ms;             /* before the next question */
-	guint asks;                 /* questions so far */
-	int heard;                  /* Cache.heard at its begin */
+	const char *asks_for;
+	guint pause_ms; /* before the next question */
+	guint asks;     /* questions so far */
+	int heard;      /* Cache.heard at its begin */
 	bool whole; /* it waits for an answer, with a whole deadline: to miss it says something */
 	GssResource *resource; /* what the last question brought */
 	GError *error;
@@ -615,13 +621,17 @@ void cache_op_start(CacheOp *op, void (*step)(CacheOp *op));
 /* Continuations of client calls: keep what came, and run `step` on the worker. */
 void cache_op_on_resource(GssResource *resource, const GError *error, void *op);
 void cache_op_on_done(const GError *error, void *op);
-/* The answer to a change was lost, or said nothing: asks what is at op->uri now, until that is
+/* The answer to a change was lost, or said nothing: asks what is at `uri` now, until that is
  * answered or the deadline is over. Then `step` runs; if it has op->error, nothing is believed of
- * op->name any more. */
-void cache_op_ask(CacheOp *op, void (*step)(CacheOp *op));
+ * the (new) name any more. Both keep `uri`. */
+void cache_op_ask(CacheOp *op, const char *uri, void (*step)(CacheOp *op));
 /* It was asked, and nothing came of the change: may the change be asked for once more? What a kept
  * connection lost that had died unnoticed has reached nobody. */
 bool cache_op_again(CacheOp *op);
+/* Makes a folder with that address: a file there that is still to be removed is waited for, and
+ * what became of it is asked where the answer was lost. Then `step` runs, with op->error or (if GSS
+ * told) op->resource. */
+void cache_op_make_folder(CacheOp *op, const char *uri, void (*step)(CacheOp *op));
 /* GSS deletes folders recursively: counts in op->entries what it names in the folder `uri`, shown
  * or not. What a rename is still to remove there is waited for. */
 void cache_op_count(CacheOp *op, const char *uri, void (*step)(CacheOp *op));

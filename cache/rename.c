@@ -556,7 +556,6 @@ static void target_counted(CacheOp *op)
 static void source_counted(CacheOp *op)
 {
 	CACHE_CRASH_POINT("rename.folder_listed");
-	Cache *cache = op->cache;
 	if (op->error) {
 		cache_op_end_error(op);
 	} else if (op->entries) {
@@ -568,10 +567,8 @@ static void source_counted(CacheOp *op)
 	} else if (op->target) {
 		cache_op_count(op, op->target->r.uri, target_counted);
 	} else {
-		op->step = folder_made;
-		g_autofree char *address = gss_uri_child(op->new_parent->r.uri, op->new_name);
-		gss_storage_create_folder(cache->client, address, cache->stop, cache_op_on_resource,
-		                          op);
+		op->address = gss_uri_child(op->new_parent->r.uri, op->new_name);
+		cache_op_make_folder(op, op->address, folder_made);
 	}
 }
 

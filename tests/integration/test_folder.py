@@ -45,6 +45,15 @@ def test_mkdir_and_rmdir(home, platform):
         (home / "a").rmdir()
 
 
+def test_mkdir_where_something_has_just_gone(home, platform):
+    """GSS says that there is something; when it is asked what, there is nothing."""
+    fault = "<faultcode>e:Server</faultcode><faultstring>d: file already exists</faultstring>"
+    platform.fault('<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault>'
+                   f"{fault}</e:Fault></e:Body></e:Envelope>", operation="createFolder", status=500, type="text/xml", times=1)
+    (home / "d").mkdir()
+    assert (platform.home / "d").is_dir()
+
+
 def test_rmdir_never_deletes_what_is_inside(home, platform):
     """GSS deletes recursively: whatever anybody put there meanwhile must keep the folder."""
     (home / "a").mkdir()

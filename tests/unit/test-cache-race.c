@@ -418,6 +418,23 @@ static void test_folder_in_the_place_of_a_file(Fixture *f, const void *data)
 	assert_there(f, "g", "content");
 }
 
+/* By a folder that is renamed, as well. */
+static void test_folder_renamed_to_the_place_of_a_file(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	make(f, "f", "content");
+	g_assert_true(sync_mkdir(f->cache, f->home, "d", &attr, &error));
+	g_assert_no_error(error);
+	drain(f);
+	control(f, "", "latency=100");
+	move(f, "f", "g");
+	move(f, "d", "f");
+	drain(f);
+	assert_names(f, "f/ g");
+	assert_there(f, "g", "content");
+}
+
 /* A folder that GSS has, with content that it has never seen. */
 static void test_folder_of_local_content(Fixture *f, const void *data)
 {
@@ -723,6 +740,8 @@ int main(int argc, char **argv)
 	ADD("race/names-in-a-row", test_names_in_a_row);
 	ADD("race/changed-in-a-circle", test_changed_in_a_circle);
 	ADD("race/folder-in-the-place-of-a-file", test_folder_in_the_place_of_a_file);
+	ADD("race/folder-renamed-to-the-place-of-a-file",
+	    test_folder_renamed_to_the_place_of_a_file);
 	ADD("race/folder-of-local-content", test_folder_of_local_content);
 	ADD("race/flush-while-reading", test_flush_while_reading);
 	ADD("race/rewritten-ten-times", test_rewritten_ten_times);
