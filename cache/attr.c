@@ -13,6 +13,8 @@
 typedef struct {
 	Cache *cache;
 	CacheNode *node; /* pinned */
+	gint64 asked_at; /* monotonic us */
+	bool anew;       /* for the second time */
 	GssVersion version;
 	GError *error;
 	bool gone;
@@ -261,12 +263,51 @@ static bool look_locked(CacheContent *content)
 	return !coming;
 }
 
+/* What came of it. */
+static void let_go(Question *question)
+{
+	Cache *cache = question->cache;
+	if (question->content) {
+		cache_transfer_looked(question->content);
+		cache_fetch_kick(cache, question->content);
+		if (question->growth)
+			cache_content_save_soon(question->content);
+		cache_content_put(g_steal_pointer(&question->content));
+	}
+	g_clear_pointer(&question->growth, cache_growth_free);
+	g_clear_error(&question->error);
+	gss_version_clear(&question->version);
+}
+
+static void ask(void *data);
+
+/* A refresh came after it was asked. Once: who refreshes all the time keeps nobody waiting. */
+static bool ask_anew(Question *question)
+{
+	Cache *cache = question->cache;
+	const GssVersion none = GSS_VERSION_INIT;
+	g_mutex_lock(&cache->lock);
+	bool due = question->asked_at <= question->node->refreshed_at && !question->anew;
+	g_mutex_unlock(&cache->lock);
+	if (!due)
+		return false;
+	let_go(question);
+	question->version = none;
+	question->gone = question->postponed = false;
+	question->anew = true;
+	question->asked_at = g_get_monotonic_time();
+	ask(question);
+	return true;
+}
+
 static void finish(void *data)
 {
 	Question *question = data;
 	Cache *cache = question->cache;
 	CacheNode *node = question->node;
 	CacheId id = node->r.id;
+	if (ask_anew(question))
+		return;
 	g_mutex_lock(&cache->lock);
 	bool outdated = false, vanished = false;
 	gint64 parent = node->r.parent;
@@ -301,19 +342,10 @@ static void finish(void *data)
 	if (vanished && parent > 0 && cache->notify.entry)
 		cache->notify.entry(parent, name, cache->notify.data);
 
-	if (question->content) {
-		cache_transfer_looked(question->content);
-		cache_fetch_kick(cache, question->content);
-		if (question->growth)
-			cache_content_save_soon(question->content);
-		cache_content_put(question->content);
-	}
+	let_go(question);
 	g_mutex_lock(&cache->lock);
 	cache_node_put_locked(cache, node);
 	g_mutex_unlock(&cache->lock);
-	cache_growth_free(question->growth);
-	g_clear_error(&question->error);
-	gss_version_clear(&question->version);
 	g_free(question->uri);
 	g_free(question);
 	cache_call_end(cache);
@@ -442,6 +474,7 @@ bool cache_attr_validate_locked(Cache *cache, CacheNode *node, gint64 lease, Cac
 		                       .node = cache_node_pin_locked(node),
 		                       .uri = g_strdup(node->r.uri),
 		                       .generation = node->r.generation,
+		                       .asked_at = g_get_monotonic_time(),
 		                       .version = GSS_VERSION_INIT};
 		node->validate_running = true;
 		cache_worker_post(cache, ask, question);

@@ -17,6 +17,7 @@ typedef struct {
 	char *uri;
 	GPtrArray *resources; /* GssResource; once it is reconciled those that are shown, by name */
 	gint64 asked_at;
+	bool anew; /* for the second time */
 	GError *error;
 	GPtrArray *outdated; /* names the kernel must forget */
 	guint unshown;       /* entries that can't be */
@@ -429,11 +430,35 @@ static bool for_want_of_login(const GError *error)
 	return error->code == ENOKEY || error->code == EKEYREJECTED;
 }
 
+static void ask(void *data);
+
+/* A refresh came after it was asked. Once: who refreshes all the time keeps nobody waiting. */
+static bool ask_anew(Listing *listing)
+{
+	Cache *cache = listing->cache;
+	g_mutex_lock(&cache->lock);
+	bool due = listing->asked_at <= listing->folder->refreshed_at && !listing->anew;
+	listing->anew |= due;
+	if (due) {
+		cache_folder_asked_locked(cache);
+		listing->asked_at = cache_folder_asks_locked(cache);
+	}
+	g_mutex_unlock(&cache->lock);
+	if (!due)
+		return false;
+	g_ptr_array_set_size(listing->resources, 0);
+	g_clear_error(&listing->error);
+	ask(listing);
+	return true;
+}
+
 static void finish(void *data)
 {
 	Listing *listing = data;
 	Cache *cache = listing->cache;
 	CacheNode *folder = listing->folder;
+	if (ask_anew(listing))
+		return;
 	g_mutex_lock(&cache->lock);
 	if (!listing->error)
 		reconcile_locked(listing, &listing->error);

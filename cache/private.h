@@ -227,6 +227,7 @@ struct CacheNode {
 	bool validate_running;
 	bool unsaved; /* in Cache.unsaved */
 	CacheLate validate_late;
+	gint64 refreshed_at; /* monotonic us: what was asked before that does not count */
 
 	/* folder */
 	gint64 list_until; /* the listing is fresh until then */

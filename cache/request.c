@@ -315,6 +315,7 @@ void cache_refresh(Cache *cache, CacheId id)
 		CacheNode *node = l->data;
 		if (!id || is_below_locked(cache, node, id)) {
 			node->attr_until = node->list_until = node->list_failed_until = 0;
+			node->refreshed_at = g_get_monotonic_time();
 			forget_siblings_locked(cache, node);
 			if (!cache_node_dirty(node))
 				cache_node_set_resource(node, NULL);

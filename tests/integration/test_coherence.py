@@ -116,6 +116,31 @@ def test_a_listing_from_before_a_removal_does_not_count(mount, platform):
     assert listed == [["new"]]
 
 
+@pytest.mark.parametrize("what", ["attributes", "names"])
+def test_refresh_while_it_is_being_asked(home, platform, what):
+    """What was asked before does not count any more, though it is answered after."""
+    (platform.home / "f").write_text("first")
+    until(lambda: (home / "f").read_text() == "first")
+    look = {"attributes": lambda: os.stat(home / "f").st_size, "names": lambda: len(names(home.path))}[what]
+    fault = {"attributes": {"method": "HEAD", "path": "*/f"}, "names": {"operation": "listFiles"}}[what]
+    seen = []
+    waiting = [threading.Thread(target=lambda: seen.append(look())) for _ in range(2)]
+    with open(home / ".status", "wb", buffering=0) as status:
+        status.write(b"refresh\n")
+        platform.fault(**fault, hold="after")
+        waiting[0].start()
+        platform.wait("held")
+        (platform.home / "f").write_text("the second")
+        (platform.home / "g").write_text("new")
+        status.write(b"refresh\n")
+        waiting[1].start()
+        time.sleep(0.3)  # until it waits, too
+        platform.control("/release")
+        for thread in waiting:
+            thread.join()
+    assert seen == [look()] * 2 == [{"attributes": 10, "names": 2}[what]] * 2
+
+
 # ---- a service out of reach ----
 
 
