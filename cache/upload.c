@@ -670,7 +670,9 @@ static void compare(CacheJob *job)
 
 static void found(CacheJob *job)
 {
-	if (job->error) {
+	/* Where URIs say nothing of the place, what is gone has none. */
+	bool gone = job->error && job->error->code == ENOENT && job->uri;
+	if (job->error && !gone) {
 		job->untouched = !job->unknown;
 		fail_with_error(job);
 		return;
@@ -678,9 +680,9 @@ static void found(CacheJob *job)
 	CACHE_CRASH_POINT("upload.found");
 	g_mutex_lock(&job->cache->lock);
 	g_free(job->saw);
-	job->saw = g_strdup(gss_resource_uri(job->resource));
+	job->saw = gone ? NULL : g_strdup(gss_resource_uri(job->resource));
 	g_mutex_unlock(&job->cache->lock);
-	switch (gss_resource_type(job->resource)) {
+	switch (gone ? GSS_TYPE_NOTEXIST : gss_resource_type(job->resource)) {
 	case GSS_TYPE_FOLDER:
 		gss_version_clear(&job->result);
 		conflict(job);

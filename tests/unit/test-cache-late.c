@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include "cache/private.h"
 
@@ -378,6 +379,24 @@ static void test_moved_to_and_fro_killed(Fixture *f, const void *data)
 	moved_to_and_fro(f, true);
 }
 
+/* Removed there while it is changed here: ours lives. */
+static void test_removed_on_opaque(Fixture *f, const void *data)
+{
+	g_autofree char *path =
+		g_build_filename(test_server_root(f->server), "plm", "demo", "model", "f", NULL);
+	g_autofree char *text = NULL;
+	mount_opaque(f);
+	CacheId id = make(f, "f", "content");
+	drain(f);
+	CacheFile *file = open_file(f, id, O_WRONLY);
+	put(file, 0, "CON");
+	g_assert_cmpint(unlink(path), ==, 0);
+	close_file(file);
+	drain(f);
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	g_assert_cmpstr(text, ==, "CONtent");
+}
+
 /* A file takes the name of another while it is sent, and leaves it: neither its old name nor what
  * it replaced is left. */
 static void test_moved_over_another_and_on(Fixture *f, const void *data)
@@ -532,6 +551,7 @@ int main(int argc, char **argv)
 	ADD("late/moved-over-and-on", test_moved_over_and_on);
 	ADD("late/moved-over-and-on-replacing", test_moved_over_and_on_replacing);
 	ADD("late/moved-over-another-and-on", test_moved_over_another_and_on);
+	ADD("late/removed-on-opaque", test_removed_on_opaque);
 	ADD("late/moved-to-and-fro", test_moved_to_and_fro);
 	ADD("late/moved-to-and-fro-killed", test_moved_to_and_fro_killed);
 	ADD("late/removal-refused", test_removal_refused);
