@@ -93,6 +93,84 @@ static void finish(Rpc *rpc, GError *error)
 	g_clear_error(&error);
 }
 
+/* --- the words of a fault say that something is missing --- */
+
+/* A file, or the host behind the service? */
+typedef struct {
+	GssCall *call;
+	GssRpcSpec spec; /* what failed */
+	GError *error;
+	bool told, there;
+} Doubt;
+
+static void doubt_free(Doubt *doubt)
+{
+	g_error_free(doubt->error);
+	g_free(doubt);
+}
+
+static bool on_contains(const GssXmlNode *item, guint generation, void *data, GError **error)
+{
+	Doubt *doubt = data;
+	doubt->told = true;
+	return gss_xml_boolean(gss_xml_text(item), "the answer", &doubt->there, error);
+}
+
+static void on_contained(const GError *error, void *data)
+{
+	Doubt *doubt = data;
+	if (error != NULL || !doubt->told || doubt->there)
+		doubt->error->code = EIO;
+	doubt->spec.done(doubt->error, doubt->spec.data);
+	doubt_free(doubt);
+}
+
+static void abandon_doubt(void *data)
+{
+	Doubt *doubt = data;
+	if (doubt->spec.abandon != NULL)
+		doubt->spec.abandon(doubt->spec.data);
+	doubt_free(doubt);
+}
+
+static bool is_doubtful(const Rpc *rpc)
+{
+	const GssRpcSpec *spec = &rpc->spec;
+	return rpc->fault_errno == ENOENT && spec->fault_errno == NULL && spec->subject != NULL &&
+	       spec->item != on_contains;
+}
+
+/* Asks plainly. */
+static void settle_doubt(const GError *error, void *data)
+{
+	Doubt *doubt = data;
+	doubt->error = g_error_copy(error);
+	gss_rpc_start(doubt->call,
+	              &(GssRpcSpec){
+			      .endpoint = doubt->spec.endpoint,
+			      .ns = doubt->spec.ns,
+			      .operation = "containsFile",
+			      .parameters = {{.name = "fileID", .value = doubt->spec.subject},
+	                                     {.name = "session_id"}},
+			      .n_parameters = 2,
+			      .subject = doubt->spec.subject,
+			      .item = on_contains,
+			      .done = on_contained,
+			      .abandon = abandon_doubt,
+			      .data = doubt,
+		      });
+}
+
+/* Instead of who waits for it. */
+static void doubt(Rpc *rpc)
+{
+	Doubt *doubt = g_new0(Doubt, 1);
+	doubt->call = rpc->call;
+	doubt->spec = rpc->spec;
+	rpc->spec.done = settle_doubt;
+	rpc->spec.data = doubt;
+}
+
 static void get_token(Rpc *rpc, guint after);
 
 static bool on_item(const GssXmlNode *item, void *data, GError **error)
@@ -120,6 +198,8 @@ static void on_validated(bool valid, const GError *error, void *data)
 		       g_error_new(GSS_ERROR, EACCES,
 		                   "%s: the new session token was refused as well", rpc->host));
 	} else {
+		if (is_doubtful(rpc))
+			doubt(rpc);
 		finish(rpc, g_error_new(GSS_ERROR, rpc->fault_errno, "%s: %s", rpc->host,
 		                        *rpc->fault != '\0' ? rpc->fault : "unexplained fault"));
 	}

@@ -92,6 +92,26 @@ def test_a_service_that_is_not_there(home, platform, service, status):
     until(lambda: {"file", "folder"} < set(os.listdir(home.path)))
 
 
+def test_a_fault_that_speaks_of_something_else(home, platform):
+    """What was not found, and does not exist, is no file."""
+    (home / "file").write_text("content")
+    (home / "folder").mkdir()
+    settled(home / "file")
+    fault = (b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault><faultcode>e:Server</faultcode>'
+             b"<faultstring>No such host: login1 does not exist</faultstring></e:Fault></e:Body></e:Envelope>")
+    for name in (*NAMES, "containsFile"):
+        platform.fault(fault, operation=name, status=500, type="text/xml", times=1000)
+    for change in [lambda: (home / "new folder").mkdir(), lambda: os.rmdir(home / "folder"), lambda: os.unlink(home / "file")]:
+        with fails_with(errno.EIO):
+            change()
+    (home / "another").write_text("written meanwhile")
+    until(lambda: "host" in attribute(home / "another", "error"))
+    assert state(home / "another") == "dirty"
+    platform.control("/reset")
+    settled(home / "another", timeout=60)
+    assert sorted(os.listdir(platform.home)) == ["another", "file", "folder"]
+
+
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_storage_that_is_not_there(home, platform, status):
     """The service names what it says it does not have: nothing is removed, and nothing that waits is given up."""
