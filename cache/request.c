@@ -163,7 +163,6 @@ static bool discard_locked(Cache *cache, CacheNode *node, GError **error)
 	cache_extents_remove(&node->lost, 0, G_MAXUINT64);
 	node->tries = node->aborts = 0;
 	node->sealed = r->published;
-	cache_file_replaced_locked(node);
 	cache_attr_tell_content_locked(cache, node, 0);
 	node->attr_until = 0;
 	cache_node_set_resource(node, NULL);

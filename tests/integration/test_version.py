@@ -470,19 +470,6 @@ def test_written_anew_while_the_old_one_is_read(world):
     assert (platform.home / "a").read_bytes() == wanted
 
 
-def test_read_in_part_when_it_is_discarded(home, platform):
-    put(platform.home, "a", b"a" * MIB)
-    until(lambda: os.stat(home / "a").st_size == MIB)
-    platform.fault(method="PUT", status=503, times=1000)
-    (home / "a").write_bytes(b"b" * MIB)
-    with opened(home / "a") as fd:
-        assert os.pread(fd, 4096, 0) == b"b" * 4096
-        (home / ".status").write_text("discard a\n")
-        assert (home / "a").read_bytes() == b"a" * MIB
-        with fails_with(errno.EIO):
-            os.pread(fd, 4096, 600_000)
-
-
 @pytest.mark.parametrize("ranges", ["on", "off"])
 def test_grows_while_its_first_read_waits(world, ranges):
     """Somebody else is told of the new end meanwhile: what comes up to the old one is not followed by zeros."""
