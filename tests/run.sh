@@ -30,7 +30,7 @@ build=$top/build-test
 results=$build/results
 stages=
 # The tests wait more than they work.
-jobs=$(($(nproc) * 3))
+jobs=$(($(nproc) * 4))
 
 for argument in "$@"; do
 	case $argument in
@@ -140,7 +140,8 @@ run_as_user()
 	# The long ones come first; those of the server alone need no mount.
 	(
 		cd "$stage/tests/integration" || exit 1
-		for file in test_upload.py test_coherence.py test_folder.py test_network.py test_*.py; do
+		for file in test_upload.py test_coherence.py test_version.py test_folder.py test_network.py test_hostile.py test_file.py \
+			test_*.py; do
 			case $file in
 			test_server*) ;;
 			*) echo "${file%.py}" ;;
