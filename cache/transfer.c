@@ -569,24 +569,29 @@ CacheTransfer *cache_transfer_new_locked(Cache *cache, CacheNode *node, CacheCon
 	return transfer;
 }
 
-/* Where what is held right before `from` begins. */
-static guint64 held_from_io(const CacheContent *content, guint64 from)
+/* Is this byte held, or on its way with another transfer? */
+static bool comes_io(const CacheContent *content, guint64 at)
 {
-	for (guint i = cache_extents_count(&content->resident); i > 0; i--) {
-		CacheExtent extent = cache_extents_get(&content->resident, i - 1);
-		if (extent.start < from)
-			return extent.end >= from ? extent.start : from;
+	guint64 gap, gap_end;
+	bool comes = !cache_extents_gap(&content->resident, at, at + 1, &gap, &gap_end);
+	for (const GSList *l = content->transfers; l && !comes; l = l->next) {
+		const CacheTransfer *other = l->data;
+		comes = cache_transfer_current_io(other) && other->start <= at && at < other->end;
 	}
-	return from;
+	return comes;
 }
 
 void cache_transfer_aim_io(CacheTransfer *transfer, guint64 end)
 {
 	CacheContent *content = transfer->content;
-	guint64 from = transfer->start;
-	if (content->weak && !content->written)
-		transfer->start = transfer->pos =
-			MAX(held_from_io(content, from), from - MIN(from, OVERLAP_BYTES));
+	guint64 from = transfer->start, size = transfer->size;
+	bool tells = transfer->expected.mtime >= 0 || transfer->expected.etag;
+	if ((content->weak || !tells) && !content->written) {
+		if (from > 0 && comes_io(content, from - 1))
+			transfer->start = transfer->pos = from - MIN(from, OVERLAP_BYTES);
+		if (end < size && comes_io(content, end))
+			end += MIN(size - end, OVERLAP_BYTES);
+	}
 	transfer->end = end;
 	transfer->ranged = transfer->start > 0 || end < transfer->size;
 	content->transfers = g_slist_prepend(content->transfers, transfer);

@@ -192,6 +192,33 @@ def test_sent_once_more_without_validators(world, ranges):
     assert reading.content in (None, b"B" * (3 * MIB)), set(reading.content)
 
 
+def test_two_parts_at_a_time_without_validators(world):
+    """One is of the old version and the other of the new one: where they meet it is seen."""
+    platform = world.server("--range", "on", "--last-modified", "off", "--view-full", "off")
+    put(platform.home, "a", b"A" * (12 * MIB))
+    home = world.mount(platform)
+    with opened(home / "a") as fd:
+        platform.fault(method="GET", path="*/a", hold="before", times=1)
+        results = []
+
+        def read():
+            try:
+                results.append(set(os.pread(fd, 4096, 6 * MIB)))
+            except OSError as error:
+                results.append(error.errno)
+
+        reading = threading.Thread(target=read)
+        reading.start()
+        platform.wait("held")
+        for at in range(6):
+            assert set(os.pread(fd, MIB, at * MIB)) == {ord("A")}
+        put(platform.home, "a", b"B" * (12 * MIB))
+        platform.control("/release")
+        reading.join()
+        # It may have come with the other part.
+        assert results in ([errno.EIO], [{ord("A")}])
+
+
 @pytest.mark.parametrize("ranges", ["on", "off"])
 def test_grows_faster_than_it_can_be_asked_about(world, ranges):
     platform = world.server("--range", ranges, "--latency", "20")
