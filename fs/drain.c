@@ -90,15 +90,20 @@ FsDrain *fs_drain_start(FsMount *mount, FsStop *stop)
 
 void fs_drain_leave(FsDrain *drain, FsStorage *storage)
 {
-	bool any = fs_commands_leave(drain->mount->commands, storage);
 	CachePending pending;
 
+	/* The drain does not end before it is known whether something was left. */
+	fs_stop_lock(drain->stop);
+	drain->waiting++;
+	fs_stop_unlock(drain->stop);
+	bool any = fs_commands_leave(drain->mount->commands, storage);
 	fs_stop_lock(drain->stop);
 	cache_pending(storage->cache, &pending);
 	drain->left = drain->left || any || pending.files > 0 || pending.removals > 0 ||
 	              pending.refused > 0;
 	storage->cache = NULL;
 	fs_stop_unlock(drain->stop);
+	on_part(drain);
 }
 
 static char *describe(const FsDrain *drain)
