@@ -256,6 +256,7 @@ static void forget_nodes(Cache *cache)
 		cache_node_free(node);
 	}
 	g_hash_table_remove_all(cache->nodes);
+	g_hash_table_remove_all(cache->nameless);
 	g_hash_table_remove_all(cache->dirty);
 	g_hash_table_remove_all(cache->awaited);
 }
@@ -355,7 +356,6 @@ static bool begin_anew(Cache *cache, const char *path, GError **error)
 	g_hash_table_remove_all(cache->hidden);
 	cache_removal_clear_locked(cache);
 	cache->removals_seen = 0;
-	cache->parting = 0;
 	g_mutex_unlock(&cache->lock);
 	g_clear_pointer(&cache->store, cache_store_close);
 	return build_anew(cache, path, error) && install_new(cache, path, error) &&
@@ -411,6 +411,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->lock_fd = -1;
 	cache->blobs.dir = cache->blobs.quarantine = -1;
 	cache->nodes = g_hash_table_new(g_int64_hash, g_int64_equal);
+	cache->nameless = g_hash_table_new(NULL, NULL);
 	cache_idle_init(cache);
 	cache->hidden = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	cache->gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -615,6 +616,7 @@ void cache_close(Cache *cache)
 	cache_worker_free(cache->worker);
 	forget_nodes(cache);
 	g_hash_table_unref(cache->nodes);
+	g_hash_table_unref(cache->nameless);
 	cache_idle_clear(cache);
 	g_hash_table_unref(cache->hidden);
 	g_hash_table_unref(cache->gone);

@@ -30,10 +30,15 @@ static bool drained_locked(Cache *cache)
 {
 	guint removals, refused;
 	cache_removal_count_locked(cache, &removals, &refused);
-	if (removals || cache->parting)
+	if (removals)
 		return false;
 	GHashTableIter iter;
 	void *key;
+	g_hash_table_iter_init(&iter, cache->nameless);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		if (((CacheNode *)key)->r.moved_from)
+			return false;
+	}
 	g_hash_table_iter_init(&iter, cache->dirty);
 	while (g_hash_table_iter_next(&iter, &key, NULL)) {
 		if (!cache_node_parked(key))

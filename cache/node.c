@@ -184,7 +184,7 @@ static bool forget_locked(Cache *cache, CacheNode *node, GError **error)
 static void bury_locked(Cache *cache, CacheNode *node)
 {
 	g_autoptr(GError) error = NULL;
-	cache->parting -= node->r.moved_from && cache->parting > 0;
+	g_hash_table_remove(cache->nameless, node);
 	/* The ballast may have gone for it. */
 	if (!forget_locked(cache, node, &error) &&
 	    (error->code != ENOSPC || !forget_locked(cache, node, NULL))) {
@@ -218,6 +218,8 @@ void cache_node_idle_locked(Cache *cache, CacheNode *node)
 	if (node->pins)
 		return;
 	if (node->refs) {
+		if (unlinked && node->r.moved_from)
+			cache_rename_leave_soon_locked(cache);
 		cache_idle_enter_locked(cache, node);
 		return;
 	}
@@ -297,7 +299,7 @@ void cache_folder_touch_locked(CacheNode *folder, const char *name)
 
 void cache_node_detached_locked(Cache *cache, CacheNode *node)
 {
-	cache->parting += node->r.moved_from != NULL;
+	g_hash_table_add(cache->nameless, node);
 	cache_node_mark_clean_locked(cache, node);
 }
 

@@ -120,8 +120,9 @@ struct Cache {
 	bool stopping;
 	guint calls; /* network questions under way; cache_stop() waits for 0 */
 	GCond calls_done;
-	guint parting;     /* nodes without a name that leave something on GSS to be removed */
-	GHashTable *nodes; /* CacheId -> CacheNode */
+	GHashTable *nodes;    /* CacheId -> CacheNode */
+	GHashTable *nameless; /* set of those that lost their name, and may be in use */
+	bool leaving_posted;  /* a look at what they leave on GSS is due on the worker */
 	CacheIdle idle;
 	guint listing_now;  /* folders being listed */
 	GHashTable *gone;   /* URI -> gint64, monotonic us: removed meanwhile; what was asked before
@@ -677,6 +678,9 @@ void cache_rename_want_place(Cache *cache, const char *uri);
 /* The last close of what was replaced while it was open: its content need not come here any more.
  */
 void cache_rename_keep_no_more_locked(CacheNode *node);
+/* A nameless node has lost its last user, and the kernel may know it for long: what it leaves on
+ * GSS is removed before it is forgotten. */
+void cache_rename_leave_soon_locked(Cache *cache);
 
 /* --- removals (cache/removal.c) --- */
 

@@ -106,7 +106,6 @@ static void leave_place_locked(Cache *cache, CacheNode *node)
 		before = wrong;
 		g_hash_table_add(cache->hidden, g_strdup(r->moved_from));
 	}
-	cache->parting -= ok && cache->parting > 0;
 	if (!ok || !cache_removal_load_locked(cache, &error))
 		g_warning("%s: %s", cache->path, error->message);
 	cache_removal_run(cache);
@@ -184,13 +183,12 @@ static GSList *find_nameless_locked(Cache *cache, const char *uri)
 	g_autofree char *below = g_strconcat(uri, "/", NULL);
 	GSList *found = NULL;
 	GHashTableIter iter;
-	void *value;
-	g_hash_table_iter_init(&iter, cache->nodes);
-	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		CacheNode *node = value;
+	void *key;
+	g_hash_table_iter_init(&iter, cache->nameless);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheNode *node = key;
 		const char *from = node->r.moved_from;
-		if (node->r.parent == CACHE_PARENT_UNLINKED && from &&
-		    (g_str_equal(from, uri) || g_str_has_prefix(from, below)))
+		if (from && (g_str_equal(from, uri) || g_str_has_prefix(from, below)))
 			found = g_slist_prepend(found, cache_node_pin_locked(node));
 	}
 	return found;
@@ -222,6 +220,30 @@ void cache_rename_want_place(Cache *cache, const char *uri)
 	for (GSList *l = nodes; l; l = l->next)
 		want_place(cache, l->data);
 	g_slist_free(nodes);
+}
+
+static void leave(void *data)
+{
+	Cache *cache = data;
+	GHashTableIter iter;
+	void *key;
+	g_mutex_lock(&cache->lock);
+	cache->leaving_posted = false;
+	g_hash_table_iter_init(&iter, cache->nameless);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
+		CacheNode *node = key;
+		if (!node->pins && node->r.moved_from)
+			leave_place_locked(cache, node);
+	}
+	g_mutex_unlock(&cache->lock);
+}
+
+void cache_rename_leave_soon_locked(Cache *cache)
+{
+	/* Later: the caller may be in a transaction. */
+	if (!cache->leaving_posted)
+		cache_worker_post(cache, leave, cache);
+	cache->leaving_posted = true;
 }
 
 void cache_rename_keep_no_more_locked(CacheNode *node)

@@ -85,10 +85,10 @@ static guint64 fixed_locked(Cache *cache)
 		if (node->job && node->job->content->blob != node->r.blob)
 			fixed += node->job->content->bytes;
 	}
-	g_hash_table_iter_init(&iter, cache->nodes);
-	while (g_hash_table_iter_next(&iter, NULL, &key)) {
+	g_hash_table_iter_init(&iter, cache->nameless);
+	while (g_hash_table_iter_next(&iter, &key, NULL)) {
 		const CacheNode *node = key;
-		if (node->r.parent == CACHE_PARENT_UNLINKED && node->content)
+		if (node->content)
 			fixed += node->content->bytes;
 	}
 	return fixed;

@@ -267,6 +267,22 @@ static void test_unlink_while_draining(Fixture *f, const void *data)
 	assert_gone(f, "f");
 }
 
+/* Renamed, and removed before it arrived under its new name. The kernel may know it for as long as it
+ * likes: nothing of it stays on GSS, and nobody waits. */
+static void test_moved_and_removed(Fixture *f, const void *data)
+{
+	make(f, "f", "one");
+	drain(f);
+	control(f, "/fault?method=PUT&path=*/g&hold=before", "");
+	move(f, "f", "g");
+	await_counter(f, "held", 1);
+	delete (f, "g");
+	control(f, "/release", "");
+	drain(f);
+	assert_gone(f, "f");
+	assert_gone(f, "g");
+}
+
 static void test_two_writers(Fixture *f, const void *data)
 {
 	CacheId id = make(f, "f", "");
@@ -731,6 +747,7 @@ int main(int argc, char **argv)
 	ADD("race/folder-removed-while-open", test_folder_removed_while_open);
 	ADD("race/rename-over-open", test_rename_over_open);
 	ADD("race/rename-over-open-remote", test_rename_over_open_remote);
+	ADD("race/moved-and-removed", test_moved_and_removed);
 	ADD("race/two-writers", test_two_writers);
 	ADD("race/truncate-in-flight", test_truncate_in_flight);
 	ADD("race/truncate-in-download", test_truncate_in_download);
