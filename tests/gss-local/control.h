@@ -36,8 +36,8 @@
  *
  * The body of the request is the body of the canned answer (then status is 200 unless given).
  *
- * Counters: requests, connections, requests.now, connections.now, bytes.received, bytes.sent,
- * broken (cut or broken off), rest.METHOD, gss.OPERATION, auth.OPERATION, images.OPERATION,
+ * Counters: requests, connections, requests.now, connections.now, bytes.received (as they come),
+ * bytes.sent (of slowed answers as they go, of others in the end), broken (cut or broken off), rest.METHOD, gss.OPERATION, auth.OPERATION, images.OPERATION,
  * images.registered, wsdl, malformed (SOAP requests that the schema forbids), faults (one-shot),
  * held, chance.cuts, chance.errors.
  */

@@ -187,7 +187,7 @@ static enum MHD_Result answer(GlRequest *request)
 {
 	GlPlan *plan = &request->plan;
 	GlManner manner = {.halt = request->server->halt,
-	                   .stats = request->server->stats,
+	                   .stats = request->private ? NULL : request->server->stats,
 	                   .bandwidth = request->private ? 0 : request->settings.bandwidth,
 	                   .cut = plan->cut == GL_DURING,
 	                   .hold = plan->hold == GL_DURING,
@@ -217,6 +217,8 @@ static enum MHD_Result take_body(GlRequest *request, const char *bytes, size_t *
 		gsize piece = bandwidth > 0 ? MIN(*length, MAX(bandwidth / 10, 1)) : *length;
 
 		request->received += piece;
+		if (!request->private)
+			gl_stats_count(request->server->stats, "bytes.received", (gint64)piece);
 		if (is_middle_of_upload(request) && request->plan.cut == GL_DURING)
 			return MHD_NO;
 		if (is_middle_of_upload(request) && !hold_here(request, GL_DURING))
@@ -276,9 +278,9 @@ static void completed(void *data, struct MHD_Connection *connection, void **cont
 		bool whole = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
 
 		gl_stats_log_end(stats, request->number, whole ? request->reply.status : 0,
-		                 request->received, whole ? request->sent : 0);
-		gl_stats_count(stats, "bytes.received", (gint64)request->received);
-		gl_stats_count(stats, "bytes.sent", whole ? (gint64)request->sent : 0);
+		                 request->received, whole ? request->sent.all : 0);
+		gl_stats_count(stats, "bytes.sent",
+		               whole ? (gint64)(request->sent.all - request->sent.counted) : 0);
 		if (!whole)
 			gl_stats_count(stats, "broken", 1);
 		gl_stats_count(stats, "requests.now", -1);

@@ -36,7 +36,7 @@ struct GlRequest {
 	gint64 content_length; /* -1: none told */
 	bool chunked;
 	guint64 received;
-	guint64 sent;
+	GlSent sent;
 	GlReply reply;
 	GlPlan plan;
 	bool planned;

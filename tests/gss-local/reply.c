@@ -100,7 +100,7 @@ typedef struct {
 	GlReply body; /* only the body's part */
 	GlManner manner;
 	guint64 middle; /* where to cut or hold */
-	guint64 *sent;
+	GlSent *sent;
 	GString *ready; /* of a source: made, not sent yet */
 	gsize taken;    /* bytes of it */
 	bool more;
@@ -164,11 +164,15 @@ static ssize_t pump_read(void *data, uint64_t position, char *buffer, size_t siz
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (!gl_halt_sleep(pump->manner.halt, gl_reply_pause((guint64)got, pump->manner.bandwidth)))
 		return MHD_CONTENT_READER_END_WITH_ERROR;
-	*pump->sent += (guint64)got;
+	pump->sent->all += (guint64)got;
+	if (pump->manner.stats != NULL) {
+		pump->sent->counted += (guint64)got;
+		gl_stats_count(pump->manner.stats, "bytes.sent", got);
+	}
 	return got;
 }
 
-static struct MHD_Response *pumped(GlReply *reply, const GlManner *manner, guint64 *sent)
+static struct MHD_Response *pumped(GlReply *reply, const GlManner *manner, GlSent *sent)
 {
 	Pump *pump = g_new0(Pump, 1);
 	guint64 length = reply->bytes != NULL ? g_bytes_get_size(reply->bytes) : reply->length;
@@ -200,7 +204,7 @@ static ssize_t no_body(void *data, uint64_t position, char *buffer, size_t size)
 	return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static struct MHD_Response *make_response(GlReply *reply, const GlManner *manner, guint64 *sent)
+static struct MHD_Response *make_response(GlReply *reply, const GlManner *manner, GlSent *sent)
 {
 	struct MHD_Response *response;
 	bool special = manner->bandwidth > 0 || manner->cut || manner->hold;
@@ -215,17 +219,17 @@ static struct MHD_Response *make_response(GlReply *reply, const GlManner *manner
 		                                                   reply->offset);
 		if (response != NULL) {
 			reply->fd = -1;
-			*sent += reply->length;
+			sent->all += reply->length;
 		}
 		return response;
 	}
 	const void *data = reply->bytes != NULL ? g_bytes_get_data(reply->bytes, &size) : NULL;
-	*sent += size;
+	sent->all += size;
 	return MHD_create_response_from_buffer(size, (void *)data, MHD_RESPMEM_MUST_COPY);
 }
 
 enum MHD_Result gl_reply_queue(GlReply *reply, struct MHD_Connection *connection,
-                               const GlManner *manner, guint64 *sent)
+                               const GlManner *manner, GlSent *sent)
 {
 	guint64 size = reply->bytes != NULL ? g_bytes_get_size(reply->bytes) : reply->length;
 

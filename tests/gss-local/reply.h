@@ -52,10 +52,16 @@ typedef struct {
 	guint64 epoch;   /* for that */
 } GlManner;
 
-/* Hands the answer over. The body bytes that went out are added to `*sent`, which must live until
- * the request is completed. */
+/* Bytes of a body. */
+typedef struct {
+	guint64 all;     /* those that are out when the request is completed */
+	guint64 counted; /* those that were counted (bytes.sent) while they went out */
+} GlSent;
+
+/* Hands the answer over. The body bytes that go out are added to `sent`, which must live until the
+ * request is completed. */
 enum MHD_Result gl_reply_queue(GlReply *reply, struct MHD_Connection *connection,
-                               const GlManner *manner, guint64 *sent);
+                               const GlManner *manner, GlSent *sent);
 
 /* How long `bytes` take at `bandwidth`, in milliseconds. */
 guint gl_reply_pause(guint64 bytes, guint bandwidth);

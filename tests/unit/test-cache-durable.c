@@ -2,6 +2,7 @@
  * path is the first argument. */
 #include "cache/private.h"
 #include "test-cache-world.h"
+#include "test-deadline.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -126,8 +127,9 @@ static void bring_to_the_disk(Fixture *f, CacheContent *content)
 	Wait wait = {0};
 	cache_syncer_sync(f->cache, content, on_synced, &wait);
 	g_mutex_lock(&wait.lock);
+	gint64 deadline = test_deadline();
 	while (!wait.done)
-		g_cond_wait(&wait.cond, &wait.lock);
+		g_assert_true(g_cond_wait_until(&wait.cond, &wait.lock, deadline));
 	g_mutex_unlock(&wait.lock);
 }
 

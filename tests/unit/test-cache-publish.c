@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cache/private.h"
+#include "test-deadline.h"
 
 #define LARGE (12 * 1024 * 1024)
 #define PATIENCE_US (1500 * G_TIME_SPAN_MILLISECOND)
@@ -51,8 +52,9 @@ static void on_synced(const GError *error, void *data)
 static int await(Answer *answer)
 {
 	g_mutex_lock(&answer->lock);
+	gint64 deadline = test_deadline();
 	while (!answer->done)
-		g_cond_wait(&answer->cond, &answer->lock);
+		g_assert_true(g_cond_wait_until(&answer->cond, &answer->lock, deadline));
 	g_mutex_unlock(&answer->lock);
 	g_free(answer->uri);
 	return answer->code;

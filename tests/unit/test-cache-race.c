@@ -273,11 +273,10 @@ static void test_moved_and_removed(Fixture *f, const void *data)
 {
 	make(f, "f", "one");
 	drain(f);
-	control(f, "/fault?method=PUT&path=*/g&hold=before", "");
+	control(f, "/fault?method=POST&path=*/g&status=503&times=100", "");
 	move(f, "f", "g");
-	await_counter(f, "held", 1);
+	await_counter(f, "faults", 1);
 	delete (f, "g");
-	control(f, "/release", "");
 	drain(f);
 	assert_gone(f, "f");
 	assert_gone(f, "g");
@@ -302,21 +301,21 @@ static void test_two_writers(Fixture *f, const void *data)
 static void test_truncate_in_flight(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
-	g_autofree char *big = g_strnfill(2 * 1024 * 1024, 'x');
-	control(f, "", "bandwidth=1000000");
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
+	int times = 0;
 	for (guint size = 0; size <= 1000; size += 1000) {
-		int before = counter(f, "bytes.received");
+		control(f, "/fault?method=POST&path=*/f&hold=during", "");
 		CacheId id = make(f, "f", big);
-		await_counter(f, "bytes.received", before + 100000);
+		await_counter(f, "held", ++times);
 		g_assert_true(sync_truncate(f->cache, id, size, &error));
-		control(f, "", "bandwidth=0");
+		control(f, "/release", "");
 		drain(f);
 		big[size] = '\0';
 		assert_there(f, "f", big);
 		big[size] = 'x';
 		delete (f, "f");
-		control(f, "", "bandwidth=1000000");
 	}
+	g_assert_cmpint(counter(f, "broken"), ==, times);
 }
 
 /* Cut while the rest of it is fetched: nobody waits for what is not there any more. */
@@ -536,10 +535,10 @@ static void test_rewritten_ten_times(Fixture *f, const void *data)
 /* Appended to more often than it can be sent: after two aborts a generation arrives. */
 static void test_appended_for_ever(Fixture *f, const void *data)
 {
-	g_autofree char *big = g_strnfill(2 * 1024 * 1024, 'x');
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
 	CacheId id = make(f, "log", "");
 	drain(f);
-	control(f, "", "bandwidth=4000000");
+	control(f, "/fault?method=PUT&path=*/log&hold=during&times=100", "");
 	guint64 end = 0;
 	CacheFile *file = open_file(f, id, O_WRONLY);
 	put(file, 0, big);
@@ -548,17 +547,19 @@ static void test_appended_for_ever(Fixture *f, const void *data)
 	g_autofree char *path = place(f, "log");
 	struct stat st = {0};
 	/* Every time it is on its way another line comes. */
-	for (int line = 0; line < 40 && st.st_size == 0; line++) {
-		int before = counter(f, "bytes.received");
-		await_counter(f, "bytes.received", before + 100000);
+	for (int line = 1; line <= 4 && st.st_size == 0; line++) {
+		await_counter(f, "held", line);
 		file = open_file(f, id, O_WRONLY);
 		put(file, end, "line\n");
 		end += 5;
 		close_file(file);
+		control(f, "/release", "");
 		g_assert_cmpint(stat(path, &st), ==, 0);
 	}
 	g_assert_cmpint(st.st_size, >=, strlen(big));
-	control(f, "", "bandwidth=0");
+	await_counter(f, "broken", 2);
+	control(f, "/reset", "");
+	control(f, "/release", "");
 	drain(f);
 	g_assert_cmpint(stat(path, &st), ==, 0);
 	g_assert_cmpuint(st.st_size, ==, end);
@@ -651,19 +652,19 @@ static void test_clone_of_holes(Fixture *f, const void *data)
 	const guint64 size = 3 * 1024 * 1024;
 	CacheId id = make(f, "f", "");
 	drain(f);
-	control(f, "", "bandwidth=1000000");
+	control(f, "/fault?method=PUT&path=*/f&hold=during", "");
 	CacheFile *file = open_file(f, id, O_WRONLY);
 	put(file, 1000, "data");
 	g_assert_true(sync_truncate(f->cache, id, size, &error));
 	close_file(file);
 	Publishing publishing = {f, id};
 	GThread *thread = g_thread_new("publish", publish, &publishing);
-	await_counter(f, "bytes.received", 200000);
+	await_counter(f, "held", 1);
 	await_publisher(f, id);
 	file = open_file(f, id, O_WRONLY);
 	put(file, 2000, "more");
 	close_file(file);
-	control(f, "", "bandwidth=0");
+	control(f, "/release", "");
 	g_thread_join(thread);
 	drain(f);
 	g_autofree char *path = place(f, "f"), *bytes = NULL, *expected = g_malloc0(size);
@@ -685,7 +686,7 @@ static void replace_meanwhile(void)
 	Fixture *f = copying.f;
 	g_autoptr(GError) error = NULL;
 	CacheAttr attr;
-	control(f, "", "bandwidth=0");
+	control(f, "/release", "");
 	for (bool busy = true; busy; g_usleep(10000)) {
 		g_mutex_lock(&f->cache->lock);
 		CacheNode *node = g_hash_table_lookup(f->cache->nodes, &copying.id);
@@ -712,11 +713,11 @@ static void test_replaced_while_cloned(Fixture *f, const void *data)
 	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
 	CacheId id = make(f, "f", "");
 	drain(f);
-	control(f, "", "bandwidth=1000000");
+	control(f, "/fault?method=PUT&path=*/f&hold=during", "");
 	rewrite(f, id, big);
 	copying = (Publishing){f, id};
 	GThread *thread = g_thread_new("publish", publish, &copying);
-	await_counter(f, "bytes.received", 200000);
+	await_counter(f, "held", 1);
 	await_publisher(f, id);
 	CacheFile *file = open_file(f, id, O_RDWR);
 	g_atomic_int_set(&copies_left, 1);

@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "test-deadline.h"
+
 typedef struct {
 	GMutex lock;
 	GCond cond;
@@ -30,8 +32,9 @@ static void finish(Wait *wait, const GError *error)
 static bool await(Wait *wait, GError **error)
 {
 	g_mutex_lock(&wait->lock);
+	gint64 deadline = test_deadline();
 	while (!wait->done)
-		g_cond_wait(&wait->cond, &wait->lock);
+		g_assert_true(g_cond_wait_until(&wait->cond, &wait->lock, deadline));
 	g_mutex_unlock(&wait->lock);
 	bool ok = !wait->error;
 	if (!ok)

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "test-deadline.h"
+
 static bool want_token(Peer *peer, PeerRequest *request, int fd)
 {
 	if (!peer_authorized(peer, request))
@@ -87,8 +89,9 @@ static void count(Many *many, const GError *error)
 static void wait_for(Many *many, guint number)
 {
 	g_mutex_lock(&many->lock);
+	gint64 deadline = test_deadline();
 	while (many->done < number)
-		g_cond_wait(&many->changed, &many->lock);
+		g_assert_true(g_cond_wait_until(&many->changed, &many->lock, deadline));
 	g_mutex_unlock(&many->lock);
 }
 

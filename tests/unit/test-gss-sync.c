@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "test-deadline.h"
+
 typedef struct {
 	GMutex lock;
 	GCond changed;
@@ -44,8 +46,9 @@ static void wait_done(Wait *wait, const GError *error)
 static bool wait_end(Wait *wait, GError **error)
 {
 	g_mutex_lock(&wait->lock);
+	gint64 deadline = test_deadline();
 	while (!wait->done)
-		g_cond_wait(&wait->changed, &wait->lock);
+		g_assert_true(g_cond_wait_until(&wait->changed, &wait->lock, deadline));
 	g_mutex_unlock(&wait->lock);
 	g_mutex_clear(&wait->lock);
 	g_cond_clear(&wait->changed);

@@ -68,38 +68,43 @@ char *test_server_url(const TestServer *server, const char *path)
 	return g_strdup_printf("http://127.0.0.1:%d%s", server->port, path);
 }
 
-static size_t drop(char *bytes, size_t size, size_t count, void *data)
+static size_t append(char *bytes, size_t size, size_t count, void *data)
 {
+	g_string_append_len(data, bytes, size * count);
 	return size * count;
 }
 
-/* GET without a body. */
-static void request(const TestServer *server, const char *path, const char *body)
+/* GET without a body. Returns the answer. */
+static char *request(const TestServer *server, const char *path, const char *body)
 {
 	CURL *easy = curl_easy_init();
+	GString *answer = g_string_new(NULL);
 	g_autofree char *url = test_server_url(server, path);
 	long status = 0;
 	curl_easy_setopt(easy, CURLOPT_URL, url);
 	if (body)
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, drop);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, append);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
 	g_assert_cmpint(curl_easy_perform(easy), ==, CURLE_OK);
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
 	g_assert_cmpint(status, <, 300);
 	curl_easy_cleanup(easy);
+	return g_string_free(answer, FALSE);
 }
 
 void test_server_control(const TestServer *server, const char *path, const char *body)
 {
 	g_autofree char *full = g_strconcat("/_control", path, NULL);
-	request(server, full, body);
+	g_free(request(server, full, body));
 }
 
 void test_server_await(const TestServer *server, const char *counter, int value)
 {
 	g_autofree char *path =
 		g_strdup_printf("/_control/wait?counter=%s&value=%d&timeout=20", counter, value);
-	request(server, path, NULL);
+	g_autofree char *answer = request(server, path, NULL);
+	g_assert_cmpstr(answer, ==, "{\"reached\": true}\n");
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
