@@ -267,8 +267,8 @@ static void test_unlink_while_draining(Fixture *f, const void *data)
 	assert_gone(f, "f");
 }
 
-/* Renamed, and removed before it arrived under its new name. The kernel may know it for as long as it
- * likes: nothing of it stays on GSS, and nobody waits. */
+/* Renamed, and removed before it arrived under its new name. The kernel may know it for as long as
+ * it likes: nothing of it stays on GSS, and nobody waits. */
 static void test_moved_and_removed(Fixture *f, const void *data)
 {
 	make(f, "f", "one");
