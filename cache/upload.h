@@ -26,7 +26,7 @@ struct CacheJob {
 	char *uri;         /* of what it replaces, NULL: nothing; at the end: where the bytes are */
 	GssVersion base;   /* the version it replaces */
 	guint64 attempted; /* as CacheRecord.attempted */
-	/* cache/upload.c */
+	/* cache/upload.c, cache/send.c */
 	bool sending;   /* its address is in Cache.sending */
 	char *looks_at; /* URI; guarded by Cache.lock, as are the next two */
 	char *saw;      /* as GSS calls it */
@@ -56,6 +56,17 @@ struct CacheJob {
 /* The node has another address than the job began with, or none. */
 bool cache_job_outdated_locked(const CacheJob *job);
 void cache_upload_start(CacheJob *job); /* on the worker; ends with cache_queue_finished() */
+
+/* --- one body (cache/send.c); on the worker --- */
+
+/* It goes on when what is at `uri` has gone. */
+void cache_job_await(CacheJob *job, const char *uri);
+/* Takes the address for this job and journals the attempt, unless the name is another's by now, or
+ * something that was replaced here is still on its way there, by which ours must not be overtaken.
+ * `there`: the sum of what it replaces, NULL unknown. False: nothing may be sent. */
+bool cache_send_begin_locked(CacheJob *job, const char *there, GError **error);
+/* `written` is called with the job as its data. */
+void cache_send(CacheJob *job, GssWrittenCallback written);
 
 /* --- when it is made (cache/queue.c, cache/drain.c) --- */
 
