@@ -624,7 +624,7 @@ void cache_file_release(CacheFile *file)
 		*(file->lineage == node->lineage ? &node->bound : &node->stale) -= 1;
 	if (!node->opens) {
 		cache_rename_keep_no_more_locked(node);
-		node->read = false;
+		node->read = node->parted = false;
 	}
 	if (node->content && g_atomic_int_get(&node->content->grown))
 		cache_space_measure_locked(cache, node->content);

@@ -274,6 +274,7 @@ struct CacheNode {
 	guint failures; /* since somebody began to wait for it */
 	GSList *idle;   /* CacheCall: wait for the job's end */
 	GSource *retry;
+	bool parted; /* it became a conflict copy while it was open, and nobody was told of it */
 	GSList *publishers; /* CachePublisher */
 	gint64 progress_at; /* monotonic us of the last byte or step of an upload somebody waits for
 	                     */

@@ -145,6 +145,12 @@ static void arm_locked(Cache *cache, CacheNode *node, gint64 us)
 static bool answer_locked(Cache *cache, CacheNode *node, const Publisher *asks, CachePublished *ret,
                           GError **error)
 {
+	if (node->parted) {
+		node->parted = false;
+		g_set_error(error, CACHE_ERROR, ESTALE, "%s; it is %s",
+		            node->r.conflict ? node->r.conflict : "changed on GSS", node->r.name);
+		return true;
+	}
 	if (!cache_node_dirty(node)) {
 		*ret = (CachePublished){g_strdup(node->r.uri), node->r.published,
 		                        MAX(node->r.size, 0)};

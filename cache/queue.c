@@ -585,6 +585,7 @@ static GSList *failed_locked(CacheJob *job, const GError *error, bool *ret_parte
 			return NULL;
 		}
 		/* Under the name that they know it does not arrive. */
+		node->parted = node->opens && !node->publishers;
 		return cache_publishers_take_locked(node, G_MAXUINT64);
 	}
 	if (job->partial || !passes(error->code)) {

@@ -161,6 +161,24 @@ static void test_open(Fixture *f, const void *data)
 	g_assert_cmpint(state(f, copy), ==, CACHE_STATE_CLEAN);
 }
 
+/* It became a copy behind the back of who still has it open: the next fsync tells, once. */
+static void test_told_later(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	put_and_restart(f, "shared", "theirs, old");
+	CacheId id = find(f, "shared");
+	CacheFile *other = open_file(f, id, O_RDONLY);
+	collide(f, "shared", "ours", "theirs, new and longer");
+	drain(f);
+	assert_both(f, "shared", "ours", "theirs, new and longer");
+	g_assert_false(sync_fsync(f->cache, id, &error));
+	g_assert_error(error, CACHE_ERROR, ESTALE);
+	g_clear_error(&error);
+	g_assert_true(sync_fsync(f->cache, id, &error));
+	g_assert_no_error(error);
+	cache_file_release(other);
+}
+
 /* Of what was edited the rest is gone: neither can be made whole, and nothing is thrown away. */
 static void test_part(Fixture *f, const void *data)
 {
@@ -379,6 +397,7 @@ int main(int argc, char **argv)
 	ADD("conflict/both-survive", test_both_survive);
 	ADD("conflict/renamed", test_renamed);
 	ADD("conflict/open", test_open);
+	ADD("conflict/told-later", test_told_later);
 	ADD("conflict/part", test_part);
 	ADD("conflict/name-taken", test_name_taken);
 	ADD("conflict/folder", test_folder);

@@ -98,9 +98,13 @@ static void test_made_anew_while_replaced(Fixture *f, const void *data)
 	delete (f, "f");
 	put_there(f, "f", "a teammate's");
 	f->cache->patience = 10 * G_USEC_PER_SEC;
-	CacheId id = make(f, "f", "new");
+	CacheAttr attr;
+	CacheFile *anew = sync_create(f->cache, f->home, "f", &attr, &error);
+	put(anew, 0, "new");
+	CacheId id = attr.id;
 	g_free(sync_publish(f->cache, id, &error));
 	g_assert_error(error, CACHE_ERROR, ESTALE);
+	close_file(anew);
 	drain(f);
 	assert_there(f, "f", "a teammate's");
 	g_assert_cmpint(cache_state(f->cache, id), ==, CACHE_STATE_CONFLICT);
