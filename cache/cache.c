@@ -408,6 +408,7 @@ Cache *cache_open(const CacheOptions *options, GError **error)
 	cache->file_mode = options->file_mode;
 	cache->folder_mode = options->folder_mode;
 	cache->patience = CACHE_PROGRESS_DEADLINE_US;
+	cache->op_patience = CACHE_NAMESPACE_DEADLINE_MS;
 	cache->lock_fd = -1;
 	cache->blobs.dir = cache->blobs.quarantine = -1;
 	cache->nodes = g_hash_table_new(g_int64_hash, g_int64_equal);

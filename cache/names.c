@@ -490,6 +490,8 @@ void cache_unlink(Cache *cache, CacheId parent, const char *name, CacheCallback 
 			cache_queue_cancel_locked(cache, node);
 			if (drop_locked(cache, folder, node, &error))
 				publishers = cache_publishers_take_locked(node, G_MAXUINT64);
+			else
+				cache_queue_consider_locked(cache, node);
 		} else if ((op = cache_op_new_locked(cache, &error))) {
 			op->parent = cache_node_pin_locked(folder);
 			op->node = cache_node_pin_locked(node);

@@ -40,9 +40,15 @@ static gboolean on_deadline(void *data)
 	g_autoptr(GError) error =
 		g_error_new(CACHE_ERROR, ETIMEDOUT, "%s: GSS did not answer in time%s%s", op->name,
 	                    op->last ? ": " : "", op->last ? op->last->message : "");
+	Cache *cache = op->cache;
 	if (op->whole)
-		cache_missed(op->cache, op->heard);
+		cache_missed(cache, op->heard);
 	answer(op, NULL, error);
+	/* What closes a folder does not wait longer than whoever asked for it. May free it. */
+	g_mutex_lock(&cache->lock);
+	GSList *waiters = g_steal_pointer(&cache->removal_waiters);
+	g_mutex_unlock(&cache->lock);
+	cache_calls_run(cache, waiters, NULL);
 	return G_SOURCE_REMOVE;
 }
 
@@ -58,7 +64,7 @@ static void run_first(void *data)
 	/* The kernel locks the folder meanwhile. */
 	op->whole = !g_atomic_int_get(&op->cache->silent);
 	op->heard = g_atomic_int_get(&op->cache->heard);
-	guint ms = op->whole ? CACHE_NAMESPACE_DEADLINE_MS : CACHE_SILENT_DEADLINE_MS;
+	guint ms = op->whole ? op->cache->op_patience : CACHE_SILENT_DEADLINE_MS;
 	op->timer = cache_worker_after(op->cache, ms, on_deadline, op, NULL);
 	op->step(op);
 }
@@ -253,7 +259,13 @@ static void count(CacheOp *op);
 
 static void on_removal(Cache *cache, const GError *error, void *data)
 {
-	count(data);
+	CacheOp *op = data;
+	if (!op->answered) {
+		count(op);
+		return;
+	}
+	op->error = g_error_new_literal(CACHE_ERROR, ETIMEDOUT, "GSS took too long");
+	op->after_count(op);
 }
 
 static void on_counted(CacheOp *op)

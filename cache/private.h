@@ -156,12 +156,15 @@ struct Cache {
 	GHashTable *dirty; /* set of CacheNode, pinned: not clean, and with a name */
 	GSList *drainers;  /* CacheCall */
 	gint64 moved_at;   /* monotonic us of the last byte or step of any upload */
-	gint64 patience;   /* us, of those who wait for an upload; constant, tests are in a hurry */
+	/* Of those who wait for an upload, and for an operation on names; constant, tests are in a
+	 * hurry. */
+	gint64 patience;   /* us */
+	guint op_patience; /* ms */
 	/* The queue waits as a whole: for credentials, or for a service out of reach. */
 	struct {
-		int code; /* of the error that was reported, 0: it does not */
-		guint tries;
-		GSource *timer; /* until then no upload is tried */
+		int code;            /* of the error that was reported, 0: it does not */
+		guint tries, probes; /* probes: uploads that find out whether it is over */
+		GSource *timer;      /* until then no upload is tried */
 	} pause;
 	/* cache/status.c; times are monotonic us */
 	GSource *status_timer; /* a change is about to be told */

@@ -51,6 +51,18 @@ void cache_job_look_end_locked(CacheJob *job)
 	g_clear_pointer(&job->saw, g_free);
 }
 
+/* Whose place is at `uri` looks there now. */
+static void wake_locked(Cache *cache, const char *uri)
+{
+	CacheNode *next = g_hash_table_lookup(cache->awaited, uri);
+	if (!next)
+		return;
+	cache_queue_await_locked(cache, next, NULL);
+	next->blocked = false;
+	cache_worker_cancel(&next->retry);
+	cache_queue_consider_locked(cache, next);
+}
+
 void cache_queue_left_locked(Cache *cache, const char *uri)
 {
 	GHashTableIter iter;
@@ -60,12 +72,7 @@ void cache_queue_left_locked(Cache *cache, const char *uri)
 		CacheJob *job = key;
 		job->left |= g_strcmp0(job->looks_at, uri) == 0 || g_strcmp0(job->saw, uri) == 0;
 	}
-	CacheNode *next = g_hash_table_lookup(cache->awaited, uri);
-	if (next) {
-		cache_queue_await_locked(cache, next, NULL);
-		cache_worker_cancel(&next->retry);
-		cache_queue_consider_locked(cache, next);
-	}
+	wake_locked(cache, uri);
 }
 
 void cache_queue_await_locked(Cache *cache, CacheNode *node, const char *uri)
@@ -270,6 +277,8 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 	node->progress_at = MAX(node->progress_at, cache->moved_at);
 	cache->calls++;
 	cache->active[job->large]++;
+	job->probes = cache->pause.code != 0;
+	cache->pause.probes += job->probes;
 	cache_status_changed_locked(cache);
 	CACHE_CRASH_POINT("queue.started");
 	cache_syncer_sync(cache, job->content, NULL, NULL);
@@ -281,12 +290,12 @@ void cache_queue_run_locked(Cache *cache)
 	cache_worker_post(cache, run, cache);
 }
 
-/* In a pause one upload at a time finds out whether it is over. */
+/* In a pause one upload at a time finds out whether it is over; what was under way before may hang
+ * for long. */
 static bool has_room_locked(Cache *cache, int lane)
 {
 	static const guint limit[2] = {SMALL_JOBS, LARGE_JOBS};
-	bool waits = cache->pause.code &&
-	             (cache->pause.timer || cache->active[0] + cache->active[1] > 0);
+	bool waits = cache->pause.code && (cache->pause.timer || cache->pause.probes > 0);
 	return cache->active[lane] < limit[lane] && !cache->stopping && !waits &&
 	       (lane || g_queue_is_empty(&cache->ready[0]) || !cache_burst_holds_locked(cache));
 }
@@ -615,6 +624,7 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 		g_hash_table_remove(cache->sending, job->address);
 	cache_job_look_end_locked(job);
 	cache->active[job->large]--;
+	cache->pause.probes -= job->probes;
 	cache_status_changed_locked(cache);
 	if (!error)
 		end_pause_locked(cache);
@@ -632,6 +642,8 @@ void cache_queue_finished(CacheJob *job, const GError *error)
 	if (job->awaits && g_hash_table_contains(cache->dirty, node))
 		cache_queue_await_locked(cache, node, job->awaits);
 	cache_queue_consider_locked(cache, node);
+	if (job->sending)
+		wake_locked(cache, job->address);
 	/* Room in a lane: the next. */
 	cache_queue_run_locked(cache);
 	job_free_locked(job);

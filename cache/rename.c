@@ -390,7 +390,11 @@ static bool rename_file_locked(Cache *cache, CacheNode *parent, CacheNode *node,
 	cache_folder_touch_locked(parent, old_name);
 	cache_folder_touch_locked(new_parent, new_name);
 	node->attr_until = 0;
-	node->aborts = 0;
+	node->aborts = node->tries = 0;
+	/* What stood in its way did so under the old name. */
+	node->blocked = false;
+	cache_queue_await_locked(cache, node, NULL);
+	cache_worker_cancel(&node->retry);
 	cache_queue_consider_locked(cache, node);
 	return true;
 }
@@ -408,7 +412,9 @@ static bool note_fixed(const CacheRecord *record, void *data)
 	Below *below = data;
 	CacheNode *node = g_hash_table_lookup(below->cache->nodes, &record->id);
 	below->any = true;
-	below->fixed = record->folder || record->uri || record->attempted || (node && node->job);
+	/* What was renamed leaves its old place only once it has arrived. */
+	below->fixed = record->folder || record->uri || record->attempted || record->moved_from ||
+	               (node && node->job);
 	return !below->fixed;
 }
 

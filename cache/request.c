@@ -14,8 +14,10 @@
 
 static bool retry_locked(Cache *cache, CacheNode *node, GError **error)
 {
-	bool cut_off = node->write_errno || (node->r.torn && !node->changed && !node->writers);
-	if (!cache_node_dirty(node) || node->job)
+	bool torn = node->r.torn && !node->changed;
+	bool cut_off = node->write_errno || (torn && !node->writers);
+	/* Whoever has it open may still write it anew: that takes it up again. */
+	if (!cache_node_dirty(node) || node->job || (torn && !cut_off))
 		return true;
 	if (cut_off) {
 		g_set_error(error, CACHE_ERROR, EIO,
@@ -136,6 +138,7 @@ static void show_again_locked(Cache *cache, const char *uri)
 	GHashTableIter iter;
 	void *value;
 	g_hash_table_remove(cache->hidden, uri);
+	cache_queue_left_locked(cache, uri);
 	g_hash_table_iter_init(&iter, cache->nodes);
 	while (g_hash_table_iter_next(&iter, NULL, &value))
 		((CacheNode *)value)->list_until = 0;
@@ -192,7 +195,7 @@ static void finish(Discard *discard)
 		cache_node_mark_clean_locked(cache, node);
 		cache_status_changed_locked(cache);
 		g_message("%s: the local changes were discarded", name);
-	} else if (discard->cancelled) {
+	} else {
 		cache_queue_consider_locked(cache, node);
 	}
 	cache_node_put_locked(cache, node);

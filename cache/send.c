@@ -85,6 +85,7 @@ bool cache_send_begin_locked(CacheJob *job, const char *there, GError **error)
 		return false;
 	}
 	if (taken) {
+		cache_job_await(job, job->address);
 		g_set_error_literal(error, CACHE_ERROR, EAGAIN,
 		                    "it waits until an older version has arrived");
 		return false;

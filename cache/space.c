@@ -237,8 +237,9 @@ static bool hope_locked(Cache *cache)
 	g_hash_table_iter_init(&iter, cache->dirty);
 	while (g_hash_table_iter_next(&iter, &key, NULL)) {
 		const CacheNode *node = key;
+		/* In a pause of the queue a try is none either, before its first byte. */
 		if (node->job && node->tries < TRIES_MAX)
-			progress += node->job->sent + 1;
+			progress += node->job->sent + (cache->pause.code == 0);
 		hope |= node->job || node->queued || node->retry ||
 		        (node->r.state == CACHE_STATE_DIRTY && !node->writers);
 	}

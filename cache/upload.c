@@ -22,6 +22,15 @@ static void moved(void *data)
 	g_mutex_unlock(&job->cache->lock);
 }
 
+/* While the queue waits as a whole each try gets as far. */
+static void answered(CacheJob *job)
+{
+	g_mutex_lock(&job->cache->lock);
+	if (!job->cache->pause.code)
+		cache_publish_moved_locked(job->cache, job->node);
+	g_mutex_unlock(&job->cache->lock);
+}
+
 static void keep(CacheJob *job, GssResource *resource, const GssVersion *version,
                  const GError *error)
 {
@@ -36,7 +45,7 @@ static void keep(CacheJob *job, GssResource *resource, const GssVersion *version
 	if (version)
 		gss_version_copy(&job->result, version);
 	if (!error)
-		moved(job);
+		answered(job);
 	cache_worker_post(job->cache, run_step, job);
 }
 
@@ -350,6 +359,8 @@ static bool is_sent_to(CacheJob *job)
 {
 	g_mutex_lock(&job->cache->lock);
 	bool sent = !job->sending && g_hash_table_contains(job->cache->sending, job->address);
+	if (sent)
+		cache_job_await(job, job->address);
 	g_mutex_unlock(&job->cache->lock);
 	return sent;
 }

@@ -15,6 +15,7 @@ struct CacheJob {
 	CacheContent *content;
 	guint64 generation, size;
 	bool large;
+	bool probes; /* begun in a pause of the queue */
 	GCancellable *cancellable;
 	gint aborted; /* atomic: the content is being changed, not another byte of it may be sent */
 	gint sent_all; /* atomic: the client has the whole body */

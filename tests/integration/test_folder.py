@@ -231,6 +231,21 @@ def test_rename_within_a_folder(home, platform):
     assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"b": "content"}
 
 
+def test_folder_of_a_file_that_is_being_renamed(home, platform, world):
+    """The file leaves its old place once it has arrived under its new name: in a folder that is on its way elsewhere it never would."""
+    (home / "d").mkdir()
+    (home / "d" / "f").write_text("content")
+    settled(home / "d" / "f")
+    (home / "many").mkdir()
+    for i in range(40):  # to which uploads give way
+        (home / "many" / str(i)).write_text("one of many")
+    (home / "d" / "f").rename(home / "d" / "g")
+    world.run("mv", home / "d", home / "e")
+    settled(home / "e" / "g")
+    assert (platform.home / "e" / "g").read_text() == "content"
+    until(lambda: not (platform.home / "d").exists())
+
+
 def test_rename_across_folders(home, platform, world):
     (home / "from").mkdir()
     (home / "to").mkdir()

@@ -336,6 +336,42 @@ static void test_attempted_in_vain(Fixture *f, const void *data)
 	assert_there(f, "f", "and the third");
 }
 
+static void note_failure(const GError *error, void *data)
+{
+	g_atomic_int_set((gint *)data, error ? error->code : -1);
+}
+
+/* A removal, or a discard, that cannot be journaled leaves the file where it was: to be sent. */
+static void test_kept_in_vain(Fixture *f, bool discarded)
+{
+	g_autoptr(GError) error = NULL;
+	control(f, "/fault?operation=getResourceInformation&status=503&times=1", "");
+	CacheId id = make(f, "f", "content");
+	await_error(f, id);
+	g_atomic_int_set(&full, 1);
+	if (discarded) {
+		gint done = 0;
+		cache_discard(f->cache, id, note_failure, &done);
+		g_assert_cmpint(g_atomic_int_get(&done), ==, ENOSPC);
+	} else {
+		g_assert_false(sync_unlink(f->cache, f->home, "f", &error));
+		g_assert_error(error, CACHE_ERROR, ENOSPC);
+	}
+	g_atomic_int_set(&full, 0);
+	drain(f);
+	assert_there(f, "f", "content");
+}
+
+static void test_unlinked_in_vain(Fixture *f, const void *data)
+{
+	test_kept_in_vain(f, false);
+}
+
+static void test_discarded_in_vain(Fixture *f, const void *data)
+{
+	test_kept_in_vain(f, true);
+}
+
 static void limit_files(rlim_t bytes)
 {
 	struct rlimit limit;
@@ -389,6 +425,8 @@ int main(int argc, char **argv)
 	ADD("full/buried-in-vain", test_buried_in_vain);
 	ADD("full/removed-in-vain", test_removed_in_vain);
 	ADD("full/attempted-in-vain", test_attempted_in_vain);
+	ADD("full/unlinked-in-vain", test_unlinked_in_vain);
+	ADD("full/discarded-in-vain", test_discarded_in_vain);
 	ADD("full/too-long", test_too_long);
 	return g_test_run();
 }

@@ -9,15 +9,23 @@
 
 #include "cache/private.h"
 
-/* Replaced on GSS, the answer lost, renamed before anybody could ask: either version goes. */
+/* Replaced on GSS, the answer is lost, and nobody can ask. */
+static void replace_unknown(Fixture *f, CacheId id, const char *text)
+{
+	control(f, "/fault?method=PUT&path=*/f&hold=after&cut=after", "");
+	rewrite(f, id, text);
+	await_counter(f, "held", 1);
+	control(f, "/fault?operation=getResourceInformation&status=503&times=1000", "");
+	control(f, "/release", "");
+	await_counter(f, "faults", 2);
+}
+
+/* Renamed before anybody could ask: either version goes. */
 static void test_moved_unknown(Fixture *f, const void *data)
 {
 	CacheId id = make(f, "f", "first");
 	drain(f);
-	control(f, "/fault?method=PUT&path=*/f&cut=after", "");
-	control(f, "/fault?operation=getResourceInformation&skip=1&status=503&times=1000", "");
-	rewrite(f, id, "the second");
-	await_counter(f, "faults", 2);
+	replace_unknown(f, id, "the second");
 	assert_there(f, "f", "the second");
 	move(f, "f", "g");
 	control(f, "/reset", "");
@@ -32,10 +40,7 @@ static void test_moved_unknown_theirs(Fixture *f, const void *data)
 {
 	CacheId id = make(f, "f", "first");
 	drain(f);
-	control(f, "/fault?method=PUT&path=*/f&cut=after", "");
-	control(f, "/fault?operation=getResourceInformation&skip=1&status=503&times=1000", "");
-	rewrite(f, id, "the second");
-	await_counter(f, "faults", 2);
+	replace_unknown(f, id, "the second");
 	put_there(f, "f", "THE SECOND");
 	move(f, "f", "g");
 	control(f, "/reset", "");

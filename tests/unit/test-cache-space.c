@@ -474,6 +474,24 @@ static void test_statfs_without_a_name(Fixture *f, const void *data)
 	end(file);
 }
 
+/* Tries that nobody takes free nothing, however long each of them lasts. */
+static void test_nobody_takes_bodies(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	f->cache->room.patience = 6 * G_USEC_PER_SEC;
+	answer_nowhere(f, "f", "&delay=1500&times=1000");
+	CacheFile *file = begin(f, "f", NULL);
+	fill(file, 0, 3, 'x', &error);
+	end(file);
+	file = begin(f, "waits", NULL);
+	gint64 began = g_get_monotonic_time();
+	g_assert_false(fill(file, 0, 3, 'w', &error));
+	g_assert_error(error, CACHE_ERROR, ENOSPC);
+	g_assert_cmpint(g_get_monotonic_time() - began, <, 15 * G_USEC_PER_SEC);
+	cache_file_release(file);
+	control(f, "/reset", "");
+}
+
 /* Whoever waits is told when the mount goes. */
 static void test_unmount(Fixture *f, const void *data)
 {
@@ -516,6 +534,7 @@ int main(int argc, char **argv)
 	ADD_SMALL("eviction-makes-room", test_eviction_makes_room);
 	ADD_SMALL("statfs", test_statfs);
 	ADD_SMALL("statfs-without-a-name", test_statfs_without_a_name);
+	ADD_SMALL("nobody-takes-bodies", test_nobody_takes_bodies);
 	ADD_SMALL("unmount", test_unmount);
 	return g_test_run();
 }

@@ -62,6 +62,23 @@ int counter(Fixture *f, const char *name)
 	return found ? atoi(found + strlen(key)) : 0;
 }
 
+void answer_nowhere(Fixture *f, const char *name, const char *parameters)
+{
+	g_autofree char *fault =
+		g_strconcat("/fault?operation=getResourceInformation&status=200&type=text/xml",
+	                    parameters, NULL);
+	g_autofree char *answer = g_strdup_printf(
+		"<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body>"
+		"<g:getResourceInformationResponse xmlns:g=\"http://gss.sintef.no/\"><return>"
+		"<createDescription><httpMethod>POST</httpMethod><supported>true</supported>"
+		"<url>http://127.0.0.1:1/%s</url></createDescription>"
+		"<queryForName>false</queryForName><type>NOTEXIST</type>"
+		"<uniqueName>it4i_anselm://home/%s</uniqueName><visualName>%s</visualName>"
+		"</return></g:getResourceInformationResponse></e:Body></e:Envelope>",
+		name, name, name);
+	control(f, fault, answer);
+}
+
 void start_cache(Fixture *f)
 {
 	g_autoptr(GError) error = NULL;

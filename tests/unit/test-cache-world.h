@@ -27,6 +27,9 @@ void start_cache(Fixture *f);
 void stop_cache(Fixture *f);
 void control(Fixture *f, const char *path, const char *body);
 void await_counter(Fixture *f, const char *name, int value);
+/* Asked of `name` in home, which is not there, the service says that it can be made where nobody
+ * takes bodies. `parameters` of the fault begin with “&”, or are empty. */
+void answer_nowhere(Fixture *f, const char *name, const char *parameters);
 /* How often the server has seen something. */
 int counter(Fixture *f, const char *name);
 /* The cache as a kill at this moment leaves it, started anew. What is held at the server stays.
