@@ -443,7 +443,8 @@ static void undone(CacheOp *op)
 
 static void undo_counted(CacheOp *op)
 {
-	if (!op->error && op->entries)
+	/* What is hidden is waited for only while somebody waits for us. */
+	if (!op->error && (op->entries || op->hidden || op->left))
 		op->error = g_error_new_literal(CACHE_ERROR, ENOTEMPTY, "it is in use");
 	if (op->error) {
 		undone(op);
