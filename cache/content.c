@@ -204,6 +204,11 @@ bool cache_blob_let_go_locked(Cache *cache, CacheNode *node, CacheBlobId blob, G
 	return blob == node->r.blob || cache_store_give_up_blob(cache->store, blob, error);
 }
 
+bool cache_blob_disown_locked(Cache *cache, CacheNode *node, CacheBlobId blob, GError **error)
+{
+	return blob == node->r.blob || cache_store_disown_blob(cache->store, blob, error);
+}
+
 bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error)
 {
 	CacheBlobId old = node->r.blob;

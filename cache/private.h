@@ -417,6 +417,8 @@ bool cache_content_drop_locked(Cache *cache, CacheNode *node, GError **error);
 /* Gives a blob up, unless it is the node's own. Its file goes with the end of the transaction: who
  * has it open keeps it. */
 bool cache_blob_let_go_locked(Cache *cache, CacheNode *node, CacheBlobId blob, GError **error);
+/* The same of one that a job still sends, and then lets go. */
+bool cache_blob_disown_locked(Cache *cache, CacheNode *node, CacheBlobId blob, GError **error);
 /* Replaces the node's content by a new empty one, in the current transaction or its own. */
 bool cache_content_renew_locked(Cache *cache, CacheNode *node, GError **error);
 /* [start, end) is held from now on. Call with the content's io. */

@@ -169,7 +169,8 @@ bool cache_queue_drop_generations_locked(Cache *cache, CacheNode *node, guint64 
 	while (ok && cache_store_oldest_generation(cache->store, node->r.id, &sealed, &none) &&
 	       sealed.number <= number) {
 		bool sent = node->job && node->job->content->blob == sealed.blob;
-		ok = (sent || cache_blob_let_go_locked(cache, node, sealed.blob, error)) &&
+		ok = (sent ? cache_blob_disown_locked(cache, node, sealed.blob, error)
+		           : cache_blob_let_go_locked(cache, node, sealed.blob, error)) &&
 		     cache_store_remove_generations(cache->store, node->r.id, sealed.number, error);
 	}
 	return ok;

@@ -79,12 +79,17 @@ CacheId cache_store_blob_node(CacheStore *store, CacheBlobId id, GError **error)
 	return blob_info(store, id, NULL, NULL, &node, error) ? node : 0;
 }
 
+bool cache_store_disown_blob(CacheStore *store, CacheBlobId id, GError **error)
+{
+	return cache_sql_run_with(store, CACHE_SQL_CLEAR_EXTENTS, id, 0, error) &&
+	       cache_sql_run_with(store, CACHE_SQL_GIVE_UP_GENERATIONS, id, 0, error) &&
+	       cache_sql_run_with(store, CACHE_SQL_GIVE_UP_BLOB, id, 0, error);
+}
+
 bool cache_store_give_up_blob(CacheStore *store, CacheBlobId id, GError **error)
 {
 	g_rec_mutex_lock(&store->lock);
-	bool ok = cache_sql_run_with(store, CACHE_SQL_CLEAR_EXTENTS, id, 0, error) &&
-	          cache_sql_run_with(store, CACHE_SQL_GIVE_UP_GENERATIONS, id, 0, error) &&
-	          cache_sql_run_with(store, CACHE_SQL_GIVE_UP_BLOB, id, 0, error);
+	bool ok = cache_store_disown_blob(store, id, error);
 	if (ok)
 		g_array_append_val(store->given_up, id);
 	g_rec_mutex_unlock(&store->lock);

@@ -168,6 +168,8 @@ CacheId cache_store_blob_node(CacheStore *store, CacheBlobId id, GError **error)
 /* It is nobody's from the end of this transaction on: its file goes after that, and not before, for
  * the transaction may fail. What a kill leaves of it recovery removes. */
 bool cache_store_give_up_blob(CacheStore *store, CacheBlobId id, GError **error);
+/* The same of a blob whose file is still in use: whoever uses it gives it up in the end. */
+bool cache_store_disown_blob(CacheStore *store, CacheBlobId id, GError **error);
 /* With its extents. */
 bool cache_store_remove_blob(CacheStore *store, CacheBlobId id, GError **error);
 GArray *cache_store_blobs(CacheStore *store, GError **error); /* of CacheBlobId */

@@ -679,6 +679,48 @@ static void test_clone_of_holes(Fixture *f, const void *data)
 	g_assert_cmpmem(bytes, length, expected, size);
 }
 
+static void ignore(const CachePublished *published, const GError *error, void *data)
+{
+}
+
+/* Killed while an older generation is sent, for which somebody waits, and the newer one is in a
+ * blob of its own: of the older one nothing is left, also if another file took the name. */
+static void killed_while_an_older_is_sent(Fixture *f, bool replaced)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
+	CacheId id = make(f, "f", "");
+	drain(f);
+	control(f, "/fault?method=PUT&path=*/f&hold=during", "");
+	rewrite(f, id, big);
+	cache_publish(f->cache, id, ignore, NULL);
+	await_counter(f, "held", 1);
+	CacheFile *file = open_file(f, id, O_WRONLY);
+	put(file, 0, "new");
+	g_assert_true(cache_file_flush(file, &error));
+	if (replaced) {
+		make(f, "g", "another");
+		move(f, "g", "f");
+	}
+	kill_cache(f, file);
+	control(f, "/release", "");
+	g_autofree char *path = g_build_filename(f->cache->path, "quarantine", NULL);
+	g_autoptr(GDir) quarantine = g_dir_open(path, 0, NULL);
+	g_assert_cmpstr(quarantine ? g_dir_read_name(quarantine) : NULL, ==, NULL);
+	drain(f);
+	assert_there(f, "f", replaced ? "another" : memcpy(big, "new", 3));
+}
+
+static void test_killed_while_an_older_is_sent(Fixture *f, const void *data)
+{
+	killed_while_an_older_is_sent(f, false);
+}
+
+static void test_replaced_while_an_older_is_sent(Fixture *f, const void *data)
+{
+	killed_while_an_older_is_sent(f, true);
+}
+
 /* --- what happens while a content is copied --- */
 
 static Publishing copying;
@@ -743,6 +785,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/cache/race/delay", test_delay);
 	ADD("race/clone-of-holes", test_clone_of_holes);
 	ADD("race/replaced-while-cloned", test_replaced_while_cloned);
+	ADD("race/killed-while-an-older-is-sent", test_killed_while_an_older_is_sent);
+	ADD("race/replaced-while-an-older-is-sent", test_replaced_while_an_older_is_sent);
 	ADD("race/unlink-open", test_unlink_open);
 	ADD("race/unlink-open-killed", test_unlink_open_killed);
 	ADD("race/unlink-open-in-flight", test_unlink_open_in_flight);
