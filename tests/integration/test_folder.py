@@ -436,6 +436,19 @@ def test_a_rename_is_resumed_by_the_next_mount(home, mount, platform):
     assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"b": "content"}
 
 
+def test_what_gss_refuses_to_remove_is_told_by_the_exit_status(home, mount, platform):
+    (home / "a").write_text("content")
+    settled(home / "a")
+    platform.fault(method="DELETE", path="/refissh*", status=405, times=10_000)
+    os.rename(home / "a", home / "b")
+    settled(home / "b")
+    assert home.unmount() == 1
+    assert "could not be removed from GSS" in home.text()
+    platform.control("/reset")
+    assert mount().unmount() == 0
+    assert {p.name: p.read_text() for p in platform.home.iterdir()} == {"b": "content"}
+
+
 # ---- folders that are renamed or removed while something is written to them ----
 
 
@@ -498,6 +511,31 @@ def test_what_was_given_up_deletes_nothing_that_was_written_since(home, platform
     assert (platform.home / "a" / "new").read_bytes() == (home / "a" / "new").read_bytes() == b"acknowledged"
     until(lambda: sorted(os.listdir(platform.home)) == ["a", "x"])
     assert home.unmount() == 0
+
+
+@pytest.mark.slow
+def test_what_a_teammate_puts_into_a_folder_that_was_made_in_vain_stays(home, platform):
+    """The rename is given up after ETIMEDOUT; the folder that it made is somebody's by then."""
+    (home / "a").mkdir()
+    platform.fault(operation="createFolder", hold="after")
+    with fails_with(errno.ETIMEDOUT):
+        os.rename(home / "a", home / "b")
+    (platform.home / "b" / "theirs").write_text("keep me")
+    platform.control("/release")
+    until(lambda: "the new folder stays" in home.text())
+    assert (platform.home / "b" / "theirs").read_text() == "keep me"
+    assert (platform.home / "a").is_dir()
+
+
+def test_no_folder_is_renamed_onto_one_that_has_content_by_now(home, platform):
+    for name in "ab":
+        (home / name).mkdir()
+        assert names(home / name) == []
+    (platform.home / "b" / "theirs").write_text("keep me")
+    with fails_with(errno.ENOTEMPTY):
+        os.rename(home / "a", home / "b")
+    assert (platform.home / "a").is_dir()
+    assert (platform.home / "b" / "theirs").read_text() == "keep me"
 
 
 def test_a_folder_is_renamed_once_what_left_it_is_gone(home, platform):

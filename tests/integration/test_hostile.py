@@ -71,6 +71,32 @@ def test_garbage_for_every_call(home, platform, garbage):
         assert (platform.home / "another").read_text() == "written meanwhile"
 
 
+@pytest.mark.parametrize("garbage", ["empty", "html", "wrong types", "another answer"])
+@pytest.mark.parametrize("call", NAMES)
+def test_garbage_for_one_call(mount, platform, call, garbage):
+    """What it is asked before is answered as ever, so that each call has its turn."""
+    for name in ("folder", "there"):
+        (platform.home / name).mkdir()
+    for name in ("file", "kept", "there/below"):
+        (platform.home / name).write_text("content")
+    home = mount()
+    assert set(os.listdir(home.path)) - CONTROL == set(os.listdir(platform.home))
+    platform.fault(GARBAGE[garbage], operation=call, status=200, type="text/xml", times=10_000)
+    for change in [lambda: (home / "new folder").mkdir(), lambda: os.rmdir(home / "folder"), lambda: os.unlink(home / "file"),
+                   lambda: os.listdir(home / "there"), lambda: os.rmdir(home / "there")]:
+        try:
+            change()
+        except OSError as error:
+            assert error.errno not in (errno.ENOENT, errno.ENOTCONN, errno.ECONNABORTED), error
+    assert platform.control()["faults"] < 10_000, "it was never asked"
+    platform.control("/reset")
+    # What was told to have failed may have been made; nothing else was.
+    until(lambda: set(os.listdir(home.path)) - CONTROL == set(os.listdir(platform.home)), timeout=30)
+    for name in ("kept", "there/below"):
+        until(lambda n=name: (home / n).read_text() == "content")
+        assert (platform.home / name).read_text() == "content"
+
+
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 412, 413])
 @pytest.mark.parametrize("service", ["gss-0.1", "authManager"])
 def test_a_service_that_is_not_there(home, platform, service, status):
@@ -209,20 +235,25 @@ def test_a_resource_that_speaks_of_another(world, platform):
     """Asked for one URI, the answer describes another: it must not be taken for the first."""
     (platform.home / "mine").write_bytes(b"mine")
     (platform.home / "other").write_bytes(b"other, precious")
+    (platform.home / "sub").mkdir()
+    (platform.home / "sub" / "precious").write_bytes(b"as well")
     home = world.mount(platform)
     assert (home / "mine").read_bytes() == b"mine"
-    answers = {"..": "it4i_anselm://home/../scratch", "other": "it4i_anselm://home/other", "mine": "no uri at all"}
-    for name, uri in answers.items():
+    answers = {"..": "it4i_anselm://home/../scratch", "other": "it4i_anselm://home/other", "sub": "it4i_anselm://home/sub",
+               "mine": "no uri at all"}
+    for i, (name, uri) in enumerate(answers.items()):
         for kind in ("FOLDER", "FILE", "NOTEXIST"):
             platform.fault(soap("createFolder", resource(name, uri, kind)), operation="createFolder", status=200,
                            type="text/xml")
             with contextlib.suppress(OSError):
-                (home / f"folder {kind}").mkdir()
+                (home / f"folder {i} {kind}").mkdir()
+            assert platform.control()["faults"] == 0
             with contextlib.suppress(OSError):
-                (home / f"folder {kind}").rmdir()
-    assert {n for n in os.listdir(home.path) if not n.startswith("folder")} == {*CONTROL, "mine", "other"}
+                (home / f"folder {i} {kind}").rmdir()
+    assert {n for n in os.listdir(home.path) if not n.startswith("folder")} == {*CONTROL, "mine", "other", "sub"}
     assert (home / "other").read_bytes() == b"other, precious"
     assert (platform.home / "other").read_bytes() == b"other, precious"
+    assert (platform.home / "sub" / "precious").read_bytes() == b"as well"
 
 
 @pytest.mark.parametrize("status, headers", [
@@ -272,13 +303,16 @@ def test_a_body_of_another_length_than_the_file(world, platform, length):
 def test_a_created_file_with_a_strange_name(world, platform):
     """plm: the header `filename` of the creating request is the URI of what was made."""
     root = world.mount(platform, "plm://demo/model/1")
-    for value in ("file:///etc/passwd", "plm://demo/model/999999", "..", "x" * 9000, "it4i_anselm://home/other"):
+    (platform.home / "other").write_text("somebody's")
+    for i, value in enumerate(("file:///etc/passwd", "plm://demo/model/999999", "..", "x" * 9000, "it4i_anselm://home/other")):
         platform.fault(method="POST", path="*plm*", status=201, headers=f"filename: {value}", process=1)
-        (root / "f").write_text("content")
-        until(lambda: state(root / "f") != "uploading")
-        assert (root / "f").read_text() == "content"
+        (root / f"f{i}").write_text("content")
+        until(lambda: platform.control()["faults"] == 0, "the request that is to be answered so")
+        until(lambda n=f"f{i}": state(root / n) != "uploading")
+        assert (root / f"f{i}").read_text() == "content"
         platform.control("/reset")
-        until(lambda: not (root / "f").exists() or os.unlink(root / "f") or True)
+        until(lambda n=f"f{i}": not (root / n).exists() or os.unlink(root / n) or True)
+        assert (platform.home / "other").read_text() == "somebody's"
 
 
 @pytest.mark.parametrize("answer", ["", "<nothing/>", "x" * 100_000, "<html>", "\0"],

@@ -314,8 +314,6 @@ static void test_same_size_uploaded(Fixture *f, const void *data)
 static void test_same_size_after_a_lost_answer(Fixture *f, const void *data)
 {
 	control(f, "/fault?method=POST&path=*/f&cut=before", "");
-	control(f, "/fault?operation=getResourceInformation&skip=2&status=503&times=1000", "");
-	control(f, "/fault?method=POST&path=*/f&status=503", "");
 	make(f, "f", "ours");
 	await_counter(f, "rest.POST", 1);
 	put_there(f, "f", "them");
@@ -329,6 +327,25 @@ static void test_condition(Fixture *f, const void *data)
 {
 	control(f, "", "etag=on&conditional=on");
 	put_and_restart(f, "shared", "theirs, old");
+	control(f, "/fault?method=PUT&path=*/shared&hold=before", "");
+	rewrite(f, find(f, "shared"), "ours");
+	await_counter(f, "held", 1);
+	put_there(f, "shared", "theirs, new and longer");
+	control(f, "/release", "");
+	drain(f);
+	assert_both(f, "shared", "ours", "theirs, new and longer");
+}
+
+/* The same, by dates. */
+static void test_condition_by_date(Fixture *f, const void *data)
+{
+	const struct timespec past[2] = {{.tv_sec = 1500000000}, {.tv_sec = 1500000000}};
+	g_autofree char *path = place(f, "shared");
+	control(f, "", "etag=off&conditional=on");
+	put_there(f, "shared", "theirs, old");
+	g_assert_cmpint(utimensat(AT_FDCWD, path, past, 0), ==, 0); /* they have seconds only */
+	stop_cache(f);
+	start_cache(f);
 	control(f, "/fault?method=PUT&path=*/shared&hold=before", "");
 	rewrite(f, find(f, "shared"), "ours");
 	await_counter(f, "held", 1);
@@ -386,6 +403,35 @@ static void test_cut_short(Fixture *f, const void *data)
 	assert_no_copy(f);
 }
 
+/* More is there than was sent: somebody else's, which the service does not make of ours. */
+static void test_longer_than_sent(Fixture *f, const void *data)
+{
+	control(f, "/fault?method=POST&path=*/f&hold=after", "");
+	make(f, "f", "ours");
+	await_counter(f, "held", 1);
+	put_there(f, "f", "theirs, and longer");
+	control(f, "/release", "");
+	drain(f);
+	assert_both(f, "f", "ours", "theirs, and longer");
+}
+
+/* GSS says that it was changed, and shows what was there before: it is asked again, but not at
+ * once, again and again. */
+static void test_condition_that_always_fails(Fixture *f, const void *data)
+{
+	control(f, "", "etag=on&conditional=on");
+	CacheId id = make(f, "f", "first");
+	drain(f);
+	control(f, "/fault?method=PUT&path=*/f&status=412&times=1000", "");
+	rewrite(f, id, "second");
+	await_error(f, id);
+	g_assert_cmpint(counter(f, "rest.PUT"), ==, 1);
+	control(f, "/reset", "");
+	drain(f);
+	assert_there(f, "f", "second");
+	assert_no_copy(f);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -408,7 +454,10 @@ int main(int argc, char **argv)
 	ADD("conflict/same-size-uploaded", test_same_size_uploaded);
 	ADD("conflict/same-size-after-a-lost-answer", test_same_size_after_a_lost_answer);
 	ADD("conflict/condition", test_condition);
+	ADD("conflict/condition-by-date", test_condition_by_date);
 	ADD("conflict/killed", test_killed);
 	ADD("conflict/cut-short", test_cut_short);
+	ADD("conflict/longer-than-sent", test_longer_than_sent);
+	ADD("conflict/condition-that-always-fails", test_condition_that_always_fails);
 	return g_test_run();
 }

@@ -29,6 +29,8 @@ static void fetch(CacheFile *file, guint64 offset)
 static gint fail_blob;     /* the next fdatasync() of a blob fails */
 static gint log_unsynced;  /* bytes of the journal's log */
 static gint pushed_before; /* as many of them when a blob was pushed to the disk */
+static gint log_syncs;     /* how often it was brought to the disk */
+static gint cut_after;     /* as often when a blob was cut */
 static gint refuse_moves;
 
 static bool is(int fd, const char *what)
@@ -53,6 +55,13 @@ int sync_file_range(int fd, off64_t offset, off64_t length, unsigned flags)
 	return (int)syscall(SYS_sync_file_range, fd, offset, length, flags);
 }
 
+int ftruncate(int fd, off_t length)
+{
+	if (is(fd, "/blobs/"))
+		g_atomic_int_set(&cut_after, g_atomic_int_get(&log_syncs));
+	return (int)syscall(SYS_ftruncate, fd, length);
+}
+
 int renameat2(int from, const char *old, int to, const char *new, unsigned flags)
 {
 	if (g_atomic_int_get(&refuse_moves)) {
@@ -68,8 +77,10 @@ int fdatasync(int fd)
 		errno = EIO;
 		return -1;
 	}
-	if (is(fd, "-wal"))
+	if (is(fd, "-wal")) {
 		g_atomic_int_set(&log_unsynced, 0);
+		g_atomic_int_inc(&log_syncs);
+	}
 	int result = (int)syscall(SYS_fdatasync, fd);
 	if (fd == g_atomic_int_get(&hook_fd)) {
 		g_atomic_int_set(&hook_fd, -1);
@@ -110,6 +121,7 @@ typedef struct {
 	GMutex lock;
 	GCond cond;
 	bool done;
+	gint unsynced; /* bytes of the journal's log at that moment */
 } Wait;
 
 static void on_synced(Cache *cache, const GError *error, void *data)
@@ -117,12 +129,14 @@ static void on_synced(Cache *cache, const GError *error, void *data)
 	Wait *wait = data;
 	g_assert_no_error(error);
 	g_mutex_lock(&wait->lock);
+	wait->unsynced = g_atomic_int_get(&log_unsynced);
 	wait->done = true;
 	g_cond_signal(&wait->cond);
 	g_mutex_unlock(&wait->lock);
 }
 
-static void bring_to_the_disk(Fixture *f, CacheContent *content)
+/* What of the journal has not reached the disk then. */
+static gint bring_to_the_disk(Fixture *f, CacheContent *content)
 {
 	Wait wait = {0};
 	cache_syncer_sync(f->cache, content, on_synced, &wait);
@@ -131,6 +145,7 @@ static void bring_to_the_disk(Fixture *f, CacheContent *content)
 	while (!wait.done)
 		g_assert_true(g_cond_wait_until(&wait.cond, &wait.lock, deadline));
 	g_mutex_unlock(&wait.lock);
+	return wait.unsynced;
 }
 
 static bool is_durable(Fixture *f, CacheBlobId blob)
@@ -185,8 +200,8 @@ static void test_fetched_later(Fixture *f, const void *data)
 	g_assert_true(cache_file_flush(file, &error));
 	g_assert_false(is_durable(f, blob));
 	await_transfers(content);
-	/* What is written next is so, too. */
-	bring_to_the_disk(f, content);
+	/* What is written next is so, too. Who waits for it waits for the journal as well. */
+	g_assert_cmpint(bring_to_the_disk(f, content), ==, 0);
 	g_assert_true(is_durable(f, blob));
 	g_assert_true(sync_write(file, 1, "y", 1, &error));
 	g_assert_false(is_durable(f, blob));
@@ -238,7 +253,9 @@ static void test_written_over(Fixture *f, const void *data)
 	cache_file_release(file);
 	while (!is_durable(f, blob_of(f, id)))
 		g_usleep(1000);
+	gint before = g_atomic_int_get(&log_syncs);
 	g_assert_true(sync_truncate(f->cache, id, SIZE, &error));
+	g_assert_cmpint(g_atomic_int_get(&cut_after), >, before);
 	control(f, "/reset", "");
 	drain(f);
 }
@@ -256,6 +273,31 @@ static void test_lost_by_the_disk(Fixture *f, const void *data)
 	control(f, "/reset", "");
 	g_assert_true(sync_drain(f->cache, &error));
 	assert_gone(f, "f");
+	rewrite(f, id, "anew");
+	drain(f);
+	assert_there(f, "f", "anew");
+}
+
+/* Cut off behind our back: a shorter body is none, and is told at once. */
+static void test_cut_by_somebody(Fixture *f, const void *data)
+{
+	g_autofree char *big = g_strnfill(2 * SIZE, 'x');
+	CacheId id = make_pending(f, "f", big);
+	CacheFile *file = open_file(f, id, O_RDONLY); /* it stays open */
+	g_autofree char *path = g_strdup_printf("%s/blobs/%016" G_GINT64_MODIFIER "x",
+	                                        f->cache->path, (guint64)blob_of(f, id));
+	g_assert_cmpint(truncate(path, SIZE), ==, 0);
+	control(f, "/reset", "");
+	g_autofree char *why = NULL;
+	for (int i = 0; i < 2000 && !(why && strstr(why, "ended after")); i++) {
+		g_usleep(10000);
+		g_free(why);
+		why = cache_state_error(f->cache, id);
+	}
+	g_assert_nonnull(why);
+	g_assert_nonnull(strstr(why, "ended after"));
+	assert_gone(f, "f");
+	cache_file_release(file);
 	rewrite(f, id, "anew");
 	drain(f);
 	assert_there(f, "f", "anew");
@@ -322,6 +364,7 @@ int main(int argc, char **argv)
 	ADD("durable/fetched-later", test_fetched_later);
 	ADD("durable/written-over", test_written_over);
 	ADD("durable/lost-by-the-disk", test_lost_by_the_disk);
+	ADD("durable/cut-by-somebody", test_cut_by_somebody);
 	ADD("durable/cannot-be-moved", test_cannot_be_moved);
 	ADD("durable/journals-set-aside", test_journals_set_aside);
 	return g_test_run();

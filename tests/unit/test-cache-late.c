@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cache/private.h"
+#include "cache/upload.h"
 
 /* Replaced on GSS, the answer is lost, and nobody can ask. */
 static void replace_unknown(Fixture *f, CacheId id, const char *text)
@@ -163,6 +164,89 @@ static void test_late_arrival_of_older(Fixture *f, const void *data)
 	drain(f);
 	assert_names(f, "f");
 	assert_there(f, "f", "the third");
+}
+
+/* It comes when its name has been given to a new file, which waits for that: it neither replaces
+ * what was made later, nor is it in its way. */
+static void test_late_arrival_before_the_next(Fixture *f, const void *data)
+{
+	give_all(f, "first");
+	delete (f, "f");
+	drain(f); /* looked for once */
+	CacheId id = make(f, "f", "second");
+	gint64 deadline = g_get_monotonic_time() + G_USEC_PER_SEC / 2;
+	while (cache_state(f->cache, id) != CACHE_STATE_CLEAN && g_get_monotonic_time() < deadline)
+		g_usleep(10000);
+	g_assert_cmpint(cache_state(f->cache, id), !=, CACHE_STATE_CLEAN);
+	put_there(f, "f", "first");
+	drain(f);
+	assert_names(f, "f");
+	assert_there(f, "f", "second");
+	control(f, "/release", "");
+}
+
+/* Its body has left us to its end. */
+static void await_sent(Fixture *f, CacheId id)
+{
+	for (bool sent = false; !sent; g_usleep(1000)) {
+		g_mutex_lock(&f->cache->lock);
+		const CacheNode *node = g_hash_table_lookup(f->cache->nodes, &id);
+		sent = node && node->job && g_atomic_int_get(&node->job->sent_all);
+		g_mutex_unlock(&f->cache->lock);
+	}
+}
+
+/* What is on its way there is not sent beside what is to replace it: in which order they arrive,
+ * nobody knows. */
+static void test_sent_to_one_place(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	control(f, "/fault?method=POST&path=*/f&hold=before", "");
+	CacheId id = make(f, "f", "first");
+	await_counter(f, "held", 1);
+	await_sent(f, id);
+	CacheFile *file = sync_create(f->cache, f->home, "g", &attr, &error);
+	g_assert_no_error(error);
+	put(file, 0, "second");
+	move(f, "g", "f");
+	close_file(file);
+	await_error(f, attr.id);
+	g_assert_cmpint(counter(f, "rest.POST"), ==, 1);
+	control(f, "/release", "");
+	drain(f);
+	assert_names(f, "f");
+	assert_there(f, "f", "second");
+}
+
+static bool removes(Fixture *f)
+{
+	CachePending pending;
+	cache_pending(f->cache, &pending);
+	return pending.removals > 0;
+}
+
+/* What was there is removed after it was looked at, for it was renamed here: it is no teammate's.
+ */
+static void test_removed_while_looked_at(Fixture *f, const void *data)
+{
+	make(f, "f", "what was there before");
+	drain(f);
+	control(f, "/fault?method=DELETE&path=*/f&status=503", "");
+	move(f, "f", "g");
+	await_counter(f, "rest.DELETE", 1); /* again in a second */
+	control(f, "/fault?method=HEAD&path=*/f&hold=after", "");
+	make(f, "f", "what is new");
+	await_counter(f, "held", 1);
+	await_there(f, "f", false);
+	for (int i = 0; removes(f) && i < 1000; i++)
+		g_usleep(10000);
+	g_assert_false(removes(f));
+	control(f, "/release", "");
+	drain(f);
+	assert_names(f, "f g");
+	assert_there(f, "f", "what is new");
+	assert_there(f, "g", "what was there before");
 }
 
 /* The clock was set back since the name began to be watched: a new file does not wait until it has
@@ -382,6 +466,22 @@ static void test_moved_to_and_fro_killed(Fixture *f, const void *data)
 	moved_to_and_fro(f, true);
 }
 
+/* What is still to be removed is not shown under its old name, which its URI does not tell. */
+static void test_moved_on_opaque(Fixture *f, const void *data)
+{
+	mount_opaque(f);
+	make(f, "f", "content");
+	drain(f);
+	control(f, "/fault?method=DELETE&path=/plm*&hold=before", "");
+	move(f, "f", "g");
+	await_counter(f, "held", 1);
+	cache_refresh(f->cache, 0);
+	assert_names(f, "g");
+	control(f, "/release", "");
+	drain(f);
+	assert_names(f, "g");
+}
+
 /* Removed there while it is changed here: ours lives. */
 static void test_removed_on_opaque(Fixture *f, const void *data)
 {
@@ -544,6 +644,9 @@ int main(int argc, char **argv)
 	ADD("late/arrival-unanswered", test_late_arrival_unanswered);
 	ADD("late/arrival-of-moved", test_late_arrival_of_moved);
 	ADD("late/arrival-of-older", test_late_arrival_of_older);
+	ADD("late/arrival-before-the-next", test_late_arrival_before_the_next);
+	ADD("late/sent-to-one-place", test_sent_to_one_place);
+	ADD("late/removed-while-looked-at", test_removed_while_looked_at);
 	ADD("late/watched-by-a-wrong-clock", test_watched_by_a_wrong_clock);
 	ADD("late/arrival-theirs", test_late_arrival_theirs);
 	ADD("late/create-delete-create", test_create_delete_create);
@@ -555,6 +658,7 @@ int main(int argc, char **argv)
 	ADD("late/moved-over-and-on-replacing", test_moved_over_and_on_replacing);
 	ADD("late/moved-over-another-and-on", test_moved_over_another_and_on);
 	ADD("late/removed-on-opaque", test_removed_on_opaque);
+	ADD("late/moved-on-opaque", test_moved_on_opaque);
 	ADD("late/moved-to-and-fro", test_moved_to_and_fro);
 	ADD("late/moved-to-and-fro-killed", test_moved_to_and_fro_killed);
 	ADD("late/removal-refused", test_removal_refused);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -231,6 +232,16 @@ static void test_lost_answer(Fixture *f, const void *data)
 	make(f, "once", "exactly once");
 	drain(f);
 	assert_there(f, "once", "exactly once");
+	g_assert_cmpint(counter(f, "rest.POST"), ==, 1);
+	g_assert_cmpint(counter(f, "rest.PUT"), ==, 0);
+}
+
+static void assert_bytes(Fixture *f, const char *name, const char *expected, gsize length)
+{
+	g_autofree char *path = place(f, name), *bytes = NULL;
+	gsize got;
+	g_assert_true(g_file_get_contents(path, &bytes, &got, NULL));
+	g_assert_cmpmem(bytes, got, expected, length);
 }
 
 /* The child changes files and dies; what it had acknowledged is what counts. */
@@ -283,6 +294,29 @@ static void test_killed(Fixture *f, const void *data)
 	rewrite(f, attr.id, "whole");
 	drain(f);
 	assert_there(f, "open", "whole");
+	/* What was not acknowledged is not where zeros belong, either. */
+	CacheFile *file = open_file(f, find(f, "closed"), O_WRONLY);
+	put(file, 14, "!");
+	close_file(file);
+	drain(f);
+	assert_bytes(f, "closed", "acknowledged\0\0!", 15);
+}
+
+/* What a write that came to nothing has left behind the end is none of the file's. */
+static void test_behind_the_end(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheSpan span;
+	CacheId id = make(f, "f", "12345");
+	drain(f);
+	CacheFile *file = open_file(f, id, O_WRONLY);
+	g_assert_true(cache_file_write_begin(file, 5, 4, false, &span, &error));
+	g_assert_cmpint(pwrite(span.fd, "6789", 4, 5), ==, 4);
+	cache_file_write_end(file, &span, 0, 0);
+	g_assert_true(sync_truncate(f->cache, id, 8, &error));
+	close_file(file);
+	drain(f);
+	assert_bytes(f, "f", "12345\0\0\0", 8);
 }
 
 /* Not durable, and another boot: the journal may be newer than the data. */
@@ -318,6 +352,31 @@ static void test_other_boot(Fixture *f, const void *data)
 		g_autoptr(GDir) kept = g_dir_open(quarantine, 0, NULL);
 		g_assert_nonnull(g_dir_read_name(kept));
 	}
+}
+
+/* Of a clean file, too, what had not reached the disk may be zeros: GSS has it. */
+static void test_other_boot_clean(Fixture *f, const void *data)
+{
+	CacheId id = make(f, "f", "what GSS has");
+	drain(f);
+	g_mutex_lock(&f->cache->lock);
+	CacheNode *node = cache_node_get_locked(f->cache, id, NULL);
+	g_autofree char *path = g_strdup_printf("%s/blobs/%016" G_GINT64_MODIFIER "x",
+	                                        f->cache->path, (guint64)node->r.blob);
+	cache_node_put_locked(f->cache, node);
+	g_mutex_unlock(&f->cache->lock);
+	g_autofree char *journal = g_build_filename(f->cache->path, "journal.sqlite", NULL);
+	stop_cache(f);
+	sqlite3 *db = NULL;
+	g_assert_cmpint(sqlite3_open(journal, &db), ==, SQLITE_OK);
+	g_assert_cmpint(sqlite3_exec(db, "UPDATE blob SET boot_id = 'another', durable = 0", NULL,
+	                             NULL, NULL),
+	                ==, SQLITE_OK);
+	sqlite3_close(db);
+	g_assert_true(g_file_set_contents(path, "\0\0\0\0\0\0\0\0\0\0\0\0", 12, NULL));
+	start_cache(f);
+	g_autofree char *text = content(f, "f");
+	g_assert_cmpstr(text, ==, "what GSS has");
 }
 
 static guint blobs(Fixture *f)
@@ -535,7 +594,9 @@ int main(int argc, char **argv)
 	ADD("restart", test_restart);
 	ADD("lost-answer", test_lost_answer);
 	ADD("killed", test_killed);
+	ADD("behind-the-end", test_behind_the_end);
 	ADD("other-boot", test_other_boot);
+	ADD("other-boot-clean", test_other_boot_clean);
 	ADD("evict", test_evict);
 	ADD("rename-and-create", test_rename_and_create);
 	ADD("rename-and-back", test_rename_and_back);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cache/private.h"
 #include "test-deadline.h"
@@ -187,6 +188,57 @@ static void test_what_arrived(Fixture *f, const void *data)
 	g_assert_cmpuint(clean.size, ==, strlen("second, longer"));
 }
 
+static bool is_done(Answer *answer)
+{
+	g_mutex_lock(&answer->lock);
+	bool done = answer->done;
+	g_mutex_unlock(&answer->lock);
+	return done;
+}
+
+/* What arrives is older than what is waited for. */
+static void test_older_arrives(Fixture *f, const void *data)
+{
+	Answer synced = {0};
+	control(f, "/fault?method=POST&path=*/file&hold=after", "");
+	control(f, "/fault?method=PUT&path=*/file&hold=before", "");
+	CacheId id = make(f, "file", "first");
+	await_counter(f, "held", 1);
+	rewrite(f, id, "second, longer");
+	cache_fsync(f->cache, id, on_synced, &synced);
+	control(f, "/release", "");
+	await_counter(f, "held", 2);
+	assert_there(f, "file", "first");
+	g_assert_false(is_done(&synced));
+	control(f, "/release", "");
+	g_assert_cmpint(await(&synced), ==, 0);
+	assert_there(f, "file", "second, longer");
+}
+
+/* Somebody waits for a file while another program is in the midst of a write to it. */
+static void test_half_written(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	Answer synced = {0};
+	CacheSpan span;
+	CacheAttr attr;
+	CacheFile *file = sync_create(f->cache, f->home, "file", &attr, &error);
+	g_assert_no_error(error);
+	put(file, 0, "first");
+	g_assert_true(cache_file_write_begin(file, 0, 5, false, &span, &error));
+	g_assert_cmpint(pwrite(span.fd, "se", 2, 0), ==, 2);
+	cache_fsync(f->cache, attr.id, on_synced, &synced);
+	for (int i = 0; i < 30 && !counter(f, "rest.POST"); i++)
+		g_usleep(10000);
+	g_assert_cmpint(counter(f, "rest.POST"), ==, 0);
+	g_assert_cmpint(pwrite(span.fd, "con", 3, 2), ==, 3);
+	cache_file_write_end(file, &span, 5, 0);
+	g_assert_cmpint(await(&synced), ==, 0);
+	assert_there(f, "file", "secon");
+	close_file(file);
+	drain(f);
+}
+
 static void on_drained(const GError *error, void *data)
 {
 	g_assert_no_error(error);
@@ -219,6 +271,8 @@ int main(int argc, char **argv)
 	ADD("publish/in-vain", test_in_vain);
 	ADD("publish/fetched-first", test_fetched_first);
 	ADD("publish/what-arrived", test_what_arrived);
+	ADD("publish/older-arrives", test_older_arrives);
+	ADD("publish/half-written", test_half_written);
 	ADD("publish/drained-by-removal", test_drained_by_removal);
 	return g_test_run();
 }

@@ -295,6 +295,10 @@ static void test_two_writers(Fixture *f, const void *data)
 	put(a, 0, "aaaa");
 	int sent = counter(f, "rest.PUT");
 	close_file(a);
+	/* Nothing is sent until the last of them has closed it. */
+	for (int i = 0; i < 30 && counter(f, "rest.PUT") == sent; i++)
+		g_usleep(10000);
+	g_assert_cmpint(counter(f, "rest.PUT"), ==, sent);
 	put(b, 8, "!");
 	close_file(b);
 	drain(f);
@@ -721,6 +725,55 @@ static void test_replaced_while_an_older_is_sent(Fixture *f, const void *data)
 	killed_while_an_older_is_sent(f, true);
 }
 
+/* --- what happens while a content is read --- */
+
+static struct {
+	Fixture *f;
+	CacheId id;
+	guint64 size;
+	gint left;
+} changing;
+
+static void change_all(void)
+{
+	g_autofree char *text = g_strnfill(changing.size, 'n');
+	CacheFile *file = open_file(changing.f, changing.id, O_WRONLY);
+	put(file, 0, text);
+	close_file(file);
+}
+
+/* In place of the library's. */
+ssize_t pread(int fd, void *buffer, size_t size, off_t offset)
+{
+	bool last = offset > 0 && (guint64)offset + size >= changing.size;
+	if (last && g_atomic_int_compare_and_exchange(&changing.left, 1, 0))
+		change_all();
+	return syscall(SYS_pread64, fd, buffer, size, offset);
+}
+
+/* Changed when all but its end was read, and while that is: GSS never has the one half of the old
+ * and the other of the new content. */
+static void test_changed_while_it_is_read(Fixture *f, const void *data)
+{
+	const guint64 size = 2 * 1024 * 1024;
+	g_autofree char *old = g_strnfill(size, 'o'), *new = g_strnfill(size, 'n');
+	CacheId id = make(f, "f", "");
+	drain(f);
+	control(f, "/fault?method=PUT&path=*/f&hold=after&times=2", "");
+	changing.f = f;
+	changing.id = id;
+	changing.size = size;
+	g_atomic_int_set(&changing.left, 1);
+	rewrite(f, id, old);
+	await_counter(f, "held", 1); /* what has come whole */
+	g_assert_cmpint(g_atomic_int_get(&changing.left), ==, 0);
+	assert_there(f, "f", new);
+	g_assert_cmpint(counter(f, "rest.PUT"), ==, 2);
+	control(f, "/release", "");
+	drain(f);
+	assert_there(f, "f", new);
+}
+
 /* --- what happens while a content is copied --- */
 
 static Publishing copying;
@@ -774,6 +827,8 @@ static void test_replaced_while_cloned(Fixture *f, const void *data)
 	g_thread_join(thread);
 	drain(f);
 	assert_there(f, "f", "a teammate's");
+	g_autofree char *text = content(f, "f");
+	g_assert_cmpstr(text, ==, "a teammate's");
 }
 
 int main(int argc, char **argv)
@@ -783,6 +838,7 @@ int main(int argc, char **argv)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	world_init(argv[1]);
 	g_test_add_func("/cache/race/delay", test_delay);
+	ADD("race/changed-while-it-is-read", test_changed_while_it_is_read);
 	ADD("race/clone-of-holes", test_clone_of_holes);
 	ADD("race/replaced-while-cloned", test_replaced_while_cloned);
 	ADD("race/killed-while-an-older-is-sent", test_killed_while_an_older_is_sent);

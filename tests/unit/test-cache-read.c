@@ -268,13 +268,16 @@ static void test_next_mount(Fixture *f, const void *data)
 
 /* --- which version --- */
 
-static void test_replaced(Fixture *f, const void *data)
+static void replaced(Fixture *f)
 {
-	control(f, "", "etag=on");
+	g_autofree char *path = place(f, "big");
 	make_there(f, "big", 16 * MIB, 0);
 	CacheFile *file = open_there(f, "big", NULL);
 	assert_reads(file, 0, 64 * KIB, 0);
 	fill_there(f, "big", 16 * MIB, 5);
+	/* A date has seconds only. */
+	const struct timespec past[2] = {{.tv_sec = 1500000000}, {.tv_sec = 1500000000}};
+	g_assert_cmpint(utimensat(AT_FDCWD, path, past, 0), ==, 0);
 	/* The other half of what was begun cannot be had, not now and not later. */
 	assert_fails(file, 12 * MIB, ESTALE);
 	assert_fails(file, 12 * MIB, ESTALE);
@@ -284,6 +287,17 @@ static void test_replaced(Fixture *f, const void *data)
 	assert_fails(file, 0, ESTALE);
 	cache_file_release(anew);
 	cache_file_release(file);
+}
+
+static void test_replaced(Fixture *f, const void *data)
+{
+	control(f, "", "etag=on&last-modified=off");
+	replaced(f);
+}
+
+static void test_replaced_dated(Fixture *f, const void *data)
+{
+	replaced(f);
 }
 
 static void test_shrunk(Fixture *f, const void *data)
@@ -383,6 +397,36 @@ static void test_replaced_written(Fixture *f, const void *data)
 	cache_file_release(file);
 	cache_file_release(anew);
 	drain(f);
+}
+
+/* What is being written is not written over by what a download brings of it. */
+static void test_written_while_it_comes(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheAttr attr;
+	CacheSpan span;
+	make_there(f, "big", 1 * MIB, 0);
+	CacheFile *reader = open_there(f, "big", &attr);
+	CacheFile *writer = sync_open(f->cache, attr.id, O_RDWR, &error);
+	g_assert_no_error(error);
+	g_autofree char *ours = g_strnfill(4 * KIB, '#');
+	g_assert_true(cache_file_write_begin(writer, 4 * KIB, 4 * KIB, false, &span, &error));
+	g_assert_cmpint(pwrite(span.fd, ours, 4 * KIB, 4 * KIB), ==, 4 * KIB);
+	/* All around it. */
+	assert_reads(reader, 0, 4 * KIB, 0);
+	assert_reads(reader, 8 * KIB, 64 * KIB, 0);
+	cache_file_write_end(writer, &span, 4 * KIB, 0);
+	g_autofree char *text = sync_read(reader, 4 * KIB, 4 * KIB, &error);
+	g_assert_cmpstr(text, ==, ours);
+	cache_file_release(reader);
+	close_file(writer);
+	drain(f);
+	g_autofree char *path = place(f, "big"), *bytes = NULL;
+	gsize length;
+	g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+	g_assert_cmpuint(length, ==, 1 * MIB);
+	for (gsize i = 0; i < length; i++)
+		g_assert_cmpint(bytes[i], ==, i / (4 * KIB) == 1 ? '#' : byte_at(i, 0));
 }
 
 /* --- files that grow --- */
@@ -619,11 +663,13 @@ int main(int argc, char **argv)
 	ADD("read/cut", test_cut);
 	ADD("read/next-mount", test_next_mount);
 	ADD("read/replaced", test_replaced);
+	ADD("read/replaced-dated", test_replaced_dated);
 	ADD("read/shrunk", test_shrunk);
 	ADD("read/deleted", test_deleted);
 	ADD("read/replaced-unread", test_replaced_unread);
 	ADD("read/came-meanwhile", test_came_meanwhile);
 	ADD("read/replaced-written", test_replaced_written);
+	ADD("read/written-while-it-comes", test_written_while_it_comes);
 	ADD("read/grown", test_grown);
 	ADD("read/grown-no-ranges", test_grown_no_ranges);
 	ADD("read/longer-other-end", test_longer_other_end);

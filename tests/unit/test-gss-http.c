@@ -227,7 +227,11 @@ static void test_ranges(void)
 		{"206 Partial\r\nContent-Range: bytes 10-14/*\r\nContent-Length: 5\r\n", 0},
 		{"206 Partial\r\nContent-Range: bytes 11-15/100\r\nContent-Length: 5\r\n", EPROTO},
 		{"206 Partial\r\nContent-Range: bytes 10-15/100\r\nContent-Length: 5\r\n", EPROTO},
+		{"206 Partial\r\nContent-Range: bytes 10-15/100\r\nContent-Length: 6\r\n", EPROTO},
 		{"206 Partial\r\nContent-Range: bytes 10-13/100\r\nContent-Length: 5\r\n", EPROTO},
+		{"206 Partial\r\nContent-Range: bytes 10-14/100\r\n"
+	         "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+	         EIO},
 		{"206 Partial\r\nContent-Length: 5\r\n", EPROTO},
 		{"206 Partial\r\nContent-Range: rubbish\r\nContent-Length: 5\r\n", EPROTO},
 		{"206 Partial\r\nContent-Range: bytes */100\r\nContent-Length: 5\r\n", EPROTO},
