@@ -161,7 +161,7 @@ static bool answer_locked(Cache *cache, CacheNode *node, const Publisher *asks, 
 		            node->r.name);
 		return true;
 	}
-	if (node->r.torn && !node->changed) {
+	if (node->r.torn && !node->changed && !node->write_calls) {
 		g_set_error(error, CACHE_ERROR, EIO, "%s: %s", node->r.name,
 		            node->r.message ? node->r.message : "it was not written to its end");
 		return true;

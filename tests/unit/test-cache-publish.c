@@ -216,7 +216,7 @@ static void test_older_arrives(Fixture *f, const void *data)
 }
 
 /* Somebody waits for a file while another program is in the midst of a write to it. */
-static void test_half_written(Fixture *f, const void *data)
+static void half_written(Fixture *f, bool flushed)
 {
 	g_autoptr(GError) error = NULL;
 	Answer synced = {0};
@@ -225,6 +225,8 @@ static void test_half_written(Fixture *f, const void *data)
 	CacheFile *file = sync_create(f->cache, f->home, "file", &attr, &error);
 	g_assert_no_error(error);
 	put(file, 0, "first");
+	if (flushed)
+		g_assert_true(cache_file_flush(file, &error));
 	g_assert_true(cache_file_write_begin(file, 0, 5, false, &span, &error));
 	g_assert_cmpint(pwrite(span.fd, "se", 2, 0), ==, 2);
 	cache_fsync(f->cache, attr.id, on_synced, &synced);
@@ -237,6 +239,17 @@ static void test_half_written(Fixture *f, const void *data)
 	assert_there(f, "file", "secon");
 	close_file(file);
 	drain(f);
+}
+
+static void test_half_written(Fixture *f, const void *data)
+{
+	half_written(f, false);
+}
+
+/* What it had written before is journaled. */
+static void test_half_written_over(Fixture *f, const void *data)
+{
+	half_written(f, true);
 }
 
 static void on_drained(const GError *error, void *data)
@@ -273,6 +286,7 @@ int main(int argc, char **argv)
 	ADD("publish/what-arrived", test_what_arrived);
 	ADD("publish/older-arrives", test_older_arrives);
 	ADD("publish/half-written", test_half_written);
+	ADD("publish/half-written-over", test_half_written_over);
 	ADD("publish/drained-by-removal", test_drained_by_removal);
 	return g_test_run();
 }
