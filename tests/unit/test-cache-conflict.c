@@ -322,17 +322,22 @@ static void test_same_size_after_a_lost_answer(Fixture *f, const void *data)
 	assert_both(f, "f", "ours", "them");
 }
 
-/* Changed between the look and the request, and the storage honours conditions. */
-static void test_condition(Fixture *f, const void *data)
+static void replace_after_the_look(Fixture *f)
 {
-	control(f, "", "etag=on&conditional=on");
-	put_and_restart(f, "shared", "theirs, old");
 	control(f, "/fault?method=PUT&path=*/shared&hold=before", "");
 	rewrite(f, find(f, "shared"), "ours");
 	await_counter(f, "held", 1);
 	put_there(f, "shared", "theirs, new and longer");
 	control(f, "/release", "");
 	drain(f);
+}
+
+/* Changed between the look and the request, and the storage honours conditions. */
+static void test_condition(Fixture *f, const void *data)
+{
+	control(f, "", "etag=on&conditional=on");
+	put_and_restart(f, "shared", "theirs, old");
+	replace_after_the_look(f);
 	assert_both(f, "shared", "ours", "theirs, new and longer");
 }
 
@@ -346,12 +351,7 @@ static void test_condition_by_date(Fixture *f, const void *data)
 	g_assert_cmpint(utimensat(AT_FDCWD, path, past, 0), ==, 0); /* they have seconds only */
 	stop_cache(f);
 	start_cache(f);
-	control(f, "/fault?method=PUT&path=*/shared&hold=before", "");
-	rewrite(f, find(f, "shared"), "ours");
-	await_counter(f, "held", 1);
-	put_there(f, "shared", "theirs, new and longer");
-	control(f, "/release", "");
-	drain(f);
+	replace_after_the_look(f);
 	assert_both(f, "shared", "ours", "theirs, new and longer");
 }
 
@@ -390,15 +390,20 @@ static void test_killed(Fixture *f, const void *data)
 	g_assert_cmpint(state(f, copy), ==, CACHE_STATE_CONFLICT);
 }
 
+static void replace_before_the_answer(Fixture *f, const char *ours, const char *theirs)
+{
+	control(f, "/fault?method=POST&path=*/f&hold=after", "");
+	make(f, "f", ours);
+	await_counter(f, "held", 1);
+	put_there(f, "f", theirs);
+	control(f, "/release", "");
+	drain(f);
+}
+
 /* Less arrived than was sent: a failed try, and no conflict. */
 static void test_cut_short(Fixture *f, const void *data)
 {
-	control(f, "/fault?method=POST&path=*/f&hold=after", "");
-	make(f, "f", "all of it");
-	await_counter(f, "held", 1);
-	put_there(f, "f", "all");
-	control(f, "/release", "");
-	drain(f);
+	replace_before_the_answer(f, "all of it", "all");
 	assert_there(f, "f", "all of it");
 	assert_no_copy(f);
 }
@@ -406,12 +411,7 @@ static void test_cut_short(Fixture *f, const void *data)
 /* More is there than was sent: somebody else's, which the service does not make of ours. */
 static void test_longer_than_sent(Fixture *f, const void *data)
 {
-	control(f, "/fault?method=POST&path=*/f&hold=after", "");
-	make(f, "f", "ours");
-	await_counter(f, "held", 1);
-	put_there(f, "f", "theirs, and longer");
-	control(f, "/release", "");
-	drain(f);
+	replace_before_the_answer(f, "ours", "theirs, and longer");
 	assert_both(f, "f", "ours", "theirs, and longer");
 }
 
