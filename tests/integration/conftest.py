@@ -14,6 +14,9 @@ import pytest
 
 from world import SANITIZE, TEST_TIMEOUT, World
 
+# A shell lets what it starts in the background ignore SIGINT, which all that is started from there inherits, and heeds.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.hookimpl(tryfirst=True)  # pytest's own plugin reads xmlpath when it is configured
 def pytest_configure(config):
