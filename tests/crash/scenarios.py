@@ -11,6 +11,9 @@ Besides the operations of model.py:
     revoke                   all tokens are dead
     register LINE IMAGE NAME a line to .register, after which IMAGE is what file NAME is, or gone (NAME None)
     takeover                 unmount, and mount again while that drains
+    ours NAME SIZE TAG       an edit of a file that a teammate edits, too (shared.py)
+    theirs NAME SIZE TAG     the teammate's
+    parted NAME              wait until there is a conflict copy of it on the server
 """
 
 
@@ -147,6 +150,11 @@ SCENARIOS = [
              ("register", "update a a.simg", "a.simg", "a"), ("register", "remove a.simg", "a.simg", None),
              *put("b", 1200, "g3"), ("register", "b b.simg", "b.simg", "b"),
              options=["register_timeout=2"]),
+    Scenario("conflict",
+             ("refuse", "P*", 1000), ("ours", "t0", 2000, "o1"), ("theirs", "t0", 2500, "m1"), ("reset",),
+             ("parted", "t0"), ("ours", "t0", 1500, "o2"),
+             ("refuse", "P*", 1000), ("ours", "t1", 800, "o3"), ("theirs", "t1", 900, "m2"), ("reset",), ("parted", "t1"),
+             ("read", "b"), seed={"b": (10, "b")}),
     Scenario("takeover",
              ("hold", "POST", "during", 1), *put("a", 200000, "q1"), *put("b", 100, "q2"), ("takeover",),
              ("release",), ("settle", "a"), ("rename", "a", "c"), ("takeover",), ("read", "c")),

@@ -21,18 +21,17 @@ import errno
 import multiprocessing
 import os
 import random
-import re
 import sys
 import time
 import traceback
 
-from model import DIED, Contradiction, Model, data
+from model import DIED, Model, data
 from rig import DEAD, Rig
+from shared import SHARED, Shared, split
 from world import until
 
 FILES = [f"f{i}" for i in range(5)] + ["d0/f0", "d0/f1", "d1/f0", "d2/f0"]
 FOLDERS = ["d0", "d1", "d2"]
-SHARED = re.compile(r"(t\d+)(\.conflict-.*)?$")  # files that a teammate writes too
 SIZES = [0, 1, 100, 1000, 4096, 5000, 20000, 70000, 200000]
 FAULTS = [{"error_rate": 10}, {"cut_rate": 10}, {"error_rate": 15, "cut_rate": 5}, {"latency": 20},
           {"cut_rate": 15, "cut_where": "after"}, {"response_delay": 100}, {"bandwidth": 400000}]
@@ -112,27 +111,6 @@ def generate(seed, length):
     while len(ops) < length:
         chance.choices([a for a, _ in actions], [w for _, w in actions])[0]()
     return ops
-
-
-class Shared:
-    """What must not be lost of the files that a teammate writes too."""
-
-    def __init__(self):
-        self.must = collections.defaultdict(list)  # name -> contents
-        self.torn = set()
-
-    def replaced(self, name, content):
-        if content in self.must[name]:
-            self.must[name].remove(content)
-
-    def check(self, server, mount):
-        for name, contents in self.must.items():
-            here = [c for n, c in server.items() if SHARED.match(n)[1] == name]
-            here += [c for n, (c, state) in mount.items() if SHARED.match(n)[1] == name and state != "clean"]
-            for content in contents:
-                if content not in here:
-                    raise Contradiction(f"{name}: {content[:24]!r}, {len(content)} bytes, is lost; there are "
-                                        f"{[(n, c[:24], len(c)) for n, c in server.items() if SHARED.match(n)[1] == name]}")
 
 
 class Round:
@@ -228,9 +206,7 @@ class Round:
         self.disturbed = False
 
     def look(self):
-        seen = self.rig.in_mount()
-        theirs = {n: seen.pop(n) for n in list(seen) if SHARED.match(n)}
-        return seen, theirs
+        return split(self.rig.in_mount())
 
     def do_crash(self):
         self.recover(kill=True)
@@ -278,43 +254,13 @@ class Round:
                           e["target"].startswith("/refissh")), "the end of the uploads")
         until(lambda: rig.dead or self.job_over(name), "the end of the try")
         self.disturbed = True
-        path = rig.server.home / name
-        if path.exists():
-            self.shared.replaced(name, path.read_bytes())
-        new = rig.server.root / "new"
-        new.write_bytes(data(size, tag))
-        new.rename(path)
-        self.shared.must[name].append(data(size, tag))
+        self.shared.put_there(rig, name, data(size, tag))
         self.counts["teammate"] += 1
         self.set(self.faults)
 
     def do_edit(self, name, size, tag):
-        """Ours: what is replaced is what was read."""
-        rig = self.rig
-        if name in self.shared.torn:
-            return
-        base, step = None, None
-        try:
-            with rig.watched("edit"):
-                fd = os.open(rig.mnt / name, os.O_RDWR | os.O_CREAT, 0o644)
-                try:
-                    base = os.pread(fd, 1 << 20, 0)
-                    step = "torn"
-                    os.ftruncate(fd, 0)
-                    os.pwrite(fd, data(size, tag), 0)
-                finally:
-                    step = step and "closing"
-                    os.close(fd)
-                self.shared.replaced(name, base)
-                self.shared.must[name].append(data(size, tag))
-        except OSError as error:
-            if base is not None:
-                self.shared.replaced(name, base)
-            if not rig.dead and error.errno not in (errno.EIO, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENOTCONN,
-                                                    errno.ECONNABORTED, errno.ESTALE, errno.ENOENT, errno.EAGAIN):
-                raise
-            if error.errno in DEAD:
-                until(lambda: rig.dead, "the end")
+        if name not in self.shared.torn:
+            self.shared.edit(self.rig, name, data(size, tag))
 
     # ---- the end ----
 
@@ -341,8 +287,7 @@ class Round:
             seen, _ = self.look()
             self.model.recovered(seen)
             status = rig.unmount()
-        seen = rig.on_server()
-        theirs = {n: seen.pop(n) for n in list(seen) if SHARED.match(n)}
+        seen, theirs = split(rig.on_server())
         self.model.drained(seen, set())
         if status == 0:
             faults_left = rig.leftovers()

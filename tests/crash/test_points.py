@@ -25,6 +25,7 @@ import traceback
 from model import DIED, Model, data
 from rig import Rig
 from scenarios import SCENARIOS
+from shared import Shared, split
 from world import SLOW, until
 
 BY_NAME = {s.name: s for s in SCENARIOS}
@@ -40,8 +41,8 @@ def prepare(rig, model, scenario):
         model.history[name] = {data(size, tag)}
 
 
-def act(rig, op):
-    """What is no operation on files. False: the process has died."""
+def act(rig, shared, op):
+    """What is no operation on files of the model. False: the process has died."""
     kind, *rest = op
     if kind == "settle":
         until(lambda: rig.dead or rig.state(rest[0]) == "clean", f"the upload of {rest[0]}", 60)
@@ -54,6 +55,12 @@ def act(rig, op):
         rig.server.fault(method=rest[0], path="/refissh*", cut=rest[1], times=rest[2])
     elif kind == "register":
         return rig.register(*rest)
+    elif kind == "ours":
+        shared.edit(rig, rest[0], data(*rest[1:]))
+    elif kind == "theirs":
+        shared.put_there(rig, rest[0], data(*rest[1:]))
+    elif kind == "parted":
+        until(lambda: rig.dead or list(rig.server.home.glob(f"{rest[0]}.conflict-*")), f"a conflict copy of {rest[0]}", 60)
     elif kind == "refuse":
         rig.server.fault(method=rest[0], path="/refissh*", status=503, times=rest[1])
     else:
@@ -61,7 +68,7 @@ def act(rig, op):
     return not rig.dead
 
 
-def script(rig, model, scenario, crash):
+def script(rig, model, shared, scenario, crash):
     """Until it ends, or the process does. True: it is mounted still."""
     if not rig.mount(crash):
         return False
@@ -74,22 +81,25 @@ def script(rig, model, scenario, crash):
             model.done(op, outcome, value)
             if outcome == DIED:
                 return False
-        elif not act(rig, op):
+        elif not act(rig, shared, op):
             return False
     return True
 
 
 def look(rig, model):
-    """In a mount after a crash: what is there, compared. Gives what is parked."""
-    seen = rig.in_mount()
+    """In a mount after a crash: what is there, compared. Gives what is parked, and the files that are a teammate's, too."""
+    seen, theirs = split(rig.in_mount())
     model.recovered(seen)
-    return {name for name, what in seen.items() if what and what[1] == "failed"}
+    return {name for name, what in (seen | theirs).items() if what and what[1] == "failed"}, theirs
 
 
-def drain(rig, model, parked, journaled):
+def drain(rig, model, shared, journaled):
     """`journaled`: the last registration was when the process was killed, told or not."""
+    parked, in_mount = look(rig, model)
     status = rig.unmount()
-    model.drained(rig.on_server(), parked)
+    seen, theirs = split(rig.on_server())
+    model.drained(seen, parked)
+    shared.check(theirs, in_mount)
     rig.check_images(journaled)
     if not parked:
         assert status == 0, f"it ended with {status}"
@@ -100,11 +110,11 @@ def drain(rig, model, parked, journaled):
 def run(scenario, crashes):
     """One run; `crashes`: for the first mounts, one after the other. How many of them took place."""
     rig = Rig(scenario.server, scenario.options)
-    model = Model()
+    model, shared = Model(), Shared()
     killed = 0
     try:
         prepare(rig, model, scenario)
-        mounted = script(rig, model, scenario, crashes[0])
+        mounted = script(rig, model, shared, scenario, crashes[0])
         if mounted:
             rig.server.control("/release")
             for world in model.worlds:
@@ -126,7 +136,7 @@ def run(scenario, crashes):
         rig.server.control("/reset")
         rig.server.control("/release")
         rig.mount()
-        drain(rig, model, look(rig, model), any(crash and crash.startswith("command.") for crash in crashes))
+        drain(rig, model, shared, any(crash and crash.startswith("command.") for crash in crashes))
         return killed
     except (AssertionError, OSError) as error:
         raise AssertionError(f"{scenario.name} {' '.join(map(str, crashes))}: {error}\n{rig.text()}") from error
@@ -138,12 +148,12 @@ def run(scenario, crashes):
 def passes(scenario, before=()):
     """All (point:pass) of the mount after the crashes `before`, or of the script."""
     rig = Rig(scenario.server, scenario.options)
-    model = Model()
+    model, shared = Model(), Shared()
     list_file = rig.path / "list"
     try:
         prepare(rig, model, scenario)
         if before:
-            if script(rig, model, scenario, before[0]):
+            if script(rig, model, shared, scenario, before[0]):
                 rig.server.control("/release")
                 rig.unmount()
             rig.detach()
@@ -151,7 +161,7 @@ def passes(scenario, before=()):
             rig.server.control("/release")
             rig.mount(f"list:{list_file}")
         else:
-            assert script(rig, model, scenario, f"list:{list_file}")
+            assert script(rig, model, shared, scenario, f"list:{list_file}")
             rig.server.control("/release")
         rig.unmount()
         return [line.replace(" ", ":") for line in list_file.read_text().splitlines()]
