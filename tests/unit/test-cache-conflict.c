@@ -97,10 +97,12 @@ static void test_both_survive(Fixture *f, const void *data)
 {
 	g_autoptr(GError) error = NULL;
 	put_and_restart(f, "shared", "theirs, old");
+	CacheFile *open = open_file(f, find(f, "shared"), O_RDONLY);
 	CacheId id = collide(f, "shared", "ours", "theirs, new and longer");
 	/* Whoever waits for it learns that it is not there under its name. */
-	if (!sync_fsync(f->cache, id, &error))
-		g_assert_error(error, CACHE_ERROR, ESTALE);
+	g_assert_false(sync_fsync(f->cache, id, &error));
+	g_assert_error(error, CACHE_ERROR, ESTALE);
+	cache_file_release(open);
 	drain(f);
 	assert_both(f, "shared", "ours", "theirs, new and longer");
 	/* Ours is the node it was, with what it was asked to be told. */
