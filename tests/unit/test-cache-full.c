@@ -345,8 +345,12 @@ static void note_failure(const GError *error, void *data)
 static void test_kept_in_vain(Fixture *f, bool discarded)
 {
 	g_autoptr(GError) error = NULL;
-	control(f, "/fault?operation=getResourceInformation&status=503&times=1", "");
-	CacheId id = make(f, "f", "content");
+	CacheAttr attr;
+	CacheFile *file = sync_create(f->cache, f->home, "f", &attr, &error);
+	put(file, 0, "content");
+	control(f, "/fault?operation=getResourceInformation&status=503&times=1000", "");
+	close_file(file);
+	CacheId id = attr.id;
 	await_error(f, id);
 	g_atomic_int_set(&full, 1);
 	if (discarded) {
@@ -358,6 +362,7 @@ static void test_kept_in_vain(Fixture *f, bool discarded)
 		g_assert_error(error, CACHE_ERROR, ENOSPC);
 	}
 	g_atomic_int_set(&full, 0);
+	control(f, "/reset", "");
 	drain(f);
 	assert_there(f, "f", "content");
 }

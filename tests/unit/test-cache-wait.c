@@ -65,12 +65,13 @@ static void test_folder_of_a_renamed_file(Fixture *f, const void *data)
 	put(file, 0, "content");
 	close_file(file);
 	drain(f);
-	control(f, "/fault?operation=getResourceInformation&status=503&times=1", "");
+	control(f, "/fault?operation=getResourceInformation&status=503&times=1000", "");
 	g_assert_true(sync_rename(f->cache, folder.id, "f", folder.id, "g", &error));
 	await_error(f, attr.id);
 	g_assert_false(sync_rename(f->cache, f->home, "d", f->home, "e", &error));
-	drain(f);
 	g_assert_error(error, CACHE_ERROR, EXDEV);
+	control(f, "/reset", "");
+	drain(f);
 	assert_there(f, "d/g", "content");
 	assert_gone(f, "d/f");
 }
