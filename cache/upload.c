@@ -22,11 +22,11 @@ static void moved(void *data)
 	g_mutex_unlock(&job->cache->lock);
 }
 
-/* While the queue waits as a whole each try gets as far. */
+/* While the queue waits as a whole, or this file for what is in its place, each try gets as far. */
 static void answered(CacheJob *job)
 {
 	g_mutex_lock(&job->cache->lock);
-	if (!job->cache->pause.code)
+	if (!job->cache->pause.code && !job->node->awaits)
 		cache_publish_moved_locked(job->cache, job->node);
 	g_mutex_unlock(&job->cache->lock);
 }

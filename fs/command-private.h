@@ -71,6 +71,10 @@ void fs_command_note(Command *command, const char *message);
 void fs_command_finish(Command *command, const GError *error);
 void fs_command_fail(Command *command, int code, const char *message);
 bool fs_command_is_waited_for(Command *command);
+/* The same, or one of those behind it for the same image; the lock is held. */
+bool fs_command_is_image_waited_for_locked(const Command *command);
+/* Those behind it for the same image that somebody waits for end with `error`. */
+void fs_command_fail_behind(Command *command, const GError *error);
 
 /* --- fs/command-run.c --- */
 

@@ -47,6 +47,9 @@ static void postpone(Command *command, const GError *error)
 	guint rest = CLAMP(command->rest * 2, PAUSE_MIN_S, PAUSE_MAX_S);
 	command->rest = rest;
 	g_mutex_lock(&commands->lock);
+	/* Who came meanwhile found nothing that paused. */
+	if (fs_command_is_image_waited_for_locked(command))
+		rest = 0;
 	command->step = STEP_PAUSING;
 	command->due = g_get_monotonic_time() + rest * G_USEC_PER_SEC;
 	fs_command_log_message(command->record, error->message);
@@ -55,13 +58,16 @@ static void postpone(Command *command, const GError *error)
 	fs_loop_after(mount->loop, rest * 1000, fs_command_on_due, commands);
 }
 
-/* It could not be done. What nobody waits for any more is not given up for that. */
+/* It could not be done. What nobody waits for any more is not given up for that; who waits behind
+ * it is told, as if he had been the first. */
 static void give_up(Command *command, const GError *error)
 {
-	if (may_pass(error) && !fs_command_is_waited_for(command))
-		postpone(command, error);
-	else
+	if (!may_pass(error) || fs_command_is_waited_for(command)) {
 		fs_command_finish(command, error);
+		return;
+	}
+	fs_command_fail_behind(command, error);
+	postpone(command, error);
 }
 
 void fs_command_on_due(void *data)
@@ -319,7 +325,9 @@ static void wait_for_writer(Command *command)
 	CacheId source = command->memo.source;
 	gint64 now = g_get_monotonic_time();
 
-	if (command->deadline == 0)
+	/* One timer, however often it is looked at meanwhile. */
+	bool begins = command->deadline == 0;
+	if (begins)
 		command->deadline = now + mount->options.register_timeout * G_USEC_PER_SEC;
 	if (now >= command->deadline) {
 		fs_command_fail(command, EBUSY,
@@ -335,7 +343,8 @@ static void wait_for_writer(Command *command)
 	g_mutex_unlock(&commands->lock);
 	/* From here on the command is the loop's. */
 	fs_status_changed(mount);
-	fs_loop_after(mount->loop, left, fs_command_on_due, commands);
+	if (begins)
+		fs_loop_after(mount->loop, left, fs_command_on_due, commands);
 	/* Closed in between? */
 	if (!cache_is_written(cache, source))
 		fs_commands_closed(commands);

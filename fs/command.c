@@ -234,17 +234,50 @@ static Command *next_locked(FsCommands *commands, const Command *ended)
 	return NULL;
 }
 
+static bool is_waited_for_locked(const Command *command)
+{
+	for (GSList *link = command->waiters; link != NULL; link = link->next) {
+		const FsCommandWaiter *waiter = link->data;
+		if (waiter->waits(waiter->data))
+			return true;
+	}
+	return false;
+}
+
 bool fs_command_is_waited_for(Command *command)
 {
-	bool waits = false;
-
 	g_mutex_lock(&command->commands->lock);
-	for (GSList *link = command->waiters; link != NULL && !waits; link = link->next) {
-		const FsCommandWaiter *waiter = link->data;
-		waits = waiter->waits(waiter->data);
-	}
+	bool waits = is_waited_for_locked(command);
 	g_mutex_unlock(&command->commands->lock);
 	return waits;
+}
+
+bool fs_command_is_image_waited_for_locked(const Command *command)
+{
+	for (GList *link = command->commands->pending.head; link != NULL; link = link->next) {
+		if (same_image(link->data, command->storage, command->memo.name) &&
+		    is_waited_for_locked(link->data))
+			return true;
+	}
+	return false;
+}
+
+void fs_command_fail_behind(Command *command, const GError *error)
+{
+	FsCommands *commands = command->commands;
+	g_autoptr(GPtrArray) behind = g_ptr_array_new();
+
+	g_mutex_lock(&commands->lock);
+	for (GList *link = commands->pending.head; link != NULL; link = link->next) {
+		Command *other = link->data;
+		if (other->step == STEP_WAITING && is_waited_for_locked(other) &&
+		    same_image(other, command->storage, command->memo.name))
+			g_ptr_array_add(behind, other);
+	}
+	g_mutex_unlock(&commands->lock);
+	/* They are this one's to start, which has not ended. */
+	for (guint i = 0; i < behind->len; i++)
+		fs_command_finish(behind->pdata[i], error);
 }
 
 /* After the session's end nobody can be told of a failure; the next mount's log will have it. */

@@ -15,7 +15,8 @@
  * Commands are journaled, in the cache of their storage, until they have ended: what the death of
  * the daemon or an impatient end cut off goes on at the next mount (fs_commands_resume). One that
  * nobody waits for any more does not fail because the platform cannot be reached or the credentials
- * do not work: it pauses. What was sent already is asked for first; only if the platform does not
+ * do not work: it pauses; who waits behind it for the same image is told, as if it were not there.
+ * What was sent already is asked for first; only if the platform does not
  * tell an outcome in all that time it is sent again.
  *
  * Threads: any; callbacks on any.

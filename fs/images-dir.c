@@ -29,6 +29,7 @@ typedef void (*ListingFunc)(Listing *listing, const GError *error, void *data);
 typedef struct {
 	ListingFunc func;
 	void *data;
+	bool late; /* came when the question under way was outdated */
 } Waiter;
 
 struct FsImageList {
@@ -122,14 +123,33 @@ void fs_image_list_forget(FsImageList *list)
 	g_mutex_unlock(&list->lock);
 }
 
+/* Those whom this answer serves, in the order in which they came; the others stay. */
+static GSList *take_waiters_locked(FsImageList *list, const GError *error)
+{
+	GSList *served = NULL, *left = NULL;
+
+	for (GSList *link = list->waiters, *next; link != NULL; link = next) {
+		Waiter *waiter = link->data;
+		GSList **to = waiter->late && error == NULL ? &left : &served;
+		next = link->next;
+		waiter->late = false;
+		link->next = *to;
+		*to = link;
+	}
+	list->waiters = g_slist_reverse(left);
+	return served;
+}
+
 static void on_list(const FsImage *images, guint count, const GError *error, void *data)
 {
-	FsImageList *list = data;
+	const FsStorage *storage = data;
+	FsImageList *list = storage->image_list;
 	Listing *listing = error == NULL ? listing_new(images, count) : NULL;
 
 	g_mutex_lock(&list->lock);
-	GSList *waiters = g_slist_reverse(g_steal_pointer(&list->waiters));
-	list->asking = false;
+	GSList *waiters = take_waiters_locked(list, error);
+	bool again = list->waiters != NULL;
+	list->asking = again;
 	if (listing != NULL && !list->outdated) {
 		listing_unref(list->listing);
 		list->listing = listing_ref(listing);
@@ -143,11 +163,13 @@ static void on_list(const FsImage *images, guint count, const GError *error, voi
 	}
 	g_slist_free_full(waiters, g_free);
 	listing_unref(listing);
+	if (again)
+		storage->images->list(storage->images->images, on_list, data);
 }
 
 /* `func` gets a listing that is its own only for the call. `known`: what was said lately will do.
  */
-static void get_listing(const FsStorage *storage, bool known, ListingFunc func, void *data)
+static void get_listing(FsStorage *storage, bool known, ListingFunc func, void *data)
 {
 	FsImageList *list = storage->image_list;
 	Listing *listing = NULL;
@@ -158,7 +180,7 @@ static void get_listing(const FsStorage *storage, bool known, ListingFunc func, 
 		listing = listing_ref(list->listing);
 	} else {
 		Waiter *waiter = g_new(Waiter, 1);
-		*waiter = (Waiter){func, data};
+		*waiter = (Waiter){func, data, list->outdated};
 		list->waiters = g_slist_prepend(list->waiters, waiter);
 		ask = !list->asking;
 		list->asking = true;
@@ -167,7 +189,7 @@ static void get_listing(const FsStorage *storage, bool known, ListingFunc func, 
 	if (listing != NULL)
 		func(listing, NULL, data);
 	else if (ask)
-		storage->images->list(storage->images->images, on_list, list);
+		storage->images->list(storage->images->images, on_list, storage);
 	listing_unref(listing);
 }
 
@@ -311,7 +333,7 @@ static void on_lookup(Listing *listing, const GError *error, void *data)
 
 static void images_lookup(const FsVirtual *node, const char *name, FsReply *reply)
 {
-	const FsStorage *storage = node->folder.storage;
+	FsStorage *storage = node->folder.storage;
 
 	if (!fs_reply_wait(reply))
 		return;
@@ -344,7 +366,7 @@ static void on_open(Listing *listing, const GError *error, void *data)
 /* Here and not when it is read: opendir() can tell why it fails. */
 static void images_opendir(const FsVirtual *node, FsReply *reply, struct fuse_file_info *fi)
 {
-	const FsStorage *storage = node->folder.storage;
+	FsStorage *storage = node->folder.storage;
 
 	if (!fs_reply_wait(reply))
 		return;

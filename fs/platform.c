@@ -586,14 +586,14 @@ static bool settle_login(FsPlatform *platform, char **ret_note, GError **error)
 {
 	Login *login = &platform->login;
 	gint64 wait = platform->journal_known ? VERDICT_KNOWN_US : VERDICT_US;
-	bool over = wait_login(platform, g_get_monotonic_time() + wait);
 
-	if (over && !judge(platform, login, error))
-		return false;
+	wait_login(platform, g_get_monotonic_time() + wait);
 	g_mutex_lock(&login->lock);
-	over = login->over;
+	bool over = login->over;
 	login->late = !over;
 	g_mutex_unlock(&login->lock);
+	if (over && !judge(platform, login, error))
+		return false;
 	*ret_note = NULL;
 	if (!over)
 		*ret_note =

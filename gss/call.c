@@ -55,7 +55,6 @@ void gss_call_complete(GssCall *call, const GError *error)
 	if (call->handler != 0)
 		g_signal_handler_disconnect(call->cancellable, call->handler);
 	g_queue_unlink(&call->client->calls, &call->link);
-	gss_session_note_reach(call->client, error);
 	call->class->complete(call, error);
 	call_unref(call);
 }

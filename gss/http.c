@@ -116,14 +116,20 @@ static void activate(GssTransfer *transfer)
 	g_mutex_unlock(&http->lock);
 }
 
+/* The first that waits in the lane. */
+static bool may_begin(const GssHttpLane *lane)
+{
+	const GList *link = lane->waiting.head;
+	return link != NULL &&
+	       (lane->active < lane->limit || ((const GssTransfer *)link->data)->request.urgent);
+}
+
 static void fill_lanes(GssHttp *http)
 {
 	for (guint i = 0; i < GSS_LANES; i++) {
 		GssHttpLane *lane = &http->lanes[i];
-		while (!g_queue_is_empty(&lane->waiting)) {
+		while (may_begin(lane)) {
 			GssTransfer *first = lane->waiting.head->data;
-			if (lane->active >= lane->limit && !first->request.urgent)
-				break;
 			g_queue_unlink(&lane->waiting, &first->link);
 			activate(first);
 		}
@@ -203,8 +209,7 @@ static bool idle(GssHttp *http, bool *ret_stopping)
 	*ret_stopping = http->stopping;
 	g_mutex_unlock(&http->lock);
 	for (guint i = 0; empty && i < GSS_LANES; i++)
-		empty = g_queue_is_empty(&http->lanes[i].waiting) ||
-		        http->lanes[i].active >= http->lanes[i].limit;
+		empty = !may_begin(&http->lanes[i]);
 	return empty;
 }
 
@@ -260,8 +265,9 @@ GssHttp *gss_http_new(const GssClientOptions *options, GError **error)
 	http->lanes[GSS_LANE_UPLOAD].limit = uploads;
 	http->lanes[GSS_LANE_DOWNLOAD].limit = downloads;
 	http->lanes[GSS_LANE_LONG].limit = LONG_CONNECTIONS;
+	http->lanes[GSS_LANE_IMAGES].limit = LONG_CONNECTIONS;
 	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS,
-	                  (long)(small + uploads + downloads + LONG_CONNECTIONS));
+	                  (long)(small + uploads + downloads + 2 * LONG_CONNECTIONS));
 	curl_multi_setopt(multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
 	g_autoptr(GError) problem = NULL;
 	http->thread = g_thread_try_new("gss-net", engine, http, &problem);

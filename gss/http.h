@@ -39,6 +39,7 @@ typedef enum {
 	GSS_LANE_UPLOAD,   /* of large bodies; small ones are small requests */
 	GSS_LANE_DOWNLOAD, /* contents, of any size */
 	GSS_LANE_LONG,     /* small requests that the service works on for long */
+	GSS_LANE_IMAGES,   /* registrations, on which it works for minutes */
 	GSS_LANES,
 } GssLane;
 
@@ -73,6 +74,7 @@ typedef struct {
 	bool urgent;               /* passes the queue of its lane */
 	bool modifying;            /* changes something: see above */
 	bool patient;              /* a question whose answer may take long to begin */
+	const gint64 *until;       /* monotonic us, 0: none; then it is over; stays; or NULL */
 	GCancellable *cancellable; /* once cancelled no callback but `done` is called */
 
 	bool has_body;

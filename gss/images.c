@@ -226,7 +226,7 @@ static void send_verb(Verb *verb)
 		.endpoint = verb->images->endpoint,
 		.operation = verb->operation,
 		.subject = verb->name,
-		.lane = verb->modifying ? GSS_LANE_LONG : GSS_LANE_SMALL,
+		.lane = verb->modifying ? GSS_LANE_IMAGES : GSS_LANE_SMALL,
 		.modifying = verb->modifying,
 		.once = verb->modifying,
 		.item = on_item,

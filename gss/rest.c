@@ -285,6 +285,7 @@ static void send_request(Rest *rest)
 			.large = spec->large,
 			.modifying = spec->modifying,
 			.patient = spec->patient,
+			.until = spec->until,
 			.cancellable = rest->call->cancellable,
 			.has_body = spec->has_body,
 			.length = spec->length,

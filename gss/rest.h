@@ -18,8 +18,9 @@ typedef struct {
 	const char *method;    /* instead of the described one; NULL: as described */
 	const char *query;     /* added to the URL; static, may be NULL */
 	GssLane lane;
-	bool large, modifying, patient; /* as in GssRequest */
-	const char *const *headers;     /* "Key: value", further ones; copied; may be NULL */
+	bool large, modifying, patient; /* as in GssRequest, and the next */
+	const gint64 *until;
+	const char *const *headers; /* "Key: value", further ones; copied; may be NULL */
 	bool has_body;
 	guint64 length;
 	gssize (*read)(void *buffer, gsize size, guint64 offset, void *data, GError **error);

@@ -205,11 +205,22 @@ static void on_validated(bool valid, const GError *error, void *data)
 	}
 }
 
+/* Storages and the Images service are not the platform: what they say is no news of it, and the
+ * other way round. */
+static void note_reach(const Rpc *rpc, const GssExchangeResult *result)
+{
+	GssClient *client = rpc->call->client;
+	const char *endpoint = rpc->spec.endpoint;
+	if (endpoint == client->gss_endpoint || endpoint == client->auth_endpoint)
+		gss_session_note_reach(client, result->error);
+}
+
 static void on_done(const GssExchangeResult *result, void *data)
 {
 	Rpc *rpc = data;
 	GssSession *session = rpc->call->client->session;
 	rpc->exchange = NULL;
+	note_reach(rpc, result);
 	if (result->fault == NULL && result->denied == 0) {
 		finish(rpc, result->error != NULL ? g_error_copy(result->error) : NULL);
 		return;

@@ -154,9 +154,10 @@ static void note_login(GssSession *session, const GError *error)
 	status->valid_until = error == NULL && !session->given
 	                              ? g_get_real_time() / G_USEC_PER_SEC + TOKEN_LIFE_S
 	                              : 0;
+	/* Also where the state is the same, but was not shown: see gss_client_session(). */
+	bool changed = before != status->state || (error == NULL && client->unreachable);
 	if (error == NULL)
 		client->unreachable = false;
-	bool changed = before != status->state;
 	g_mutex_unlock(&client->status_lock);
 	if (changed)
 		tell(client);

@@ -39,7 +39,7 @@ GssWait *gss_session_validate(GssSession *session, guint generation, gint64 sinc
 /* Forgets the token and what was found wrong with those before it: the next login reads the
  * credentials. */
 void gss_session_reset(GssSession *session);
-/* A call has ended so: is the platform there? */
+/* The platform has answered, NULL, or has not: is it there? */
 void gss_session_note_reach(GssClient *client, const GError *error);
 /* Who the token is of, as the service said. */
 void gss_session_note_identity(GssClient *client, const GssIdentity *identity);

@@ -21,11 +21,15 @@
  * to this as any question, longer ones once more as a download. */
 #define COUNT_MAX (8 * 1024 * 1024)
 
+/* How long a HEAD is waited for once the GET beside it has told all: some servers never answer. */
+#define HEAD_PATIENCE G_USEC_PER_SEC
+
 /* The HEAD beside a GET: a call of its own. */
 typedef struct {
 	GssCall call;
 	GssResource *resource;
 	gint64 length;
+	gint64 until;      /* monotonic us; 0: not known yet */
 	struct Stat *stat; /* NULL: it does not wait any more */
 } Head;
 
@@ -84,6 +88,9 @@ static void prove(Stat *stat, gint64 size)
 {
 	stat->version.size = size;
 	stat->proven = true;
+	/* It was sent with the GET, and is for the next time. */
+	if (stat->head != NULL)
+		stat->head->until = g_get_monotonic_time() + HEAD_PATIENCE;
 	settle(stat);
 }
 
@@ -235,6 +242,7 @@ static void head_run(GssCall *call)
 	gss_rest_start(call, &(GssRestSpec){
 				     .verb = GSS_VERB_META,
 				     .resource = head->resource,
+				     .until = &head->until,
 				     .done = on_head,
 				     .data = head,
 			     });

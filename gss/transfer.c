@@ -460,7 +460,13 @@ static bool is_question(const GssTransfer *transfer)
 	return request->lane == GSS_LANE_SMALL && !request->modifying && !request->patient;
 }
 
-gint64 gss_transfer_deadline(GssTransfer *transfer)
+static bool is_unwanted(const GssTransfer *transfer)
+{
+	const gint64 *until = transfer->request.until;
+	return until != NULL && *until != 0 && g_get_monotonic_time() >= *until;
+}
+
+static gint64 deadline(GssTransfer *transfer)
 {
 	const GssHttp *http = transfer->http;
 	Phase now = phase(transfer);
@@ -486,6 +492,13 @@ gint64 gss_transfer_deadline(GssTransfer *transfer)
 	return MIN(end, transfer->moved_at + http->stall_timeout);
 }
 
+gint64 gss_transfer_deadline(GssTransfer *transfer)
+{
+	const gint64 *until = transfer->request.until;
+	gint64 end = deadline(transfer);
+	return until != NULL && *until != 0 ? MIN(end, *until) : end;
+}
+
 static bool sent_whole(const GssTransfer *transfer)
 {
 	const GssRequest *request = &transfer->request;
@@ -508,6 +521,8 @@ GError *gss_transfer_late(GssTransfer *transfer)
 	bool unknown = transfer->request.modifying && sent_whole(transfer);
 	if (is_answered(transfer))
 		return NULL;
+	if (is_unwanted(transfer))
+		return g_error_new(GSS_ERROR, ETIMEDOUT, "%s: its answer is not waited for", host);
 	transfer->answer.early = is_early(transfer);
 	switch (phase(transfer)) {
 	case CONNECTING:

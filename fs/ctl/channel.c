@@ -123,6 +123,11 @@ bool ctl_channel_write(const char *file, const char *line, GError **error)
 	int code = put < 0 ? errno : (gsize)put == length ? 0 : EIO;
 	if (close(fd) != 0 && code == 0)
 		code = errno;
+	/* That is no answer: a registration, which is journaled, does not end with it. */
+	if (put < 0 && (code == ENOTCONN || code == ECONNABORTED))
+		return ctl_fail(error, code,
+		                "the mount ended before it answered; what was begun goes on behind "
+		                "it, or with the next mount, whose .register tells the outcome");
 	return code == 0 || ctl_fail(error, code, "%s", g_strerror(code));
 }
 

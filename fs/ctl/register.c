@@ -278,18 +278,28 @@ static void add_row(CtlProgress *progress, const Target *target, CtlStatus *cons
 	}
 }
 
-static void draw(CtlProgress *progress, const GPtrArray *targets, const GPtrArray *channels)
+/* A mount that ended leaves the channels: poll() would tell of nothing else. */
+static CtlStatus *read_status(GPtrArray *channels, const CtlMount *mount)
+{
+	for (guint i = 0; i < channels->len; i++) {
+		if (ctl_channel_mount(channels->pdata[i]) != mount)
+			continue;
+		CtlStatus *status = ctl_channel_read(channels->pdata[i], NULL);
+		if (status == NULL && ctl_interrupted() == 0)
+			g_ptr_array_remove_index(channels, i);
+		return status;
+	}
+	return NULL;
+}
+
+static void draw(CtlProgress *progress, const GPtrArray *targets, GPtrArray *channels)
 {
 	if (!ctl_progress_visible(progress))
 		return;
 	ctl_progress_begin(progress);
 	for (guint i = 0; i < targets->len; i++) {
 		const Target *target = targets->pdata[i];
-		g_autoptr(CtlStatus) status = NULL;
-		for (guint j = 0; status == NULL && j < channels->len; j++) {
-			if (ctl_channel_mount(channels->pdata[j]) == target->storage->mount)
-				status = ctl_channel_read(channels->pdata[j], NULL);
-		}
+		g_autoptr(CtlStatus) status = read_status(channels, target->storage->mount);
 		add_row(progress, target, status);
 	}
 	ctl_progress_draw(progress);
@@ -398,7 +408,7 @@ static void start(const GPtrArray *targets, int wake)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static int run_targets(const GPtrArray *targets, const GPtrArray *channels, bool as_json)
+static int run_targets(const GPtrArray *targets, GPtrArray *channels, bool as_json)
 {
 	g_autoptr(CtlProgress) progress = ctl_progress_new();
 	int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

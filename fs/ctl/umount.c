@@ -118,7 +118,10 @@ static int umount_run(const char *name, char **words)
 			        place->path);
 		return status;
 	}
-	return unmount(place->mount->path, &error) ? CTL_OK : ctl_complain(error);
+	if (unmount(place->mount->path, &error))
+		return CTL_OK;
+	status = ctl_complain(error);
+	return ctl_interrupted() != 0 ? CTL_SIGNAL + ctl_interrupted() : status;
 }
 
 const CtlVerb ctl_verb_umount = {

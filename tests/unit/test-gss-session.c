@@ -425,6 +425,115 @@ static void test_given_token(void)
 	peer_free(peer);
 }
 
+static gint changes;
+
+static void on_session_changed(void *data)
+{
+	g_atomic_int_inc(&changes);
+}
+
+static void on_logged_in(const GssIdentity *identity, const GError *error, void *data)
+{
+	count(data, error);
+}
+
+static bool load_password(GssCredentials *ret, void *data, GError **error)
+{
+	ret->username = g_strdup("user");
+	ret->project = g_strdup("p");
+	ret->password = g_strdup("pass");
+	return true;
+}
+
+/* A login that ends an outage is told, whatever came of the logins before it. */
+static void test_back_again(void)
+{
+	GssSessionStatus status;
+	g_autoptr(GError) error = NULL;
+	GssResource *resource;
+	Many many = {0};
+	Peer *gone = peer_new(hang);
+	g_autofree char *gss = g_strdup_printf("http://127.0.0.1:%d/service?wsdl", gone->port);
+	peer_free(gone);
+	Peer *peer = peer_new(hang);
+	g_autofree char *auth = g_strdup_printf("http://127.0.0.1:%d/service?wsdl", peer->port);
+	peer->soap = fault_with_token;
+	GssClient *client =
+		gss_client_new(&(GssClientOptions){.auth_url = auth,
+	                                           .gss_url = gss,
+	                                           .session_changed = on_session_changed,
+	                                           .load_credentials = load_password},
+	                       NULL);
+	g_assert_false(sync_resolve(client, "x://file", &resource, &error));
+	g_assert_error(error, GSS_ERROR, EHOSTUNREACH);
+	gss_client_session(client, &status);
+	g_assert_cmpint(status.state, ==, GSS_SESSION_OFFLINE);
+	gss_session_status_clear(&status);
+	gint before = g_atomic_int_get(&changes);
+	gss_client_login_again(client, NULL, on_logged_in, &many);
+	wait_for(&many, 1);
+	gss_client_session(client, &status);
+	g_assert_cmpint(status.state, ==, GSS_SESSION_OK);
+	gss_session_status_clear(&status);
+	g_assert_cmpint(g_atomic_int_get(&changes), >, before);
+	gss_client_free(client);
+	peer_free(peer);
+}
+
+static gint token_is_dead, asked_login;
+
+static bool hang_in_resolving(Peer *peer, PeerRequest *request, int fd)
+{
+	if (!peer_read_body(request, fd, G_MAXSIZE))
+		return false;
+	if (strstr(request->body->str, "getProject") != NULL && !g_atomic_int_get(&token_is_dead))
+		return peer_answer(request, fd, "200 OK", "",
+		                   "<Envelope><Body><getProjectResponse><return>p</return>"
+		                   "</getProjectResponse></Body></Envelope>");
+	if (strstr(request->body->str, "getResourceInformation") != NULL) {
+		peer_wait_closed(fd);
+		return false;
+	}
+	if (strstr(request->body->str, "getSessionToken") != NULL)
+		g_atomic_int_inc(&asked_login);
+	return fault_with_token(peer, request, fd);
+}
+
+static bool load_both(GssCredentials *ret, void *data, GError **error)
+{
+	ret->token = g_strdup("given-token");
+	return load_password(ret, data, error);
+}
+
+/* A login passes a lane that is full, also with its second question. */
+static void test_login_passes(void)
+{
+	Many many = {0}, resolved = {0};
+	Peer *peer = peer_new(hang);
+	g_autofree char *url = g_strdup_printf("http://127.0.0.1:%d/service?wsdl", peer->port);
+	peer->soap = hang_in_resolving;
+	GssClient *client = gss_client_new(&(GssClientOptions){.auth_url = url,
+	                                                       .gss_url = url,
+	                                                       .project = "p",
+	                                                       .small_connections = 1,
+	                                                       .load_credentials = load_both},
+	                                   NULL);
+	gss_storage_resolve(client, "x://file", NULL, on_resolved, &resolved);
+	gint64 until = g_get_monotonic_time() + 500 * G_TIME_SPAN_MILLISECOND;
+	while (g_get_monotonic_time() < until)
+		g_usleep(10000);
+	g_atomic_int_set(&token_is_dead, 1);
+	gss_client_login_again(client, NULL, on_logged_in, &many);
+	until = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+	while (g_atomic_int_get(&asked_login) == 0 && g_get_monotonic_time() < until)
+		g_usleep(10000);
+	g_assert_cmpint(g_atomic_int_get(&asked_login), ==, 1);
+	gss_client_free(client);
+	wait_for(&resolved, 1);
+	wait_for(&many, 1);
+	peer_free(peer);
+}
+
 static bool register_with_token(Peer *peer, PeerRequest *request, int fd)
 {
 	if (strcmp(request->method, "GET") == 0)
@@ -609,6 +718,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/gss/session/refused-password", test_refused_password);
 	g_test_add_func("/gss/session/refused-again", test_refused_again);
 	g_test_add_func("/gss/session/given-token", test_given_token);
+	g_test_add_func("/gss/session/back-again", test_back_again);
+	g_test_add_func("/gss/session/login-passes", test_login_passes);
 	g_test_add_func("/gss/session/answer-secrets", test_answer_secrets);
 	g_test_add_func("/gss/session/query-for-name", test_query_for_name);
 	g_test_add_func("/gss/session/images-free", test_images_free);
