@@ -273,6 +273,7 @@ static CacheJob *start_locked(Cache *cache, CacheNode *node, GSList **ret_failed
 	}
 	node->job = job;
 	node->blocked = false;
+	job->again = node->awaits != NULL;
 	cache_queue_await_locked(cache, node, NULL);
 	/* What came before its turn was its progress, too. */
 	node->progress_at = MAX(node->progress_at, cache->moved_at);

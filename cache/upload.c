@@ -14,21 +14,24 @@ static void run_step(void *data)
 	job->step(job);
 }
 
+/* While a file waits for what is in its place each try gets as far. */
 static void moved(void *data)
 {
 	CacheJob *job = data;
 	g_mutex_lock(&job->cache->lock);
-	cache_publish_moved_locked(job->cache, job->node);
+	if (!job->again)
+		cache_publish_moved_locked(job->cache, job->node);
 	g_mutex_unlock(&job->cache->lock);
 }
 
-/* While the queue waits as a whole, or this file for what is in its place, each try gets as far. */
+/* The same where the queue waits as a whole, as far as questions go. */
 static void answered(CacheJob *job)
 {
 	g_mutex_lock(&job->cache->lock);
-	if (!job->cache->pause.code && !job->node->awaits)
-		cache_publish_moved_locked(job->cache, job->node);
+	bool waits = job->cache->pause.code != 0;
 	g_mutex_unlock(&job->cache->lock);
+	if (!waits)
+		moved(job);
 }
 
 static void keep(CacheJob *job, GssResource *resource, const GssVersion *version,

@@ -16,6 +16,7 @@ struct CacheJob {
 	guint64 generation, size;
 	bool large;
 	bool probes; /* begun in a pause of the queue */
+	bool again;  /* the last try found its place taken, and nobody told that it is free */
 	GCancellable *cancellable;
 	gint aborted; /* atomic: the content is being changed, not another byte of it may be sent */
 	gint sent_all; /* atomic: the client has the whole body */

@@ -198,6 +198,28 @@ static void test_discarded_in_the_way(Fixture *f, const void *data)
 	assert_there(f, "f", "moved");
 }
 
+/* What had its name is being written, and leaves its place when that has ended: to find it there is
+ * no progress. */
+static void test_behind_a_writer(Fixture *f, const void *data)
+{
+	g_autoptr(GError) error = NULL;
+	CacheId id = make(f, "f", "old");
+	drain(f);
+	CacheFile *file = open_file(f, id, O_RDWR);
+	put(file, 0, "O");
+	move(f, "f", "g");
+	f->cache->patience = 6 * G_USEC_PER_SEC;
+	id = make(f, "f", "new");
+	gint64 began = g_get_monotonic_time();
+	g_assert_false(sync_fsync(f->cache, id, &error));
+	g_assert_error(error, CACHE_ERROR, ETIMEDOUT);
+	g_assert_cmpint(g_get_monotonic_time() - began, <, f->cache->patience * 3 / 2);
+	close_file(file);
+	drain(f);
+	assert_there(f, "f", "new");
+	assert_there(f, "g", "Old");
+}
+
 /* What was cut off while it was written, and is open again without being written, is not to be
  * sent: nobody waits for that. */
 static void test_cut_off_and_open(Fixture *f, const void *data)
@@ -285,6 +307,7 @@ int main(int argc, char **argv)
 	ADD("wait/moved-on-while-draining", test_moved_on_while_draining);
 	ADD("wait/discarded-in-the-way", test_discarded_in_the_way);
 	ADD("wait/replaced-while-sent", test_replaced_while_sent);
+	ADD("wait/behind-a-writer", test_behind_a_writer);
 	ADD("wait/cut-off-and-open", test_cut_off_and_open);
 	ADD("wait/nobody-takes-bodies", test_nobody_takes_bodies);
 	ADD("wait/hangs-in-a-pause", test_hangs_in_a_pause);
