@@ -242,7 +242,7 @@ def test_a_slow_lookup_delays_the_opening_of_no_other_file(home, platform):
     (platform.home / "d" / "changed").unlink()
     (platform.home / "d" / "changed").mkdir()
     (home / ".status").write_text("refresh\n")
-    platform.fault(method="HEAD", path="*/d/slow", hold="before")
+    platform.fault(path="*/d/slow", hold="before", times=2)  # HEAD, and the GET beside it
     waiting = threading.Thread(target=os.stat, args=[home / "d" / "slow"])
     waiting.start()
     platform.wait("held")
