@@ -244,12 +244,28 @@ static void assert_bytes(Fixture *f, const char *name, const char *expected, gsi
 	g_assert_cmpmem(bytes, got, expected, length);
 }
 
+/* What another process does with the cache in a folder, and how that ended. It is a program of its
+ * own: in a mere copy of this one what another thread had locked would be locked for ever. */
+#define DIE "--die"
+#define SECOND "--second"
+
+static int run_again(const char *what, const char *dir)
+{
+	g_autoptr(GError) error = NULL;
+	const char *const argv[] = {"/proc/self/exe", what, dir, NULL};
+	int status = -1;
+	g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, NULL, &status,
+	             &error);
+	g_assert_no_error(error);
+	return status;
+}
+
 /* The child changes files and dies; what it had acknowledged is what counts. */
-static void die_while_writing(Fixture *f)
+static void die_while_writing(const char *dir)
 {
 	CacheId home;
 	CacheAttr attr;
-	Cache *cache = cache_open(&(CacheOptions){.dir = f->dir,
+	Cache *cache = cache_open(&(CacheOptions){.dir = dir,
 	                                          .platform = "http://test",
 	                                          .project = "demo",
 	                                          .storage = "it4i_anselm",
@@ -274,12 +290,7 @@ static void test_killed(Fixture *f, const void *data)
 	g_autoptr(GError) error = NULL;
 	CacheAttr attr;
 	stop_cache(f);
-	pid_t pid = fork();
-	if (pid == 0)
-		die_while_writing(f);
-	int status;
-	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
-	g_assert_true(WIFSIGNALED(status));
+	g_assert_true(WIFSIGNALED(run_again(DIE, f->dir)));
 	start_cache(f);
 	g_assert_true(sync_drain(f->cache, &error));
 	assert_there(f, "closed", "acknowledged");
@@ -532,21 +543,21 @@ static void test_no_blob_is_left(Fixture *f, const void *data)
 	g_assert_cmpuint(blobs(f), ==, 1);
 }
 
-static void test_locked(Fixture *f, const void *data)
+/* Another process: 0 if it was told who has the cache. */
+static int open_second(const char *dir)
 {
 	g_autoptr(GError) error = NULL;
-	pid_t pid = fork();
-	if (pid == 0) {
-		Cache *second = cache_open(&(CacheOptions){.dir = f->dir,
-		                                           .platform = "http://test",
-		                                           .project = "demo",
-		                                           .storage = "it4i_anselm"},
-		                           &error);
-		_exit(second || error->code != EBUSY || !strstr(error->message, "/nowhere"));
-	}
-	int status;
-	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
-	g_assert_cmpint(status, ==, 0);
+	Cache *second = cache_open(&(CacheOptions){.dir = dir,
+	                                           .platform = "http://test",
+	                                           .project = "demo",
+	                                           .storage = "it4i_anselm"},
+	                           &error);
+	return second || error->code != EBUSY || !strstr(error->message, "/nowhere");
+}
+
+static void test_locked(Fixture *f, const void *data)
+{
+	g_assert_cmpint(run_again(SECOND, f->dir), ==, 0);
 }
 
 /* A removal of a name of which another is under way comes after it, whatever else is to go. */
@@ -577,6 +588,10 @@ static void test_removal_of_what_is_being_removed(Fixture *f, const void *data)
 
 int main(int argc, char **argv)
 {
+	if (argc == 3 && strcmp(argv[1], SECOND) == 0)
+		return open_second(argv[2]);
+	if (argc == 3 && strcmp(argv[1], DIE) == 0)
+		die_while_writing(argv[2]);
 	g_test_init(&argc, &argv, NULL);
 	g_log_set_always_fatal(G_LOG_FATAL_MASK); /* a warning is an outcome here, not a failure */
 	curl_global_init(CURL_GLOBAL_DEFAULT);
