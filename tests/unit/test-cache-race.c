@@ -312,7 +312,7 @@ static void test_truncate_in_flight(Fixture *f, const void *data)
 	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
 	int times = 0;
 	for (guint size = 0; size <= 1000; size += 1000) {
-		control(f, "/fault?method=POST&path=*/f&hold=during", "");
+		control(f, "/fault?method=POST&path=*/f&hold=before", "");
 		CacheId id = make(f, "f", big);
 		await_counter(f, "held", ++times);
 		g_assert_true(sync_truncate(f->cache, id, size, &error));
@@ -546,7 +546,7 @@ static void test_appended_for_ever(Fixture *f, const void *data)
 	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
 	CacheId id = make(f, "log", "");
 	drain(f);
-	control(f, "/fault?method=PUT&path=*/log&hold=during&times=100", "");
+	control(f, "/fault?method=PUT&path=*/log&hold=before&times=100", "");
 	guint64 end = 0;
 	CacheFile *file = open_file(f, id, O_WRONLY);
 	put(file, 0, big);
@@ -660,7 +660,7 @@ static void test_clone_of_holes(Fixture *f, const void *data)
 	const guint64 size = 3 * 1024 * 1024;
 	CacheId id = make(f, "f", "");
 	drain(f);
-	control(f, "/fault?method=PUT&path=*/f&hold=during", "");
+	control(f, "/fault?method=PUT&path=*/f&hold=before", "");
 	CacheFile *file = open_file(f, id, O_WRONLY);
 	put(file, 1000, "data");
 	g_assert_true(sync_truncate(f->cache, id, size, &error));
@@ -695,7 +695,7 @@ static void killed_while_an_older_is_sent(Fixture *f, bool replaced)
 	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
 	CacheId id = make(f, "f", "");
 	drain(f);
-	control(f, "/fault?method=PUT&path=*/f&hold=during", "");
+	control(f, "/fault?method=PUT&path=*/f&hold=before", "");
 	rewrite(f, id, big);
 	cache_publish(f->cache, id, ignore, NULL);
 	await_counter(f, "held", 1);
@@ -812,7 +812,7 @@ static void test_replaced_while_cloned(Fixture *f, const void *data)
 	g_autofree char *big = g_strnfill(24 * 1024 * 1024, 'x'); /* more than sockets hold */
 	CacheId id = make(f, "f", "");
 	drain(f);
-	control(f, "/fault?method=PUT&path=*/f&hold=during", "");
+	control(f, "/fault?method=PUT&path=*/f&hold=before", "");
 	rewrite(f, id, big);
 	copying = (Publishing){f, id};
 	GThread *thread = g_thread_new("publish", publish, &copying);

@@ -6,6 +6,8 @@
 #include <sqlite3.h>
 #include <string.h>
 
+#include "cache/private.h"
+
 static const char *server_path;
 
 void intercept_journal(gssize (*write)(int fd, const void *bytes, gsize length, off_t offset))
@@ -116,7 +118,10 @@ static void run_command(const char *const *argv)
 void kill_cache(Fixture *f, CacheFile *open)
 {
 	g_autofree char *kept = g_strconcat(f->dir, ".kept", NULL);
+	/* One moment: a blob and its record must not be of two. */
+	g_mutex_lock(&f->cache->lock);
 	run_command((const char *[]){"cp", "-a", f->dir, kept, NULL});
+	g_mutex_unlock(&f->cache->lock);
 	/* What the one that goes on to its end does must not be seen at GSS. */
 	control(f, "/fault?path=/refissh*&method=DELETE&status=503&times=100000", "");
 	control(f, "/fault?path=/refissh*&method=P*&status=503&times=100000", "");
