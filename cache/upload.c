@@ -14,24 +14,19 @@ static void run_step(void *data)
 	job->step(job);
 }
 
-/* While a file waits for what is in its place each try gets as far. */
-static void moved(void *data)
+/* While a file waits for what is in its place each try gets as far; and where the queue waits as a
+ * whole, as far as questions go. */
+static void advance(CacheJob *job, bool question)
 {
-	CacheJob *job = data;
 	g_mutex_lock(&job->cache->lock);
-	if (!job->again)
+	if (!job->again && !(question && job->cache->pause.code))
 		cache_publish_moved_locked(job->cache, job->node);
 	g_mutex_unlock(&job->cache->lock);
 }
 
-/* The same where the queue waits as a whole, as far as questions go. */
-static void answered(CacheJob *job)
+static void moved(void *data)
 {
-	g_mutex_lock(&job->cache->lock);
-	bool waits = job->cache->pause.code != 0;
-	g_mutex_unlock(&job->cache->lock);
-	if (!waits)
-		moved(job);
+	advance(data, false);
 }
 
 static void keep(CacheJob *job, GssResource *resource, const GssVersion *version,
@@ -48,7 +43,7 @@ static void keep(CacheJob *job, GssResource *resource, const GssVersion *version
 	if (version)
 		gss_version_copy(&job->result, version);
 	if (!error)
-		answered(job);
+		advance(job, true);
 	cache_worker_post(job->cache, run_step, job);
 }
 

@@ -53,7 +53,7 @@ def test_a_listing_that_began_before_a_change_is_not_told_after_it(home, platfor
         platform.wait("held", 1)
         write(home / ".register", "w two.simg\n")
         after = pool.submit(os.listdir, home / ".images")
-        time.sleep(1)
+        time.sleep(1)  # it asks nothing that could be waited for: it waits for the answer that is held
         platform.control("/release")
         before.result(20)
         assert set(after.result(20)) == {"one.simg", "two.simg"}
@@ -67,7 +67,7 @@ def test_an_image_that_was_just_registered_is_there(home, platform):
         platform.wait("held", 1)
         write(home / ".register", "w two.simg\n")
         after = pool.submit(os.path.exists, home / ".images" / "two.simg")
-        time.sleep(1)
+        time.sleep(1)  # it asks nothing that could be waited for: it waits for the answer that is held
         platform.control("/release")
         before.result(20)
         assert after.result(20)
@@ -110,7 +110,7 @@ def test_ctrl_c_while_an_unmount_is_tried(world, home):
     settled(home / "f")
     with open(home / "f", "rb"):
         waiting = Waiting(world, "umount", home.path)
-        time.sleep(1)
+        time.sleep(1)  # of the three seconds for which it tries
         waiting.interrupt()
         waiting.end(130)
     assert os.path.exists(home / "f")
@@ -204,7 +204,7 @@ def test_a_storage_that_is_away_is_not_tried_all_the_time(world, platform):
     begun, i = time.monotonic(), 0
     while time.monotonic() - begun < 4:
         (home / f"d{i}").mkdir()
-        time.sleep(0.02)
+        time.sleep(0.02)  # a pace, so that the limit below is one of tries and not of speed
         i += 1
     tries = [entry for entry in platform.log() if (entry.get("subject") or "").endswith("/f")]
     assert len(tries) < 30, f"{len(tries)} requests for it, with {i} folders"
@@ -236,7 +236,7 @@ def test_closing_others_while_a_source_is_open(home, platform):
                 before = loop_seconds(home.pid)
                 for _ in range(8000):
                     os.close(os.open(home / "r", os.O_RDONLY))
-                time.sleep(0.3)
+                time.sleep(0.3)  # the loop catches up: what it spends is what is measured
                 rounds.append(loop_seconds(home.pid) - before)
         assert one.result(30) == 7
     assert rounds[2] < 2 * rounds[0] + 0.5, rounds
